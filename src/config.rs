@@ -1,0 +1,129 @@
+//! Settings: what the whole cluster shares stands in the layout ([`crate::membership::Layout`]); what one node may
+//! choose for itself stands here. Each knob says its unit, its default and what it trades.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What an acknowledgement of this node means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// The write is in the operating system's hands: it survives a killed process, not a power cut.
+    Wal,
+    /// The write was synced to disk: it survives a power cut. The default.
+    #[default]
+    Fsync,
+}
+
+/// The knobs of one shard. `Default` is tuned for a LAN with round trips below a millisecond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardConfig {
+    /// What this node's acknowledgements mean.
+    pub durability: Durability,
+    /// Quorums of owners only, for every request. Fewer writes are possible during a split; reads are less stale.
+    pub strict: bool,
+    /// A request that brings no deadline gets this one. Default 2 s.
+    pub request_deadline: Duration,
+    /// No quorum after this long: the coordinator asks the next nodes of the accept set too. Default 100 ms.
+    /// Shorter keeps latency low when a node is slow and costs messages.
+    pub widen_after: Duration,
+    /// Pings to a peer that sent nothing for this long. Default 250 ms.
+    pub ping_interval: Duration,
+    /// A peer that sent nothing for this long is suspected: not asked while others can be. Default 1 s.
+    pub suspect_after: Duration,
+    /// Each partition is compared with each co-owner this often. Default 30 s. Zero switches the timer off.
+    pub exchange_interval: Duration,
+    /// Whether partitions are compared at all (at start, reconnect and on the timer). Off only in experiments.
+    pub exchange: bool,
+    /// Whether hints and debts are delivered. Off only in experiments.
+    pub handoff: bool,
+    /// Dialogues of an exchange under way at once. Default 4.
+    pub exchanges_max: usize,
+    /// Client requests under way at once; a further one is answered `Busy`. Default 8192.
+    pub ops_max: usize,
+    /// Entries of the ledger of unacknowledged owners; above it the oldest become debts at once. Default 8192.
+    pub ledger_entries_max: usize,
+    /// Rows owed to one owner. A fallback refuses hints beyond it; an owner leaves the rest to the exchange and says
+    /// so. Default 1,000,000.
+    pub debts_per_owner_max: u64,
+    /// Requests parked behind rows that are being read from disk; a further one is answered `Busy`. Default 8192.
+    pub parked_max: usize,
+    /// Pause before a refused or lost delivery to an owner is tried again; doubles up to 32 times this. Default 200 ms.
+    pub delivery_backoff: Duration,
+    /// Length of an actor's tick. Default 10 s. The same in the whole cluster.
+    pub tick: Duration,
+    /// Lease of a node's actors, in ticks: they roll over to a new id after one to two leases. Default 360 (an hour).
+    pub actor_lease_ticks: u32,
+    /// A clock this far ahead of the median of its peers mints no register stamps. Default 10 s.
+    pub clock_ahead_max: Duration,
+}
+
+impl Default for ShardConfig {
+    fn default() -> Self {
+        ShardConfig {
+            durability: Durability::Fsync,
+            strict: false,
+            request_deadline: Duration::from_secs(2),
+            widen_after: Duration::from_millis(100),
+            ping_interval: Duration::from_millis(250),
+            suspect_after: Duration::from_secs(1),
+            exchange_interval: Duration::from_secs(30),
+            exchange: true,
+            handoff: true,
+            exchanges_max: 4,
+            ops_max: 8192,
+            ledger_entries_max: 8192,
+            debts_per_owner_max: 1_000_000,
+            parked_max: 8192,
+            delivery_backoff: Duration::from_millis(200),
+            tick: Duration::from_secs(10),
+            actor_lease_ticks: 360,
+            clock_ahead_max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Two settings that cannot stand together, or one that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub struct ConfigError {
+    /// Name of the setting, or of the two that conflict.
+    pub setting: &'static str,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+impl ShardConfig {
+    /// Refuses settings that could not work, naming them.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |setting, reason: String| Err(ConfigError { setting, reason });
+        if self.suspect_after < self.ping_interval * 2 {
+            return wrong(
+                "suspect_after and ping_interval",
+                format!(
+                    "{:?} leaves no room for two pings of {:?}; use at least {:?}",
+                    self.suspect_after,
+                    self.ping_interval,
+                    self.ping_interval * 2
+                ),
+            );
+        }
+        if self.ping_interval.is_zero() {
+            return wrong("ping_interval", "must be longer than zero".into());
+        }
+        if self.request_deadline.is_zero() {
+            return wrong("request_deadline", "must be longer than zero".into());
+        }
+        if self.tick.is_zero() || self.actor_lease_ticks == 0 {
+            return wrong("tick and actor_lease_ticks", "both must be larger than zero".into());
+        }
+        if self.ops_max == 0 || self.ledger_entries_max == 0 || self.parked_max == 0 || self.exchanges_max == 0 {
+            return wrong(
+                "ops_max, ledger_entries_max, parked_max and exchanges_max",
+                "each must be at least 1".into(),
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Names of things: newtypes, so that a partition can never be passed where a node is meant.
+//!
+//! Everyone uses them; they have no behaviour beyond printing themselves.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// A place in the cluster: one member of the layout. It stands in the member's certificate and in debts.
+/// Never an actor: what a node *remembers* is named by [`crate::causality::ActorId`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId(pub u64);
+
+/// The cluster that a message, a certificate or a data directory belongs to; random, made with the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClusterId(pub [u8; 16]);
+
+/// One of the Q equal ranges of slots; ownership is decided per partition.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PartitionId(pub u16);
+
+/// A client's number for one request on one connection; the answer carries it back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+/// A client connection of one node, numbered by the shell that accepted it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConnectionId(pub u64);
+
+/// One dialogue (a read, a write, an exchange …) of one shard in one start of its node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OpId(pub u64);
+
+/// Number of a sealed turn. Cumulative: when a ticket is durable, so is every smaller one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Ticket(pub u64);
+
+/// Version of a row in one data directory: start number (high 24 bits) and a count of the shard's row changes
+/// (low 40 bits). It grows with every change of a row and is never reused, not even after the row went and came back,
+/// so an acknowledgement can be compared with what is owed. Never replicated.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct RowVersion(pub u64);
+
+/// A key as clients name it: 0 to [`limits::KEY_BYTES_MAX`] bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Bytes", into = "Bytes")]
+pub struct Key(Bytes);
+
+/// A key longer than [`limits::KEY_BYTES_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the key has {bytes} bytes, at most {} are allowed", limits::KEY_BYTES_MAX)]
+pub struct KeyTooLong {
+    /// Length of the refused key.
+    pub bytes: usize,
+}
+
+impl Key {
+    /// The key with these bytes, unless there are too many of them.
+    pub fn new(bytes: impl Into<Bytes>) -> Result<Key, KeyTooLong> {
+        let bytes = bytes.into();
+        if bytes.len() > limits::KEY_BYTES_MAX {
+            return Err(KeyTooLong { bytes: bytes.len() });
+        }
+        Ok(Key(bytes))
+    }
+
+    /// The bytes of the key.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl TryFrom<Bytes> for Key {
+    type Error = KeyTooLong;
+    fn try_from(bytes: Bytes) -> Result<Key, KeyTooLong> {
+        Key::new(bytes)
+    }
+}
+
+impl From<Key> for Bytes {
+    fn from(key: Key) -> Bytes {
+        key.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}", self.0)
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0 {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+macro_rules! debug_as_display {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+debug_as_display!(NodeId, PartitionId, ClusterId);
+
+macro_rules! debug_as_number {
+    ($($name:ident $prefix:literal),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+    )*};
+}
+debug_as_number!(RequestId "request ", ConnectionId "connection ", OpId "op ", Ticket "ticket ", RowVersion "v");

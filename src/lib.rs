@@ -1,0 +1,12 @@
+//! Starling.
+pub mod causality;
+pub mod config;
+pub mod ids;
+pub mod limits;
+pub mod membership;
+pub mod message;
+pub mod mutation;
+pub mod ring;
+pub mod shard;
+pub mod storage;
+pub mod time;

@@ -1,0 +1,45 @@
+//! Every bound of the core that is not a setting, with its unit, its reason and what happens at it.
+//!
+//! A bound is checked before memory is taken. Bounds that operators may move stand in [`crate::config`].
+
+/// Longest key. Unit: bytes. A longer one is refused before it is read. The length stands as a u16 in a row key.
+pub const KEY_BYTES_MAX: usize = 65_535;
+
+/// Largest value that a put may carry. Unit: bytes. A larger one is refused ("not applied").
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest encoded row that is accepted from a peer or from disk. Unit: bytes. Far above what the other bounds allow.
+pub const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Most actors in one field of a row. An actor lives for one lease, so thousands mean a fault; the row is refused.
+pub const ACTORS_PER_FIELD_MAX: usize = 65_536;
+
+/// Most fields in one row, known and unknown together. More is a malformed row.
+pub const FIELDS_PER_ROW_MAX: usize = 256;
+
+/// Largest frame between nodes or between a client and a node. Unit: bytes. A longer one closes the connection.
+pub const FRAME_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Deepest nesting that the message decoder follows.
+pub const MESSAGE_DEPTH_MAX: usize = 32;
+
+/// Most messages in one frame. The outbox starts another frame beyond it.
+pub const MESSAGES_PER_FRAME_MAX: usize = 4096;
+
+/// Inputs in one turn: beyond it the driver seals, so that a flood cannot delay the answers of the turn.
+pub const INPUTS_PER_TURN_MAX: usize = 256;
+
+/// Bytes written by one turn before the driver seals. Unit: bytes.
+pub const TURN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Rows of one page of a scan, an exchange or a delivery.
+pub const PAGE_ROWS_MAX: usize = 512;
+
+/// Bytes of rows in one page. Unit: bytes. A page holds at least one row, whatever its size.
+pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Slots of the hash ring, as in Redis Cluster.
+pub const SLOTS: u16 = 16_384;
+
+/// Most members of a layout.
+pub const MEMBERS_MAX: usize = 1024;

@@ -1,0 +1,10 @@
+//! Who belongs to the cluster and who is reachable.
+//!
+//! Two different questions, kept apart on purpose (Dynamo 2007 §4.8): the [`Layout`] says who *belongs* and changes
+//! only by an explicit act; [`liveness`] says who *answers* and steers nothing but routing and hints.
+
+pub mod layout;
+pub mod liveness;
+pub mod principal;
+
+pub use layout::{Fallbacks, Layout, LayoutEpoch, LayoutError, Member};

@@ -1,0 +1,11 @@
+//! What nodes and clients say to each other. Shapes only, no behaviour.
+//!
+//! ```text
+//! client.rs   client ⇄ node     Hello, then Call → Answer
+//! peer.rs     shard  ⇄ shard    Frame of messages, each addressed to a partition
+//! codec.rs    bytes             length │ version │ msgpack with named fields; limits before memory is taken
+//! ```
+
+pub mod client;
+pub mod codec;
+pub mod peer;

@@ -1,0 +1,290 @@
+//! The dialogues between shards of different nodes.
+//!
+//! A shard sends at most a few [`Frame`]s per peer and turn; each message in it is addressed to a partition, so the
+//! receiving node can hand it to the right one of its shards. Loss, duplication and reordering are expected.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::client::{Request, Response};
+use crate::causality::Epoch;
+use crate::config::Durability;
+use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
+use crate::membership::LayoutEpoch;
+use crate::storage::RowKey;
+use crate::time::{Hlc, WallTime};
+
+/// What one shard sends to one peer at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The sender's layout.
+    pub layout: LayoutEpoch,
+    /// The sender's start. Answers carry it back where they must not outlive it.
+    pub epoch: Epoch,
+    /// The sender's hybrid logical clock.
+    pub clock: Hlc,
+    /// At most [`crate::limits::MESSAGES_PER_FRAME_MAX`].
+    pub messages: Vec<Addressed>,
+}
+
+/// A message and the partition whose shard it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addressed {
+    /// For routing within the receiving node.
+    pub partition: PartitionId,
+    /// What is said.
+    pub message: PeerMessage,
+}
+
+/// What one shard says to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerMessage {
+    /// Are you there? Any message of a peer answers it as well.
+    Ping(Ping),
+    /// I am.
+    Pong(Ping),
+    /// Coordinate this for me.
+    Forward(Forward),
+    /// What came of it.
+    Forwarded(Forwarded),
+    /// Merge this fresh delta.
+    Replicate(Replicate),
+    /// Durably merged, or refused.
+    Replicated(Replicated),
+    /// Show me your row.
+    Read(Read),
+    /// The row.
+    ReadAnswer(ReadAnswer),
+    /// Merge these rows: they are owed to you.
+    Deliver(Deliver),
+    /// Durably merged, or refused.
+    Delivered(Delivered),
+    /// Are you newborn in these partitions?
+    NewbornQuery(NewbornQuery),
+    /// Those in which I am.
+    NewbornAnswer(NewbornAnswer),
+    /// What I have in a range; show me what differs.
+    ExchangeOffer(ExchangeOffer),
+    /// Rows that differ, and those that I want.
+    ExchangeAnswer(ExchangeAnswer),
+    /// The rows that you wanted.
+    ExchangePush(ExchangePush),
+    /// They are durable here.
+    ExchangePushed(ExchangePushed),
+}
+
+/// Liveness, with the sender's wall clock for the skew alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// The sender's wall clock.
+    pub wall: WallTime,
+}
+
+/// A client's request on its way to a coordinator. It is never forwarded again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// The forwarder's dialogue.
+    pub op: OpId,
+    /// What the client asked.
+    pub request: Request,
+    /// What is left of its deadline. Unit: milliseconds.
+    pub remaining_ms: u32,
+}
+
+/// The coordinator's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// The forwarder's dialogue.
+    pub op: OpId,
+    /// The start of the forwarder that asked.
+    pub epoch: Epoch,
+    /// For the client.
+    pub response: Response,
+}
+
+/// A fresh delta of the sender: it carries no new dots but the sender's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replicate {
+    /// The coordinator's dialogue.
+    pub op: OpId,
+    /// Which row.
+    pub row: RowKey,
+    /// The coordinator's version of the row that contains the delta.
+    pub version: RowVersion,
+    /// The delta, encoded as a row.
+    pub delta: Bytes,
+    /// Only to a fallback: the owners it is to hold the delta for.
+    pub owed: Vec<NodeId>,
+}
+
+/// Answer to [`Replicate`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replicated {
+    /// The coordinator's dialogue.
+    pub op: OpId,
+    /// The start of the coordinator that sent the delta.
+    pub epoch: Epoch,
+    /// Which row.
+    pub row: RowKey,
+    /// The version that was sent.
+    pub version: RowVersion,
+    /// How safely it is held, or why not.
+    pub outcome: Result<Durability, Refusal>,
+}
+
+/// Why a replica did not take or show something. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The partition is not this node's to hold.
+    #[error("not in the accept set")]
+    NotAccepted,
+    /// An owner that has not taken over its data yet.
+    #[error("newborn")]
+    Newborn,
+    /// Below the disk reserve.
+    #[error("disk below its reserve")]
+    DiskReserve,
+    /// Too much is owed to one owner already.
+    #[error("hints are at their bound")]
+    HintsFull,
+    /// A queue is full.
+    #[error("busy")]
+    Busy,
+    /// The row could not be read, or what came is malformed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Asks for a replica's row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// The coordinator's dialogue.
+    pub op: OpId,
+    /// Which row.
+    pub row: RowKey,
+}
+
+/// Answer to [`Read`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadAnswer {
+    /// The coordinator's dialogue.
+    pub op: OpId,
+    /// The start of the coordinator that asked.
+    pub epoch: Epoch,
+    /// The encoded row (empty: nothing there), or why not.
+    pub outcome: Result<Bytes, Refusal>,
+}
+
+/// Rows that are owed to the receiver, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deliver {
+    /// The holder's delivery.
+    pub op: OpId,
+    /// Whole rows of any partition of the receiving shard.
+    pub rows: Vec<OwedRow>,
+}
+
+/// One row that is owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwedRow {
+    /// Which row.
+    pub row: RowKey,
+    /// The holder's version of what is sent.
+    pub version: RowVersion,
+    /// The whole state, encoded.
+    pub state: Bytes,
+    /// Between owners a debt is paid by exchange of the key; from a fallback it is a hint.
+    pub is_hint: bool,
+}
+
+/// Answer to [`Deliver`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// The holder's delivery.
+    pub op: OpId,
+    /// The start of the holder that sent it.
+    pub epoch: Epoch,
+    /// What is durable now: marks at or below these versions are struck.
+    pub rows: Vec<(RowKey, RowVersion)>,
+    /// What was not taken.
+    pub refused: Vec<(RowKey, Refusal)>,
+    /// The receiver's pace: the next page not before this. Unit: milliseconds.
+    pub pause_ms: u32,
+}
+
+/// Asks in which partitions the receiver is newborn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewbornQuery {
+    /// Round of the asker.
+    pub round: u64,
+    /// Partitions of the receiving shard that both own.
+    pub partitions: Vec<PartitionId>,
+}
+
+/// Answer to [`NewbornQuery`]; the frame's epoch says of which start it speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewbornAnswer {
+    /// Round of the asker.
+    pub round: u64,
+    /// The start of the asker.
+    pub epoch: Epoch,
+    /// Those of the asked partitions in which the answering node is newborn.
+    pub newborn: Vec<PartitionId>,
+    /// Those in which it is established.
+    pub established: Vec<PartitionId>,
+}
+
+/// One page of a plain exchange: the initiator's rows of a range, by hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeOffer {
+    /// The initiator's dialogue.
+    pub op: OpId,
+    /// First key of the range, as it stands on disk.
+    pub start: Bytes,
+    /// End of the range (excluded).
+    pub end: Bytes,
+    /// The initiator's rows in the range with the hash of their state.
+    pub hashes: Vec<(RowKey, u128)>,
+}
+
+/// Answer to [`ExchangeOffer`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeAnswer {
+    /// The initiator's dialogue.
+    pub op: OpId,
+    /// The start of the initiator.
+    pub epoch: Epoch,
+    /// What was found, or why the exchange cannot go on.
+    pub outcome: Result<ExchangeFindings, Refusal>,
+}
+
+/// What a responder found in a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeFindings {
+    /// The findings cover the range up to here (excluded); the initiator goes on from here.
+    pub covered: Bytes,
+    /// Whole rows that the initiator lacks or has otherwise.
+    pub rows: Vec<(RowKey, Bytes)>,
+    /// Rows that the responder lacks or has otherwise.
+    pub wanted: Vec<RowKey>,
+}
+
+/// Rows that the responder wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangePush {
+    /// The initiator's dialogue.
+    pub op: OpId,
+    /// Whole rows.
+    pub rows: Vec<(RowKey, Bytes)>,
+}
+
+/// Answer to [`ExchangePush`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangePushed {
+    /// The initiator's dialogue.
+    pub op: OpId,
+    /// The start of the initiator.
+    pub epoch: Epoch,
+    /// All of them are durable, or some were refused.
+    pub outcome: Result<(), Refusal>,
+}

@@ -1,0 +1,66 @@
+//! Protections that can be switched off, one at a time, to see that a checker notices.
+//!
+//! Only in builds with the feature `mutations` (the mutation tests of `simulations`); without it [`is_off`] is a
+//! constant `false` and the protection cannot be missing. The switch belongs to the thread that runs a world, so
+//! worlds on other threads stay whole.
+
+/// A protection, named by what goes wrong without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// A write is answered before W nodes hold it durably.
+    AckBeforeW,
+    /// A merge that changed nothing is acknowledged without waiting for the row it rests on.
+    AckUnchangedMergeEarly,
+    /// A debt is struck by an acknowledgement of an older version of the row.
+    StrikeDespiteGrowth,
+    /// An owner deletes a row without marks as if it were a delivered hint.
+    OwnerRowDeletedAsHint,
+    /// A start takes an epoch that a wiped or copied directory can repeat.
+    EpochReused,
+    /// A row continues an own actor that it learned from a peer.
+    LearnedEntryContinued,
+    /// A row with a header is deleted without advancing the tenure.
+    TenureKept,
+    /// A fetched row is used although the key was touched since it was asked for.
+    StaleFetchUsed,
+    /// The counter merges to the larger sum instead of the larger event per actor.
+    MergeTakesLargerSum,
+}
+
+impl Mutation {
+    /// All of them.
+    pub const ALL: [Mutation; 9] = [
+        Mutation::AckBeforeW,
+        Mutation::AckUnchangedMergeEarly,
+        Mutation::StrikeDespiteGrowth,
+        Mutation::OwnerRowDeletedAsHint,
+        Mutation::EpochReused,
+        Mutation::LearnedEntryContinued,
+        Mutation::TenureKept,
+        Mutation::StaleFetchUsed,
+        Mutation::MergeTakesLargerSum,
+    ];
+}
+
+#[cfg(feature = "mutations")]
+thread_local! {
+    static OFF: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this protection is switched off on this thread.
+#[cfg(feature = "mutations")]
+pub fn is_off(protection: Mutation) -> bool {
+    OFF.get() == Some(protection)
+}
+
+/// Whether this protection is switched off: never, in this build.
+#[cfg(not(feature = "mutations"))]
+pub const fn is_off(_: Mutation) -> bool {
+    false
+}
+
+/// Switches one protection off on this thread, and all others on.
+#[cfg(feature = "mutations")]
+pub fn switch_off(protection: Option<Mutation>) {
+    OFF.set(protection);
+}

@@ -1,0 +1,181 @@
+//! What a shard is told, and what it asks for: the whole interface between the core and its driver.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::observation::Observation;
+use crate::ids::{ConnectionId, NodeId, OpId, RequestId, Ticket};
+use crate::message::client::{Request, Response};
+use crate::message::peer::Frame;
+use crate::ring::RingView;
+use crate::storage::{Page, PageLimit, Range, RowKey, Space, StoreError};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A client of this node asks.
+    Client {
+        /// Which connection; commands of one connection on one key keep their order.
+        connection: ConnectionId,
+        /// The client's number for it.
+        request_id: RequestId,
+        /// What it asks.
+        request: Request,
+    },
+    /// A peer speaks. Its identity was proven by its certificate.
+    Peer {
+        /// Who.
+        from: NodeId,
+        /// What.
+        frame: Frame,
+    },
+    /// A peer's connection is gone. What was given to [`Effect::Send`] for it and is not in `not_sent` may have arrived.
+    PeerUnreachable {
+        /// Who.
+        node: NodeId,
+        /// Frames that certainly never left.
+        not_sent: Vec<Frame>,
+    },
+    /// The queue to a peer was full: this frame never left. The peer itself may be well.
+    PeerQueueFull {
+        /// Who.
+        node: NodeId,
+        /// What did not leave.
+        frame: Frame,
+    },
+    /// Every turn up to this ticket is on disk (synced under `fsync`, written under `wal`).
+    Durable(Ticket),
+    /// The layout changed.
+    RingChanged(Arc<RingView>),
+    /// A job ended.
+    JobDone(JobResult),
+    /// The file system fell below its reserve (`true`) or rose above it again: writes are refused below it.
+    DiskReserve {
+        /// Below the reserve.
+        is_below: bool,
+    },
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Answers a client.
+    Reply {
+        /// Its connection.
+        connection: ConnectionId,
+        /// Its number for the request.
+        request_id: RequestId,
+        /// The answer.
+        response: Response,
+    },
+    /// Sends a frame to a peer. Never blocks: a full queue comes back as [`Input::PeerQueueFull`].
+    Send {
+        /// Who.
+        to: NodeId,
+        /// What.
+        frame: Frame,
+    },
+    /// Reads from the store off the shard's thread; the result comes back as [`Input::JobDone`].
+    StartJob(Job),
+    /// A fact for logs, metrics and checkers.
+    Observe(Observation),
+}
+
+/// A read that must not run in a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Reads one row that was not in memory.
+    Fetch {
+        /// Which row.
+        row: RowKey,
+    },
+    /// Reads a page of the rows of a range.
+    ScanRows {
+        /// Whose page it is.
+        op: OpId,
+        /// The range.
+        range: Range,
+        /// How much.
+        limit: PageLimit,
+    },
+    /// Reads a page of what is owed to an owner: index entries, each with its row.
+    ScanDebts {
+        /// Whose page it is.
+        op: OpId,
+        /// The range of the index.
+        range: Range,
+        /// How much.
+        limit: PageLimit,
+    },
+}
+
+/// What a job read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobResult {
+    /// Of [`Job::Fetch`].
+    Fetched {
+        /// Which row.
+        row: RowKey,
+        /// Its bytes, or `None` if it is not there.
+        outcome: Result<Option<Bytes>, StoreError>,
+    },
+    /// Of [`Job::ScanRows`].
+    Rows {
+        /// Whose page it is.
+        op: OpId,
+        /// The page.
+        outcome: Result<Page, StoreError>,
+    },
+    /// Of [`Job::ScanDebts`].
+    Debts {
+        /// Whose page it is.
+        op: OpId,
+        /// The page.
+        outcome: Result<DebtPage, StoreError>,
+    },
+}
+
+/// A page of debts to one owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DebtPage {
+    /// Key of the index entry, and the row that it names as it was read (`None`: gone meanwhile).
+    pub entries: Vec<(Bytes, Option<Bytes>)>,
+    /// Whether the range ends with this page.
+    pub is_last: bool,
+}
+
+impl Job {
+    /// Runs the job against a store. The one implementation for every driver; it may wait for the disk.
+    pub fn run(&self, store: &dyn crate::storage::Store) -> JobResult {
+        match self {
+            Job::Fetch { row } => {
+                JobResult::Fetched { row: row.clone(), outcome: store.fetch(Space::Rows, row.as_bytes()) }
+            }
+            Job::ScanRows { op, range, limit } => {
+                JobResult::Rows { op: *op, outcome: store.scan(Space::Rows, range, *limit) }
+            }
+            Job::ScanDebts { op, range, limit } => {
+                JobResult::Debts { op: *op, outcome: debt_page(store, range, *limit) }
+            }
+        }
+    }
+}
+
+fn debt_page(store: &dyn crate::storage::Store, range: &Range, limit: PageLimit) -> Result<DebtPage, StoreError> {
+    let index = store.scan(Space::Debts, range, limit)?;
+    let mut page = DebtPage { entries: Vec::with_capacity(index.entries.len()), is_last: index.is_last };
+    let mut bytes = 0;
+    let count = index.entries.len();
+    for (position, (debt, _)) in index.entries.into_iter().enumerate() {
+        let row = debt.get(8..).unwrap_or_default();
+        let state = store.fetch(Space::Rows, row)?;
+        bytes += debt.len() + state.as_ref().map_or(0, Bytes::len);
+        page.entries.push((debt, state));
+        if bytes >= limit.bytes && position + 1 < count {
+            page.is_last = false;
+            break;
+        }
+    }
+    Ok(page)
+}

@@ -1,0 +1,113 @@
+//! Facts that a shard reports as they happen: logs, metrics, the dashboard and the checkers all read these.
+
+use crate::causality::{ActorId, Dot, Tenure};
+use crate::ids::{NodeId, PartitionId, RowVersion};
+use crate::storage::RowKey;
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// A new dot was minted, and by how much the counter changed under it. The log of these proves that no dot is
+    /// minted twice.
+    Minted {
+        /// Where.
+        row: RowKey,
+        /// Which.
+        dot: Dot,
+        /// Hash of the delta: two different writes under one dot differ in it.
+        delta_hash: u64,
+    },
+    /// An own entry came back that this node does not remember: the tenure was burnt.
+    Amnesia {
+        /// Where.
+        row: RowKey,
+        /// The entry's actor.
+        actor: ActorId,
+        /// The entry's event.
+        event: u64,
+        /// The tenure from now on.
+        tenure: Tenure,
+    },
+    /// A peer stopped answering.
+    PeerSuspected {
+        /// Who.
+        node: NodeId,
+    },
+    /// A peer answers (again).
+    PeerReachable {
+        /// Who.
+        node: NodeId,
+    },
+    /// A row is owed to an owner.
+    DebtRecorded {
+        /// To whom.
+        owner: NodeId,
+        /// Which row.
+        row: RowKey,
+        /// Its version.
+        version: RowVersion,
+    },
+    /// An owner acknowledged what was owed.
+    DebtStruck {
+        /// Who.
+        owner: NodeId,
+        /// Which row.
+        row: RowKey,
+    },
+    /// A row that belongs to others was delivered to all of them and deleted here.
+    HintDropped {
+        /// Which row.
+        row: RowKey,
+    },
+    /// Debts to an owner are at their bound: this partition waits for an exchange.
+    NeedsRepair {
+        /// Whom it is owed.
+        owner: NodeId,
+        /// Where.
+        partition: PartitionId,
+    },
+    /// A newborn owner took over its data, or all owners founded the partition together.
+    Established {
+        /// Which.
+        partition: PartitionId,
+        /// All owners were newborn: a new cluster, or the loss of every disk.
+        is_founding: bool,
+    },
+    /// An exchange with a co-owner ended.
+    ExchangeDone {
+        /// Which partition.
+        partition: PartitionId,
+        /// With whom.
+        peer: NodeId,
+        /// Rows that came.
+        received: u64,
+        /// Rows that went.
+        sent: u64,
+    },
+    /// A counter lives beside a text register: a split made both.
+    Conflict {
+        /// Where.
+        row: RowKey,
+    },
+    /// A row on disk or from a peer could not be read.
+    Malformed {
+        /// Where.
+        row: RowKey,
+        /// What was wrong.
+        detail: String,
+    },
+    /// The own clock is ahead of the peers' median by more than the bound, or no longer.
+    ClockAhead {
+        /// Unit: milliseconds.
+        ahead_ms: u64,
+        /// Whether register writes are refused now.
+        is_refusing: bool,
+    },
+    /// A message of another layout epoch.
+    ForeignLayout {
+        /// Who sent it.
+        from: NodeId,
+        /// Number of its epoch.
+        number: u64,
+    },
+}
