@@ -169,7 +169,7 @@ impl Layout {
     /// xxh3 over every field but the epoch's own hash, in a fixed big-endian form.
     fn content_hash(&self) -> u64 {
         let mut bytes = Vec::new();
-        let mut text = |bytes: &mut Vec<u8>, value: &str| {
+        let text = |bytes: &mut Vec<u8>, value: &str| {
             bytes.extend_from_slice(&(value.len() as u64).to_be_bytes());
             bytes.extend_from_slice(value.as_bytes());
         };
