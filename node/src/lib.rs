@@ -1,0 +1,15 @@
+//! A Starling node: shards of the core, one RocksDB and one QUIC door in a process.
+//!
+//! ```text
+//! client ─QUIC→ transport ─→ runtime::Router ─mailboxes→ shard threads ─→ transport ─QUIC→ peers
+//!                                                          │     ↑ Durable
+//!                                              write turns │     │
+//!                                                          ▼     │
+//!                                          storage::RocksStore ← sync thread, jobs
+//! ```
+//!
+//! The core (`starling`) decides everything about the protocol; this crate only moves its inputs and effects between
+//! sockets, threads and the disk, and stops the process when the disk fails. `main.rs` is the command line around it.
+
+pub mod storage;
+pub mod transport;

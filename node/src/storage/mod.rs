@@ -1,0 +1,1 @@
+//! RocksDB as the store of the core.
