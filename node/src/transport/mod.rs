@@ -1,1 +1,3 @@
-//! QUIC between nodes and to clients.
+//! The QUIC door (front page follows).
+
+pub mod certificates;
