@@ -1,0 +1,44 @@
+//! The command line, one subcommand per file.
+//!
+//! Exit codes: 0 all well; 1 wrong use or an I/O failure; see [`exit`] for what a run found.
+
+pub mod list;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What the exit code of a run says.
+pub mod exit {
+    /// Wrong use, or a file that could not be read or written.
+    pub const USAGE: u8 = 1;
+    /// A checker found a wrong answer or lost data.
+    pub const WRONG_ANSWER: u8 = 10;
+    /// The cluster did not converge within the stated time.
+    pub const NOT_CONVERGED: u8 = 11;
+    /// The core panicked or stopped.
+    pub const CRASHED: u8 = 12;
+    /// A protection was switched off and nothing noticed.
+    pub const MUTANT_SURVIVED: u8 = 13;
+}
+
+/// Starling under faults.
+#[derive(Debug, Parser)]
+#[command(name = "starling-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Every scenario and plan by name, one a line
+    List,
+}
+
+/// Reads the command line and runs it.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::List => list::run(),
+    }
+}

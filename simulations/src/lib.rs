@@ -1,0 +1,9 @@
+//! Starling under faults.
+//!
+//! The protocol core is driven here by a seeded virtual world instead of sockets and disks: the same code, every fault
+//! on purpose, every run repeatable from its seed. The same plans run on real node processes in drills.
+//!
+//! Called by the program `starling-sim` and by the integration tests. One world is single-threaded and draws all
+//! chance from one seed, so two runs of a seed leave the same trace hash; several worlds may run on several threads.
+
+pub mod cli;
