@@ -15,8 +15,9 @@ use crate::limits;
 pub struct NodeId(pub u64);
 
 /// The cluster that a message, a certificate or a data directory belongs to; random, made with the cluster.
+/// In files that people read it is 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ClusterId(pub [u8; 16]);
+pub struct ClusterId(#[serde(with = "hex_in_text")] pub [u8; 16]);
 
 /// One of the Q equal ranges of slots; ownership is decided per partition.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -116,6 +117,31 @@ impl fmt::Display for ClusterId {
             write!(f, "{byte:02x}")?;
         }
         Ok(())
+    }
+}
+
+/// Sixteen bytes as hexadecimal text where people read it (TOML, JSON), as they are elsewhere.
+mod hex_in_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8; 16], serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&super::ClusterId(*bytes))
+        } else {
+            bytes.serialize(serializer)
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 16], D::Error> {
+        if !deserializer.is_human_readable() {
+            return <[u8; 16]>::deserialize(deserializer);
+        }
+        let text = String::deserialize(deserializer)?;
+        let number = (text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .then(|| u128::from_str_radix(&text, 16).ok())
+            .flatten();
+        number.map(u128::to_be_bytes).ok_or_else(|| D::Error::custom(format!("{text:?} is not 32 hexadecimal digits")))
     }
 }
 

@@ -38,9 +38,11 @@ pub enum Fallbacks {
 pub struct LayoutEpoch {
     /// 1 at creation, then one more per committed change.
     pub number: u64,
-    /// xxh3 of the content.
+    /// xxh3 of the content. Hexadecimal in files that people read: TOML has no number this large.
+    #[serde(with = "hash_in_text")]
     pub content: u64,
     /// Content hash of the layout before; 0 for the first.
+    #[serde(with = "hash_in_text")]
     pub parent: u64,
 }
 
@@ -192,5 +194,27 @@ impl Layout {
             text(&mut bytes, &member.zone);
         }
         xxhash_rust::xxh3::xxh3_64(&bytes)
+    }
+}
+
+/// A hash as hexadecimal text where people read it (TOML, JSON), as a number elsewhere.
+mod hash_in_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(&format_args!("{hash:016x}"))
+        } else {
+            hash.serialize(serializer)
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        if !deserializer.is_human_readable() {
+            return u64::deserialize(deserializer);
+        }
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(|_| D::Error::custom(format!("{text:?} is not a hexadecimal hash")))
     }
 }
