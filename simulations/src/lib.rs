@@ -7,3 +7,5 @@
 //! chance from one seed, so two runs of a seed leave the same trace hash; several worlds may run on several threads.
 
 pub mod cli;
+pub mod plan;
+pub mod report;

@@ -14,8 +14,8 @@ use super::shape::{
 };
 use super::timeline::{Event, Fault, Timeline};
 use super::{
-    AvailabilityBound, Cluster, Configuration, Expectations, Mix, NodeIndex, NodeSettings, Pace, Plan,
-    Quorums, Workload,
+    AvailabilityBound, Cluster, Configuration, Expectations, Mix, NodeIndex, NodeSettings, Pace, Plan, Quorums,
+    Workload,
 };
 
 /// Most nodes of a plan: a person's machine has to carry them as processes.
@@ -211,14 +211,16 @@ fn fault(file: FaultFile, cluster: &Cluster) -> Result<Fault, PlanError> {
         found.push(Fault::Split(vec![vec![alone], others]));
     }
     if let Some(OneWayFile { from, to }) = file.one_way {
-        let (from, to) = (node_named("fault.one_way.from", &from, cluster)?, node_named("fault.one_way.to", &to, cluster)?);
+        let (from, to) =
+            (node_named("fault.one_way.from", &from, cluster)?, node_named("fault.one_way.to", &to, cluster)?);
         if from == to {
             return refuse("fault.one_way", "from and to must differ");
         }
         found.push(Fault::OneWay { from, to });
     }
     if let Some(DelayFile { between: [one, other], ms }) = file.delay {
-        let between = (node_named("fault.delay.between", &one, cluster)?, node_named("fault.delay.between", &other, cluster)?);
+        let between =
+            (node_named("fault.delay.between", &one, cluster)?, node_named("fault.delay.between", &other, cluster)?);
         if between.0 == between.1 || ms > 60_000 {
             return refuse("fault.delay", "two different nodes and at most 60000 ms are possible");
         }
@@ -240,7 +242,9 @@ fn fault(file: FaultFile, cluster: &Cluster) -> Result<Fault, PlanError> {
         Some(fault) if count == 1 => Ok(fault),
         _ => refuse(
             "fault",
-            format!("at_s = {at} names {count} faults; exactly one of split, isolate, one_way, delay, kill, restart, heal is needed"),
+            format!(
+                "at_s = {at} names {count} faults; exactly one of split, isolate, one_way, delay, kill, restart, heal is needed"
+            ),
         ),
     }
 }

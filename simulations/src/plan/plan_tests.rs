@@ -83,7 +83,8 @@ fn phases_cover_the_run_without_gaps_and_know_who_is_down() {
         ],
     );
     let phases = timeline.phases(secs(9));
-    let spans: Vec<_> = phases.iter().map(|phase| (phase.from.as_secs(), phase.to.as_secs(), phase.is_faulty)).collect();
+    let spans: Vec<_> =
+        phases.iter().map(|phase| (phase.from.as_secs(), phase.to.as_secs(), phase.is_faulty)).collect();
     assert_eq!(spans, [(0, 2, false), (2, 5, true), (5, 9, false)]);
     assert_eq!(phases[1].down, [1]);
     assert_eq!(timeline.healed_at(), Some(secs(5)));
