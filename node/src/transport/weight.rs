@@ -1,0 +1,91 @@
+//! How heavy a message is before it is encoded: what queues are bounded by, and what tells a bulk frame from a small one.
+//!
+//! An estimate from above within a small factor: payloads are counted exactly, the rest by a flat rate per item.
+
+use starling::message::client::{Answer, AnswerBody, Command, ReplicaView, Request, Response, Visible, WriteReply};
+use starling::message::peer::{Addressed, Frame, PeerMessage};
+
+/// Flat rate of a message or an answer around its payload. Unit: bytes.
+const MESSAGE: usize = 128;
+
+/// Flat rate of an item in a list. Unit: bytes.
+const ITEM: usize = 32;
+
+/// Estimated size of a frame. Unit: bytes.
+pub(super) fn of_frame(frame: &Frame) -> usize {
+    MESSAGE + frame.messages.iter().map(of_message).sum::<usize>()
+}
+
+/// Estimated size of one message of a frame. Unit: bytes.
+pub(super) fn of_message(addressed: &Addressed) -> usize {
+    MESSAGE
+        + match &addressed.message {
+            PeerMessage::Ping(_) | PeerMessage::Pong(_) => 0,
+            PeerMessage::Forward(forward) => of_request(&forward.request),
+            PeerMessage::Forwarded(forwarded) => of_response(&forwarded.response),
+            PeerMessage::Replicate(replicate) => {
+                replicate.row.as_bytes().len() + replicate.delta.len() + replicate.owed.len() * ITEM
+            }
+            PeerMessage::Replicated(replicated) => replicated.row.as_bytes().len(),
+            PeerMessage::Read(read) => read.row.as_bytes().len(),
+            PeerMessage::ReadAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, |state| state.len()),
+            PeerMessage::Deliver(deliver) => {
+                deliver.rows.iter().map(|owed| 2 * ITEM + owed.row.as_bytes().len() + owed.state.len()).sum()
+            }
+            PeerMessage::Delivered(delivered) => {
+                delivered.rows.iter().map(|(row, _)| ITEM + row.as_bytes().len()).sum::<usize>()
+                    + delivered.refused.iter().map(|(row, _)| 2 * ITEM + row.as_bytes().len()).sum::<usize>()
+            }
+            PeerMessage::NewbornQuery(query) => query.partitions.len() * 3,
+            PeerMessage::NewbornAnswer(answer) => (answer.newborn.len() + answer.established.len()) * 3,
+            PeerMessage::ExchangeOffer(offer) => {
+                offer.start.len()
+                    + offer.end.len()
+                    + offer.hashes.iter().map(|(row, _)| ITEM + row.as_bytes().len()).sum::<usize>()
+            }
+            PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, |found| {
+                found.covered.len()
+                    + found.rows.iter().map(|(row, state)| ITEM + row.as_bytes().len() + state.len()).sum::<usize>()
+                    + found.wanted.iter().map(|row| ITEM + row.as_bytes().len()).sum::<usize>()
+            }),
+            PeerMessage::ExchangePush(push) => {
+                push.rows.iter().map(|(row, state)| ITEM + row.as_bytes().len() + state.len()).sum()
+            }
+            PeerMessage::ExchangePushed(_) => 0,
+        }
+}
+
+/// Estimated size of an answer. Unit: bytes.
+pub(super) fn of_answer(answer: &Answer) -> usize {
+    match &answer.body {
+        AnswerBody::Key(response) => MESSAGE + of_response(response),
+        AnswerBody::Node(_) => 8 * 1024,
+    }
+}
+
+fn of_request(request: &Request) -> usize {
+    let value = match &request.command {
+        Command::Put { value } => value.len(),
+        Command::Get | Command::Increment { .. } | Command::Delete | Command::Inspect | Command::Locate => 0,
+    };
+    request.key.as_bytes().len() + value
+}
+
+fn of_response(response: &Response) -> usize {
+    match response {
+        Response::Value(reply) => of_value(&reply.value) + reply.answered.len() * ITEM,
+        Response::Written(WriteReply { value, acks, partial: _ }) => of_value(value) + acks.len() * 2 * ITEM,
+        Response::Inspected(ReplicaView { value, counter, owes, .. }) => {
+            of_value(value) + counter.len() + owes.len() * ITEM + 16 * ITEM
+        }
+        Response::Located(location) => (location.owners.len() + location.fallbacks.len()) * ITEM,
+        Response::Failed(_) => 4 * ITEM,
+    }
+}
+
+fn of_value(value: &Visible) -> usize {
+    match value {
+        Visible::Nothing | Visible::Integer { .. } => 0,
+        Visible::Text(text) => text.len(),
+    }
+}
