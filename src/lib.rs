@@ -10,3 +10,4 @@ pub mod ring;
 pub mod shard;
 pub mod storage;
 pub mod time;
+pub mod value;

@@ -14,6 +14,9 @@ pub const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most actors in one field of a row. An actor lives for one lease, so thousands mean a fault; the row is refused.
 pub const ACTORS_PER_FIELD_MAX: usize = 65_536;
 
+/// Most items in one field of a row that merges by union. More is a malformed row.
+pub const UNION_ITEMS_PER_FIELD_MAX: usize = 65_536;
+
 /// Most fields in one row, known and unknown together. More is a malformed row.
 pub const FIELDS_PER_ROW_MAX: usize = 256;
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{ActorId, Dot};
 
 /// Per actor the largest event seen; actors with event 0 do not stand in it.
+/// On the wire a sequence of pairs: JSON has no maps with such keys, and a zero from outside is dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(ActorId, u64)>", into = "Vec<(ActorId, u64)>")]
 pub struct VersionVector {
     events: BTreeMap<ActorId, u64>,
 }
@@ -52,5 +54,34 @@ impl VersionVector {
     /// Whether nothing was seen.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+}
+
+impl From<Vec<(ActorId, u64)>> for VersionVector {
+    fn from(dots: Vec<(ActorId, u64)>) -> VersionVector {
+        let mut seen = VersionVector::default();
+        for (actor, event) in dots {
+            seen.observe(Dot { actor, event });
+        }
+        seen
+    }
+}
+
+impl From<VersionVector> for Vec<(ActorId, u64)> {
+    fn from(seen: VersionVector) -> Vec<(ActorId, u64)> {
+        seen.events.into_iter().collect()
+    }
+}
+
+/// `validate_merge` never refuses: merge is defined for all states.
+impl crdts::CvRDT for VersionVector {
+    type Validation = std::convert::Infallible;
+
+    fn validate_merge(&self, _: &Self) -> Result<(), Self::Validation> {
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        VersionVector::merge(self, &other);
     }
 }

@@ -1,0 +1,33 @@
+//! Values: what is stored for a key, and how two replicas of it become one.
+//!
+//! ```text
+//! Row = string × every field that this program does not know        (a product: merge is pointwise)
+//!         │
+//!         ├── touched     largest stamp                             largest bytes
+//!         ├── register    last writer wins                          latest stamp
+//!         └── counter     entries per actor, baselines per actor    largest event per actor
+//! ```
+//!
+//! Every part is a join-semilattice, so rows may be merged in any order, any number of times, whole or as deltas, and
+//! every replica that saw the same writes shows the same value and has the same bytes.
+//!
+//! The replica and the coordinator call [`Row`]; nothing else leaves this folder. Here is no I/O and no clock: dots and
+//! stamps are handed in by `replica/mint.rs`. A merge of a delta costs one binary search per entry of the delta;
+//! encoding and decoding are one pass each.
+//!
+//! Source: Shapiro et al., "Conflict-free Replicated Data Types" (2011); Almeida et al., "Delta State Replicated Data
+//! Types" (2018); the reset by baselines is our own (see [`counter`]).
+
+pub mod counter;
+mod error;
+mod field;
+mod per_actor;
+mod record;
+pub mod register;
+mod string;
+mod sum;
+mod wire;
+
+pub use error::{DecodeError, ValueError};
+pub use field::MergeKind;
+pub use record::Row;
