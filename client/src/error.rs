@@ -1,0 +1,190 @@
+//! What can go wrong, by what happened to the data.
+//!
+//! ```text
+//! Refused      a node answered that it did not do it       outcome as the node says
+//! Invalid      every node would refuse it               not applied
+//! Unknown      a write may have been sent, no answer       unknown
+//! NoAnswer     a read or a node call got no answer         not applied (nothing was to be changed)
+//! NotSent      the call never left this process            not applied
+//! Unreachable  no node could be dialled                    not applied
+//! UnknownNode  the layout has no such member               not applied
+//! ```
+
+use std::fmt;
+
+use starling::ids::NodeId;
+use starling::message::client::{Outcome, RequestError};
+
+use crate::BundleError;
+
+/// A call that was not answered with success. [`Error::outcome`] says what happened to the data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A node answered that it was not done, or that it cannot tell.
+    #[error("{error} (answered by node {node})")]
+    Refused {
+        /// Name of the node.
+        node: String,
+        /// What it said.
+        error: RequestError,
+    },
+    /// This client did not send it, because every node would refuse it.
+    #[error("{error}")]
+    Invalid {
+        /// Why.
+        error: RequestError,
+    },
+    /// A write was sent, perhaps, and no answer came. It is never sent again by itself.
+    #[error(
+        "unknown: node {node}: {cause}; the write may have been applied or may still be, so read the value before \
+         you send it again"
+    )]
+    Unknown {
+        /// Name of the node.
+        node: String,
+        /// Why there is no answer.
+        cause: String,
+    },
+    /// A read, or a question about a node, got no answer.
+    #[error("no answer: node {node}: {cause}; nothing was changed, retry")]
+    NoAnswer {
+        /// Name of the node.
+        node: String,
+        /// Why there is no answer.
+        cause: String,
+    },
+    /// The call certainly never left this process.
+    #[error("not applied: {cause}; it was not sent, retry after a pause")]
+    NotSent {
+        /// Why.
+        cause: String,
+    },
+    /// No node that could take the call can be reached.
+    #[error("not applied: no node can be reached: {}", Unreached::list(.tried))]
+    Unreachable {
+        /// Each node with the reason.
+        tried: Vec<Unreached>,
+    },
+    /// The layout has no such member.
+    #[error("not applied: the layout has no member {name}; its members are {members}")]
+    UnknownNode {
+        /// What was named.
+        name: String,
+        /// Who there is.
+        members: String,
+    },
+}
+
+/// A node that could not be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreached {
+    /// Its id.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// The address that was dialled.
+    pub address: String,
+    /// Why.
+    pub error: DialError,
+}
+
+/// Why a node could not be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DialError {
+    /// Its address has no meaning here.
+    #[error("the address cannot be resolved: {0}")]
+    Address(String),
+    /// It did not complete the handshake in time.
+    #[error("it does not answer")]
+    Timeout,
+    /// It refused our certificate.
+    #[error("it refused our certificate ({0}); use a bundle of this cluster")]
+    WeAreRefused(String),
+    /// We refused its certificate.
+    #[error("its certificate is not that of the member ({0}); check the address and the bundle")]
+    ItIsRefused(String),
+    /// It speaks something else, or an other version.
+    #[error("it does not speak this protocol: {0}")]
+    Protocol(String),
+    /// It closed the connection and said why.
+    #[error("it closed the connection: {0}")]
+    Closed(String),
+    /// The connection broke.
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+    /// The call's deadline passed while it was being dialled.
+    #[error("it was still being dialled at the deadline")]
+    Unfinished,
+}
+
+/// A client that cannot be made. Nothing was sent anywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The bundle's certificates do not fit together.
+    #[error("the certificates in {directory} cannot be used: {reason}; copy the bundle again from where it was made")]
+    Certificates {
+        /// Where.
+        directory: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A setting makes no sense.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// Which one.
+        setting: &'static str,
+        /// What would be right.
+        reason: String,
+    },
+    /// No UDP socket could be opened.
+    #[error("cannot open a UDP socket: {0}")]
+    Socket(std::io::Error),
+    /// The bundle could not be read.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+}
+
+impl Error {
+    /// What the call did to the data.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Error::Refused { error, .. } | Error::Invalid { error } => error.outcome,
+            Error::Unknown { .. } => Outcome::Unknown,
+            Error::NoAnswer { .. } | Error::NotSent { .. } | Error::Unreachable { .. } | Error::UnknownNode { .. } => {
+                Outcome::NotApplied
+            }
+        }
+    }
+
+    /// Whether the certificates are the reason: every node that was tried refused ours, or showed a wrong one.
+    pub fn is_certificate_refused(&self) -> bool {
+        match self {
+            Error::Unreachable { tried } => {
+                !tried.is_empty() && tried.iter().all(|node| node.error.is_certificate_refused())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl DialError {
+    /// Whether a certificate was refused, ours or the node's. Dialling again does not help.
+    pub fn is_certificate_refused(&self) -> bool {
+        matches!(self, DialError::WeAreRefused(_) | DialError::ItIsRefused(_))
+    }
+}
+
+impl Unreached {
+    fn list(tried: &[Unreached]) -> String {
+        if tried.is_empty() {
+            return "there is none to try".into();
+        }
+        tried.iter().map(Unreached::to_string).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.name, self.address, self.error)
+    }
+}
