@@ -1,0 +1,84 @@
+# The commands of the README. `make help` lists them.
+#
+# One profile for everything (`--release`), one target directory outside the checkout, and only selections of packages
+# that leave RocksDB's features alone: RocksDB takes ten to twenty minutes to build, so it is built once and kept.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starling
+export CARGO_TARGET_DIR ?= $(cache)/target
+# Warnings of rustdoc are errors wherever documentation is built; cargo builds no dependency differently for it.
+docs_flags := -D warnings
+
+# A libclang that `make deps` had to fetch. Set for every command alike: bindgen is rebuilt when it changes.
+ifneq ($(wildcard $(cache)/libclang/env.mk),)
+include $(cache)/libclang/env.mk
+endif
+
+bin := $(CARGO_TARGET_DIR)/release
+PLAN ?= demo
+REPORT ?= report/$(PLAN)
+SEEDS ?= 300
+
+.PHONY: help deps env build demo drill cluster test fmt purity lint check-tests mutants docs soak bench
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/\$$\$$/, "$$", $$2); printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+deps: ## Checks the tools, and installs libclang (for RocksDB's bindings) where it is missing
+	@bash .ci/deps '$(cache)/libclang'
+
+env: ## Prints the exports that let cargo commands share what make built: eval "$$(make -s env)"
+	@echo "export CARGO_TARGET_DIR='$(CARGO_TARGET_DIR)'"
+	@if [ -n "$${LIBCLANG_PATH:-}" ]; then echo "export LIBCLANG_PATH='$$LIBCLANG_PATH'"; fi
+	@if [ -n "$${BINDGEN_EXTRA_CLANG_ARGS:-}" ]; then echo "export BINDGEN_EXTRA_CLANG_ARGS='$$BINDGEN_EXTRA_CLANG_ARGS'"; fi
+
+# A second make reads the libclang that `deps` may just have fetched.
+build: deps ## Builds everything (the first time 10 to 20 minutes, most of it RocksDB)
+	@$(MAKE) build-all
+
+.PHONY: build-all
+build-all:
+	@if ! compgen -G '$(bin)/deps/liblibrocksdb_sys-*.rlib' >/dev/null; then \
+	    echo 'Building RocksDB: 10 to 20 minutes on two cores, once; it is kept in $(CARGO_TARGET_DIR).'; fi
+	cargo build --release --workspace --locked
+
+demo: build ## Five processes, two network splits, three configurations; ends with a report
+	@$(bin)/starling-sim drill $(PLAN) --report '$(REPORT)'
+
+cluster: build ## Five nodes in the foreground; Ctrl-C stops them
+	@$(bin)/starling-sim cluster
+
+test: deps ## Every check: format, purity, lints, tests, mutants, docs
+	@$(MAKE) test-all
+
+.PHONY: test-all
+test-all: fmt purity build-all lint docs mutants check-tests
+	@echo 'make test: every check passed.'
+
+fmt: ## The format
+	cargo fmt --all --check
+
+purity: ## The core has no I/O, threads, clocks or entropy; layers point one way
+	@bash .ci/purity
+
+lint: ## Lints, as errors
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+
+docs: ## Documentation without warnings
+	RUSTDOCFLAGS='$(docs_flags)' cargo doc --release --workspace --no-deps --locked
+
+mutants: ## Every protection that is switched off must be noticed
+	cargo test --release -p starling-sim --features mutations --locked --test it -- mutants
+
+check-tests: ## Unit, property, simulation and process tests
+	cargo test --release --workspace --locked
+
+soak: build ## Long swarms of the virtual world: SEEDS seeds of five minutes, then every scenario again and again
+	$(bin)/starling-sim swarm --seeds $(SEEDS)
+
+bench: build ## Increments per second on three nodes of this machine
+	$(bin)/starling bench
