@@ -13,4 +13,4 @@
 
 pub mod certificates;
 pub mod inbound;
-mod weight;
+pub(crate) mod weight;

@@ -12,7 +12,7 @@ const MESSAGE: usize = 128;
 const ITEM: usize = 32;
 
 /// Estimated size of a frame. Unit: bytes.
-pub(super) fn of_frame(frame: &Frame) -> usize {
+pub(crate) fn of_frame(frame: &Frame) -> usize {
     MESSAGE + frame.messages.iter().map(of_message).sum::<usize>()
 }
 
@@ -56,14 +56,15 @@ pub(super) fn of_message(addressed: &Addressed) -> usize {
 }
 
 /// Estimated size of an answer. Unit: bytes.
-pub(super) fn of_answer(answer: &Answer) -> usize {
+pub(crate) fn of_answer(answer: &Answer) -> usize {
     match &answer.body {
         AnswerBody::Key(response) => MESSAGE + of_response(response),
         AnswerBody::Node(_) => 8 * 1024,
     }
 }
 
-fn of_request(request: &Request) -> usize {
+/// Estimated size of a request. Unit: bytes.
+pub(crate) fn of_request(request: &Request) -> usize {
     let value = match &request.command {
         Command::Put { value } => value.len(),
         Command::Get | Command::Increment { .. } | Command::Delete | Command::Inspect | Command::Locate => 0,

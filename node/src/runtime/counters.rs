@@ -1,0 +1,73 @@
+//! What a node counts about itself. Read by the summary line in the log.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds.
+    pub fn add(&self, count: u64) {
+        if count > 0 {
+            self.0.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// The present number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// All counters, since the start of the process.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: Counter,)+
+        }
+
+        impl Counters {
+            /// Every counter by name.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name.get()),)+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Sealed turns with something to write.
+    turns_written,
+    /// Inputs handled.
+    inputs,
+    /// Answers given to clients.
+    replies,
+    /// Frames handed to the transport.
+    frames_sent,
+    /// Messages of peers dropped because the mailbox was full.
+    peer_messages_dropped,
+    /// Client requests answered `Busy` because the mailbox was full.
+    clients_refused,
+    /// Syncs of the disk.
+    syncs,
+    /// Rows read from disk off the shards' threads.
+    rows_fetched,
+    /// Pages scanned off the shards' threads.
+    pages_scanned,
+    /// Dots minted.
+    minted,
+    /// Debts written down.
+    debts_recorded,
+    /// Debts paid.
+    debts_struck,
+    /// Hint rows delivered to all their owners and deleted.
+    hints_dropped,
+    /// Exchanges completed.
+    exchanges,
+    /// Own entries that came back and that this node does not remember.
+    amnesia,
+    /// Rows that could not be read.
+    malformed,
+}

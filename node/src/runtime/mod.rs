@@ -1,0 +1,25 @@
+//! The runtime: threads around the shards of the core.
+//!
+//! ```text
+//! transport ─→ router ─→ mailbox ─→ shard_thread ─→ Store::write
+//!                          ↑ ↑         │  │  └─ effects ─→ transport · connections · observer
+//!                          │ │         │  └─ jobs ─┐
+//!                          │ └─ JobDone ───────────┘
+//!                          └─ Durable ← sync_thread ← note(ticket)
+//! ```
+//!
+//! Shards, jobs and syncs run on plain threads, because they wait for the disk; the transport runs on tokio. They meet
+//! in queues that never block the sender. `disk` watches the free space, `observer` and `counters` what happens.
+
+pub mod clock;
+pub mod connections;
+pub mod counters;
+pub mod disk;
+pub mod jobs;
+pub mod mailbox;
+pub mod observer;
+pub mod router;
+pub mod shard_thread;
+pub mod sync_thread;
+
+pub use router::{NotSent, PeerLinks, Router};

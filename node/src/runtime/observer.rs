@@ -1,0 +1,138 @@
+//! The observer: facts that shards report become counters and log lines.
+//!
+//! Facts about single rows are `debug` (`trace` for dots): there are as many as writes. Facts about peers and partitions
+//! are `info`. Alarms are `warn`, at most one line per kind and second; a line says how many were left out before it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use starling::shard::Observation;
+use tracing::{debug, info, trace, warn};
+
+use super::counters::Counters;
+
+/// Alarms of one kind are logged at most this often.
+const ALARM_PAUSE: Duration = Duration::from_secs(1);
+
+/// One per shard thread.
+pub struct Observer {
+    shard: usize,
+    counters: Arc<Counters>,
+    amnesia: Alarm,
+    malformed: Alarm,
+    needs_repair: Alarm,
+    foreign_layout: Alarm,
+}
+
+/// Decides which alarms of a kind are logged.
+#[derive(Default)]
+struct Alarm {
+    last: Option<Instant>,
+    left_out: u64,
+}
+
+impl Alarm {
+    /// How many were left out since the last line, if this one is to be logged.
+    fn ring(&mut self, now: Instant) -> Option<u64> {
+        if self.last.is_some_and(|last| now.duration_since(last) < ALARM_PAUSE) {
+            self.left_out += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+impl Observer {
+    /// For one shard.
+    pub fn new(shard: usize, counters: Arc<Counters>) -> Observer {
+        Observer {
+            shard,
+            counters,
+            amnesia: Alarm::default(),
+            malformed: Alarm::default(),
+            needs_repair: Alarm::default(),
+            foreign_layout: Alarm::default(),
+        }
+    }
+
+    /// Counts and logs a fact.
+    pub fn observe(&mut self, fact: &Observation) {
+        let shard = self.shard;
+        match fact {
+            Observation::Minted { row, dot, delta_hash } => {
+                self.counters.minted.add(1);
+                trace!(shard, key = %row, actor = %dot.actor, event = dot.event, delta_hash, "minted a dot");
+            }
+            Observation::DebtRecorded { owner, row, version } => {
+                self.counters.debts_recorded.add(1);
+                debug!(shard, peer = %owner, key = %row, version = version.0, "a row is owed");
+            }
+            Observation::DebtStruck { owner, row } => {
+                self.counters.debts_struck.add(1);
+                debug!(shard, peer = %owner, key = %row, "an owner has what was owed");
+            }
+            Observation::HintDropped { row } => {
+                self.counters.hints_dropped.add(1);
+                debug!(shard, key = %row, "a hint reached all its owners");
+            }
+            Observation::Conflict { row } => debug!(shard, key = %row, "a counter lives beside a text"),
+            Observation::ExchangeDone { partition, peer, received, sent } => {
+                self.counters.exchanges.add(1);
+                debug!(shard, %partition, %peer, received, sent, "exchange done");
+            }
+            Observation::PeerSuspected { node } => info!(shard, peer = %node, "peer does not answer"),
+            Observation::PeerReachable { node } => info!(shard, peer = %node, "peer answers"),
+            Observation::Established { partition, is_founding: true } => debug!(shard, %partition, "founded"),
+            Observation::Established { partition, is_founding: false } => {
+                info!(shard, %partition, "data taken over from the other owners");
+            }
+            Observation::ClockAhead { ahead_ms, is_refusing: true } => {
+                warn!(shard, ahead_ms, "the clock runs ahead of the peers: register writes are refused; correct it");
+            }
+            Observation::ClockAhead { ahead_ms, is_refusing: false } => {
+                info!(shard, ahead_ms, "the clock agrees again")
+            }
+            Observation::Amnesia { row, actor, event, tenure } => {
+                self.counters.amnesia.add(1);
+                if let Some(left_out) = self.amnesia.ring(Instant::now()) {
+                    let (key, tenure) = (row, tenure.0);
+                    warn!(shard, %key, %actor, event, tenure, left_out, "an own write came back that this directory \
+                        does not remember: it was copied or restored, or the disk lost what was synced");
+                }
+            }
+            Observation::Malformed { row, detail } => {
+                self.counters.malformed.add(1);
+                if let Some(left_out) = self.malformed.ring(Instant::now()) {
+                    warn!(shard, key = %row, detail, left_out, "a row could not be read");
+                }
+            }
+            Observation::NeedsRepair { owner, partition } => {
+                if let Some(left_out) = self.needs_repair.ring(Instant::now()) {
+                    let peer = owner;
+                    warn!(shard, %peer, %partition, left_out, "debts are at their bound; exchanges must close the rest");
+                }
+            }
+            Observation::ForeignLayout { from, number } => {
+                if let Some(left_out) = self.foreign_layout.ring(Instant::now()) {
+                    warn!(shard, peer = %from, number, left_out, "a message of another layout");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_logged_once_a_second_and_says_what_it_left_out() {
+        let mut alarm = Alarm::default();
+        let start = Instant::now();
+        assert_eq!(alarm.ring(start), Some(0));
+        assert_eq!(alarm.ring(start + ALARM_PAUSE / 2), None);
+        assert_eq!(alarm.ring(start + ALARM_PAUSE / 2), None);
+        assert_eq!(alarm.ring(start + ALARM_PAUSE), Some(2));
+    }
+}

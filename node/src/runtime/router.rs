@@ -1,0 +1,246 @@
+//! The router: from the transport's threads to the right shard's mailbox.
+//!
+//! The transport calls it with everything that arrives; nothing here waits or decides about the protocol. A message
+//! goes to the shard of its partition (`partition mod shards`), a frame with messages for several shards is split, and
+//! within a shard answers go apart from requests (`mailbox`). Calls about the node itself are answered here.
+//!
+//! Cheap to clone; every method may be called from any thread.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use starling::ids::{ConnectionId, NodeId, PartitionId, RequestId};
+use starling::membership::Layout;
+use starling::membership::principal::Role;
+use starling::message::client::{
+    Answer, AnswerBody, Call, CallBody, FaultPlan, NodeAnswer, NodeCall, Outcome, Reason, Request, RequestError,
+    Response,
+};
+use starling::message::peer::{Addressed, Frame, PeerMessage};
+use starling::ring::RingView;
+use starling::shard::Input;
+
+use super::connections::Connections;
+use super::counters::Counters;
+use super::mailbox::{Full, Mailbox};
+use crate::status::StatusSource;
+use crate::transport::inbound::{Answers, Inbound};
+use crate::transport::weight;
+
+/// What the runtime needs of the transport. Nothing here may wait.
+pub trait PeerLinks: Send + Sync {
+    /// Queues a frame for a peer, or gives it back.
+    fn send(&self, to: NodeId, frame: Frame) -> Result<(), NotSent>;
+
+    /// The injected faults that are in force now, with what is left of their time.
+    fn faults(&self) -> FaultPlan;
+}
+
+/// A frame that never left.
+#[derive(Debug)]
+pub enum NotSent {
+    /// The peer may be well; its queue was full.
+    QueueFull(Frame),
+    /// There is no connection to the peer.
+    Unreachable(Frame),
+}
+
+/// The router of a node.
+#[derive(Clone)]
+pub struct Router {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ring: Arc<RingView>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    connections: Arc<Connections>,
+    status: StatusSource,
+    counters: Arc<Counters>,
+    links: OnceLock<Arc<dyn PeerLinks>>,
+    is_stopping: AtomicBool,
+}
+
+impl Router {
+    /// A router to the shards with these mailboxes, in the order of their numbers. At least one.
+    pub fn new(
+        ring: Arc<RingView>,
+        mailboxes: Vec<Arc<Mailbox>>,
+        connections: Arc<Connections>,
+        status: StatusSource,
+        counters: Arc<Counters>,
+    ) -> Router {
+        assert!(!mailboxes.is_empty(), "a node has at least one shard");
+        let links = OnceLock::new();
+        let is_stopping = AtomicBool::new(false);
+        Router { shared: Arc::new(Shared { ring, mailboxes, connections, status, counters, links, is_stopping }) }
+    }
+
+    /// Introduces the transport, once, before any call arrives. A second introduction is ignored.
+    pub fn attach(&self, links: Arc<dyn PeerLinks>) {
+        let _already_attached = self.shared.links.set(links).is_err();
+    }
+
+    /// From now on new requests are answered `Stopping`.
+    pub fn stop_accepting(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+    }
+
+    /// Hands a request to its shard; an answer only if it is refused at once.
+    fn key_call(&self, connection: ConnectionId, request_id: RequestId, request: Request) -> Option<Answer> {
+        if self.shared.is_stopping.load(Ordering::Acquire) {
+            return Some(refusal(request_id, Reason::Stopping));
+        }
+        let shard = self.shard_of(self.shared.ring.partition_of(&request.key));
+        let mailbox = self.shared.mailboxes.get(shard)?;
+        let bytes = weight::of_request(&request);
+        match mailbox.client(Input::Client { connection, request_id, request }, bytes) {
+            Ok(()) => None,
+            Err(Full) => {
+                self.shared.counters.clients_refused.add(1);
+                Some(refusal(request_id, Reason::Busy { queue: "the queue of client requests".into() }))
+            }
+        }
+    }
+
+    /// Answers a call about the node, at once or (status) when the shards have told how they are.
+    fn node_call(&self, connection: ConnectionId, id: RequestId, call: NodeCall) -> Option<Answer> {
+        let node = |answer| Answer { id, body: AnswerBody::Node(answer) };
+        match call {
+            NodeCall::Layout => Some(node(NodeAnswer::Layout(Box::new(Layout::clone(self.shared.ring.layout()))))),
+            NodeCall::SetFaults(_) => {
+                // The transport answers these itself: it knows the caller's role and holds the faults.
+                let reason = Reason::Forbidden("faults are set through the node's QUIC door".into());
+                Some(node(NodeAnswer::Failed(RequestError { outcome: Outcome::NotApplied, reason })))
+            }
+            NodeCall::Status => {
+                let connections = self.shared.connections.clone();
+                let faults = self.shared.links.get().map(|links| links.faults()).unwrap_or_default();
+                let asked = self.shared.status.ask(&self.shared.mailboxes, faults, move |status| {
+                    let answer = Answer { id, body: AnswerBody::Node(NodeAnswer::Status(Box::new(status))) };
+                    connections.deliver([(connection, answer)]);
+                });
+                asked.err().map(|Full| {
+                    let reason = Reason::Busy { queue: "the queue of status calls".into() };
+                    node(NodeAnswer::Failed(RequestError { outcome: Outcome::NotApplied, reason }))
+                })
+            }
+        }
+    }
+
+    fn shard_of(&self, partition: PartitionId) -> usize {
+        usize::from(partition.0) % self.shared.mailboxes.len()
+    }
+
+    fn by_shard(&self, frame: Frame) -> impl Iterator<Item = (&Mailbox, Frame)> {
+        self.split(frame)
+            .into_iter()
+            .filter_map(|(shard, frame)| Some((self.shared.mailboxes.get(shard)?.as_ref(), frame)))
+    }
+
+    /// One frame per shard that it has messages for.
+    fn split(&self, frame: Frame) -> Vec<(usize, Frame)> {
+        if self.shared.mailboxes.len() == 1 {
+            return vec![(0, frame)];
+        }
+        let Frame { layout, epoch, clock, messages } = frame;
+        let mut by_shard: HashMap<usize, Vec<Addressed>> = HashMap::new();
+        for addressed in messages {
+            by_shard.entry(self.shard_of(addressed.partition)).or_default().push(addressed);
+        }
+        by_shard.into_iter().map(|(shard, messages)| (shard, Frame { layout, epoch, clock, messages })).collect()
+    }
+}
+
+impl Inbound for Router {
+    /// Never waits: requests for which there is no room are dropped and counted, and the peer's deadlines handle it.
+    /// Waiting would hold up the answers behind them in the same stream.
+    async fn peer_frame(&self, from: NodeId, frame: Frame) {
+        for (mailbox, frame) in self.by_shard(frame) {
+            let (answers, requests) = apart(frame);
+            let mut dropped = 0;
+            if let Some(answers) = answers {
+                let count = answers.messages.len();
+                dropped += mailbox.answers(from, answers).map_or_else(|Full| count, |()| 0);
+            }
+            if let Some(requests) = requests {
+                let count = requests.messages.len();
+                dropped += mailbox.requests(from, requests).map_or_else(|Full| count, |()| 0);
+            }
+            self.shared.counters.peer_messages_dropped.add(dropped as u64);
+        }
+    }
+
+    fn peer_unreachable(&self, node: NodeId, not_sent: Vec<Frame>) {
+        let mut by_shard: Vec<Vec<Frame>> = self.shared.mailboxes.iter().map(|_| Vec::new()).collect();
+        for frame in not_sent {
+            for (shard, frame) in self.split(frame) {
+                if let Some(frames) = by_shard.get_mut(shard) {
+                    frames.push(frame);
+                }
+            }
+        }
+        for (mailbox, not_sent) in self.shared.mailboxes.iter().zip(by_shard) {
+            mailbox.own(Input::PeerUnreachable { node, not_sent });
+        }
+    }
+
+    fn connection_opened(&self, connection: ConnectionId, _role: &Role, answers: Answers) {
+        self.shared.connections.open(connection, answers);
+    }
+
+    fn client_call(&self, connection: ConnectionId, Call { id, body }: Call) {
+        let answer = match body {
+            CallBody::Key(request) => self.key_call(connection, id, request),
+            CallBody::Node(call) => self.node_call(connection, id, call),
+        };
+        if let Some(answer) = answer {
+            self.shared.connections.deliver([(connection, answer)]);
+        }
+    }
+
+    fn connection_closed(&self, connection: ConnectionId) {
+        self.shared.connections.close(connection);
+    }
+}
+
+fn refusal(id: RequestId, reason: Reason) -> Answer {
+    let error = RequestError { outcome: Outcome::NotApplied, reason };
+    Answer { id, body: AnswerBody::Key(Response::Failed(error)) }
+}
+
+/// Whether a message answers a dialogue of the receiving shard.
+fn is_answer(message: &PeerMessage) -> bool {
+    match message {
+        PeerMessage::Pong(_)
+        | PeerMessage::Forwarded(_)
+        | PeerMessage::Replicated(_)
+        | PeerMessage::ReadAnswer(_)
+        | PeerMessage::Delivered(_)
+        | PeerMessage::NewbornAnswer(_)
+        | PeerMessage::ExchangeAnswer(_)
+        | PeerMessage::ExchangePushed(_) => true,
+        PeerMessage::Ping(_)
+        | PeerMessage::Forward(_)
+        | PeerMessage::Replicate(_)
+        | PeerMessage::Read(_)
+        | PeerMessage::Deliver(_)
+        | PeerMessage::NewbornQuery(_)
+        | PeerMessage::ExchangeOffer(_)
+        | PeerMessage::ExchangePush(_) => false,
+    }
+}
+
+/// The answers and the requests of a frame.
+fn apart(frame: Frame) -> (Option<Frame>, Option<Frame>) {
+    let Frame { layout, epoch, clock, messages } = frame;
+    let (answers, requests): (Vec<_>, Vec<_>) =
+        messages.into_iter().partition(|addressed| is_answer(&addressed.message));
+    let some = |messages: Vec<Addressed>| (!messages.is_empty()).then_some(Frame { layout, epoch, clock, messages });
+    (some(answers), some(requests))
+}
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;
