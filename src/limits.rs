@@ -46,3 +46,7 @@ pub const SLOTS: u16 = 16_384;
 
 /// Most members of a layout.
 pub const MEMBERS_MAX: usize = 1024;
+
+/// Largest sum of the weights of a layout: each unit is 256 virtual nodes on the ring while placement is computed. A
+/// larger sum is refused; smaller weights in the same proportion do the same.
+pub const WEIGHT_SUM_MAX: u64 = 4096;

@@ -17,7 +17,7 @@ pub struct Member {
     pub name: String,
     /// `host:port` of its QUIC door.
     pub address: String,
-    /// Share of the data relative to the other members. 1 is normal.
+    /// Share of the data relative to the other members. 1 is normal, 0 carries none.
     pub weight: u32,
     /// Replicas are placed in distinct zones while there are enough. Empty: a zone of its own.
     pub zone: String,
@@ -150,6 +150,13 @@ impl Layout {
         if self.members.iter().all(|member| member.weight == 0) {
             return refuse("every member has weight 0; give at least one a weight of 1".into());
         }
+        let weights: u64 = self.members.iter().map(|member| u64::from(member.weight)).sum();
+        if weights > limits::WEIGHT_SUM_MAX {
+            return refuse(format!(
+                "the weights add up to {weights}, at most {} is possible; use smaller ones in the same proportion",
+                limits::WEIGHT_SUM_MAX
+            ));
+        }
         let carriers = self.members.iter().filter(|member| member.weight > 0).count();
         if self.replicas == 0 || usize::from(self.replicas) > carriers {
             return refuse(format!("{} replicas, {carriers} members can carry one", self.replicas));
@@ -218,3 +225,7 @@ mod hash_in_text {
         u64::from_str_radix(&text, 16).map_err(|_| D::Error::custom(format!("{text:?} is not a hexadecimal hash")))
     }
 }
+
+#[cfg(test)]
+#[path = "layout_tests.rs"]
+mod tests;

@@ -1,14 +1,61 @@
-//! Placement: which nodes own which partition.
-use super::PreferenceList;
-use crate::membership::Layout;
+//! Placement: which nodes own which partition, and which stand in.
+//!
+//! ```text
+//! members × weight ─→ virtual nodes ┐
+//! partitions ────────→ starts       ┴→ one ring order (`walk`, the sole user of `hashring`)
+//! zones, weights ────→ fair shares and capacities (`share`)
+//! each partition walks from its start: owners under the capacities (`assign`), then the next F nodes stand in
+//! ```
+//!
+//! Called once per layout, never by a request: about a millisecond for 5 members and 256 partitions, well under a second
+//! for 1,000 members and 16,384 partitions. Memory: about 100 bytes per virtual node while it runs.
+//!
+//! Promises, for every valid layout:
+//! - every partition has N distinct owners, then F distinct others (fewer if there are no more), all of weight > 0;
+//! - its owners stand in N distinct zones; with fewer zones than N every zone is used before one is used twice;
+//! - **bounded load**: no node owns more than its fair share × 1.10, rounded down, or its fair share rounded up where
+//!   that is more (with few partitions 10 % is less than one). The fair share is what weights give within what zones
+//!   allow: two zones of two nodes and one of a single node give that node all partitions at N = 3, and no placement
+//!   that keeps zones apart could give it less;
+//! - the same layout gives the same placement on every machine and in every version: golden vectors pin it, under
+//!   [`Layout::PLACEMENT`];
+//! - a change of the members moves little more than it must (measured in the tests: at most 1.3 × the least possible).
+//!
+//! Source: Dynamo 2007 §6.2, strategy 3; Mirrokni et al., "Consistent Hashing with Bounded Loads" (2016).
 
+mod assign;
+mod share;
+mod walk;
+
+use assign::Assignment;
+use walk::{Seen, Walk};
+
+use super::PreferenceList;
+use crate::ids::PartitionId;
+use crate::membership::{Fallbacks, Layout, Member};
+
+/// The preference list of every partition of a valid layout, by partition number.
 pub(super) fn place(layout: &Layout) -> Vec<PreferenceList> {
-    let ids: Vec<_> = layout.members.iter().map(|m| m.id).collect();
-    (0..usize::from(layout.partitions))
-        .map(|p| {
-            let walk: Vec<_> = (0..ids.len()).map(|i| ids[(p + i) % ids.len()]).collect();
-            let n = usize::from(layout.replicas);
-            PreferenceList::new(walk[..n].to_vec(), walk[n..].iter().take(2).copied().collect())
-        })
-        .collect()
+    let carriers: Vec<&Member> = layout.members.iter().filter(|member| member.weight > 0).collect();
+    let walk = Walk::new(&carriers, layout.partitions);
+    let mut seen = Seen::new(carriers.len());
+    let mut assignment = Assignment::new(layout, &carriers);
+    for partition in (0..layout.partitions).map(PartitionId) {
+        assignment.assign(partition, &walk, &mut seen);
+    }
+    let fallbacks = match layout.fallbacks {
+        Fallbacks::Next(count) => usize::from(count),
+        Fallbacks::All => carriers.len(),
+    };
+    let id_of = |carrier: &usize| carriers.get(*carrier).map(|member| member.id);
+    let list_of = |(partition, owners): (PartitionId, Vec<usize>)| {
+        let others = walk.from(partition, &mut seen).filter(|carrier| !owners.contains(carrier)).take(fallbacks);
+        let others: Vec<usize> = others.collect();
+        PreferenceList::new(owners.iter().filter_map(id_of).collect(), others.iter().filter_map(id_of).collect())
+    };
+    (0..layout.partitions).map(PartitionId).zip(assignment.into_owners()).map(list_of).collect()
 }
+
+#[cfg(test)]
+#[path = "placement_tests.rs"]
+mod tests;
