@@ -85,3 +85,47 @@ impl crdts::CvRDT for VersionVector {
         VersionVector::merge(self, &other);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::causality::{Epoch, Tenure, Tick};
+    use crate::value::laws;
+
+    fn any_vector() -> impl Strategy<Value = VersionVector> {
+        let actor = (0..4u64).prop_map(|epoch| ActorId { expires: Tick(1), epoch: Epoch(epoch), tenure: Tenure(0) });
+        proptest::collection::vec((actor, 0..5u64), 0..6).prop_map(VersionVector::from)
+    }
+
+    #[test]
+    fn an_event_zero_from_outside_is_dropped() {
+        let actor = ActorId { expires: Tick(1), epoch: Epoch(2), tenure: Tenure(3) };
+        let bytes = rmp_serde::to_vec(&vec![(actor, 0u64)]).unwrap();
+        assert_eq!(rmp_serde::from_slice::<VersionVector>(&bytes).unwrap(), VersionVector::default());
+    }
+
+    proptest! {
+        #[test]
+        fn the_merge_laws_hold(a in any_vector(), b in any_vector(), c in any_vector()) {
+            laws::check_merge(&a, &b, &c);
+        }
+
+        #[test]
+        fn after_a_merge_nothing_is_missing(a in any_vector(), b in any_vector()) {
+            let mut merged = a.clone();
+            merged.merge(&b);
+            prop_assert!(merged.missing_from(&a).is_empty() && merged.missing_from(&b).is_empty());
+            for (actor, count) in a.missing_from(&b) {
+                prop_assert_eq!(a.event(actor) + count, merged.event(actor));
+            }
+        }
+
+        #[test]
+        fn it_comes_back_from_its_bytes(a in any_vector()) {
+            let bytes = rmp_serde::to_vec_named(&a).unwrap();
+            prop_assert_eq!(rmp_serde::from_slice::<VersionVector>(&bytes).unwrap(), a);
+        }
+    }
+}

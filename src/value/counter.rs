@@ -133,3 +133,7 @@ impl crdts::CvRDT for Counter {
         Counter::merge(self, &other);
     }
 }
+
+#[cfg(test)]
+#[path = "counter_tests.rs"]
+mod tests;

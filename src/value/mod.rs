@@ -21,6 +21,14 @@
 pub mod counter;
 mod error;
 mod field;
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod history_tests;
+#[cfg(test)]
+pub(crate) mod laws;
 mod per_actor;
 mod record;
 pub mod register;

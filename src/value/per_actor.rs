@@ -153,7 +153,8 @@ impl<C: Content> PerActor<C> {
     /// Reads records that take all of these bytes: at least one, at most [`limits::ACTORS_PER_FIELD_MAX`], in order.
     pub fn decode(bytes: &[u8]) -> Result<PerActor<C>, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let mut records: Vec<Record<C>> = Vec::with_capacity((bytes.len() / RECORD_BYTES_MIN).min(16));
+        let mut records: Vec<Record<C>> =
+            Vec::with_capacity((bytes.len() / RECORD_BYTES_MIN).min(limits::ACTORS_PER_FIELD_MAX));
         while !reader.is_at_end() {
             if records.len() == limits::ACTORS_PER_FIELD_MAX {
                 return Err(DecodeError::Malformed("too many actors in one field"));

@@ -322,3 +322,7 @@ impl crdts::CvRDT for Row {
         Row::merge(self, &other);
     }
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

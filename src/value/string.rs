@@ -92,7 +92,11 @@ impl StringState {
     }
 
     /// Writes the register (`None` deletes) and covers every increment in this state.
+    ///
+    /// # Panics
+    /// If the event is zero: events count from 1, and every peer would refuse the row as malformed.
     pub fn write(&mut self, dot: Dot, stamp: Hlc, value: Option<Bytes>) {
+        assert!(dot.event > 0, "events count from 1");
         self.touched = self.touched.max(stamp);
         self.register.merge(&Register::of(Write { stamp: Stamp::new(stamp, dot), value }));
         self.counter.cover();
@@ -107,5 +111,102 @@ impl StringState {
     /// The largest stamp.
     pub fn latest_stamp(&self) -> Hlc {
         self.register.stamp().map_or(self.touched, |stamp| stamp.hlc.max(self.touched))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causality::{Epoch, Tenure, Tick};
+
+    fn dot(event: u64) -> Dot {
+        Dot { actor: ActorId { expires: Tick(9), epoch: Epoch(1), tenure: Tenure(0) }, event }
+    }
+
+    fn at(wall: u64) -> Hlc {
+        Hlc { wall, logical: 0 }
+    }
+
+    /// A register with `value`, and beside it increments that it did not see.
+    fn split(value: Option<&'static str>, uncovered: &[i64]) -> StringState {
+        let mut state = StringState::default();
+        for (event, by) in (1..).zip(uncovered) {
+            state.increment(dot(event), at(event), *by).unwrap();
+        }
+        let mut other = StringState::default();
+        other.write(dot(100), at(100), value.map(Bytes::from));
+        state.merge(&other);
+        state
+    }
+
+    fn integer(value: i64) -> Visible {
+        Visible::Integer { value, saturated: false }
+    }
+
+    #[test]
+    fn a_counter_shows_alone_where_nothing_was_ever_put() {
+        let mut state = StringState::default();
+        assert_eq!(state.visible(), Visible::Nothing);
+        state.increment(dot(1), at(1), 5).unwrap();
+        state.increment(dot(2), at(2), -5).unwrap();
+        assert_eq!(state.visible(), integer(0));
+    }
+
+    #[test]
+    fn a_deleted_register_shows_the_increments_that_the_delete_did_not_see() {
+        assert_eq!(split(None, &[]).visible(), Visible::Nothing);
+        assert_eq!(split(None, &[3, 4]).visible(), integer(7));
+    }
+
+    #[test]
+    fn an_integer_adds_the_increments_that_it_did_not_see() {
+        assert_eq!(split(Some("10"), &[]).visible(), integer(10));
+        assert_eq!(split(Some("10"), &[1]).visible(), integer(11));
+        assert_eq!(split(Some("-10"), &[1]).can_increment(5), Ok(()));
+    }
+
+    #[test]
+    fn a_text_shows_itself_and_refuses_increments() {
+        let plain = split(Some("hello"), &[]);
+        assert_eq!((plain.visible(), plain.has_conflict()), (Visible::Text("hello".into()), false));
+        assert_eq!(plain.can_increment(1), Err(ValueError::NotANumber));
+    }
+
+    #[test]
+    fn a_text_beside_increments_is_a_conflict_that_the_next_write_covers() {
+        for value in [Some("text"), Some("7"), None] {
+            let mut state = split(Some("hello"), &[3]);
+            assert_eq!((state.visible(), state.has_conflict()), (Visible::Text("hello".into()), true));
+            assert_eq!(state.clone().increment(dot(9), at(200), 1), Err(ValueError::NotANumber));
+            state.write(dot(9), at(200), value.map(Bytes::from));
+            assert!(!state.has_conflict() && !state.counter.is_live());
+            let shown = value.map_or(Visible::Nothing, |v| v.parse().map_or(Visible::Text(v.into()), integer));
+            assert_eq!(state.visible(), shown);
+        }
+    }
+
+    #[test]
+    fn an_increment_beyond_the_range_is_refused_and_changes_nothing() {
+        let mut state = split(Some("9223372036854775806"), &[]);
+        state.increment(dot(1), at(200), 1).unwrap();
+        let before = state.clone();
+        assert_eq!(state.increment(dot(2), at(201), 1), Err(ValueError::Overflow));
+        assert_eq!(state, before);
+        assert_eq!(state.visible(), integer(i64::MAX));
+        let mut bottom = StringState::default();
+        bottom.increment(dot(1), at(1), i64::MIN).unwrap();
+        assert_eq!(bottom.increment(dot(2), at(2), -1), Err(ValueError::Overflow));
+        assert_eq!(bottom.visible(), integer(i64::MIN));
+    }
+
+    #[test]
+    fn a_sum_that_a_merge_pushes_over_shows_the_nearest_and_can_come_back() {
+        let mut state = split(Some("9223372036854775807"), &[5]);
+        assert_eq!(state.visible(), Visible::Integer { value: i64::MAX, saturated: true });
+        assert_eq!(state.can_increment(-4), Err(ValueError::Overflow));
+        state.increment(dot(9), at(200), -5).unwrap();
+        assert_eq!(state.visible(), integer(i64::MAX));
+        let low = split(Some("-9223372036854775808"), &[-1]);
+        assert_eq!(low.visible(), Visible::Integer { value: i64::MIN, saturated: true });
     }
 }
