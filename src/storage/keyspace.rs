@@ -165,3 +165,7 @@ impl fmt::Debug for RowKey {
         write!(f, "RowKey({self})")
     }
 }
+
+#[cfg(test)]
+#[path = "keyspace_tests.rs"]
+mod tests;

@@ -210,3 +210,22 @@ fn a_wiped_store_is_empty_and_works() {
     handle.write(&batch(&[("a", Some("1"))])).unwrap();
     assert_eq!(store.len(Space::Rows), 1);
 }
+
+#[test]
+fn the_store_in_memory_keeps_the_contract_of_a_store() {
+    use std::sync::Arc;
+
+    use crate::storage::contract::{self, Reopen};
+    for (seed, not_in_memory_per_mille) in [(1, 0), (2, 300), (3, 1000)] {
+        let mut store = MemoryStore::new(seed);
+        contract::check(&mut |reopen| {
+            match reopen {
+                Reopen::New => store = MemoryStore::new(seed),
+                Reopen::AfterClose => {}
+                Reopen::AfterCrash => drop(store.crash(Survivors::Random)),
+            }
+            store.set_faults(MemoryFaults { not_in_memory_per_mille, ..MemoryFaults::default() });
+            Arc::new(store.clone())
+        });
+    }
+}
