@@ -101,7 +101,8 @@ impl Row {
         self.string.actors().chain(self.unknown.iter().flat_map(|(_, field)| field.actors()))
     }
 
-    /// Per actor the largest event seen anywhere in the row.
+    /// Per actor the largest event seen anywhere in the row. A put or a delete that a later one replaced leaves no
+    /// trace, so this may name fewer events than were ever seen; of increments it names every one.
     pub fn version_vector(&self) -> VersionVector {
         let mut seen = VersionVector::default();
         for (actor, event) in self.actors() {
@@ -129,12 +130,19 @@ impl Row {
     }
 
     /// Merges `observed`, writes the register, and covers exactly the increments of `observed`. The delta is all that
-    /// was observed with the write on top: a baseline never travels without its entry.
+    /// was observed with the write on top: a baseline never travels without its entry. What others sent stands in
+    /// `observed` and is merged here: the amnesia check comes first.
+    ///
+    /// # Panics
+    /// If the event of the dot is zero.
     pub fn put(&mut self, dot: Dot, stamp: Hlc, value: Bytes, observed: &Row) -> Row {
         self.cover(dot, stamp, Some(value), observed)
     }
 
     /// Merges `observed`, empties the register, and covers exactly the increments of `observed`; see [`Row::put`].
+    ///
+    /// # Panics
+    /// If the event of the dot is zero.
     pub fn delete(&mut self, dot: Dot, stamp: Hlc, observed: &Row) -> Row {
         self.cover(dot, stamp, None, observed)
     }
