@@ -11,7 +11,11 @@
 //! The core (`starling`) decides everything about the protocol; this crate only moves its inputs and effects between
 //! sockets, threads and the disk, and stops the process when the disk fails. `main.rs` is the command line around it.
 
+pub mod bundle;
+pub mod command_line;
+pub mod config;
 pub mod exit;
+pub mod founding;
 pub mod runtime;
 pub mod status;
 pub mod storage;

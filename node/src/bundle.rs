@@ -1,0 +1,171 @@
+//! The bundle of a member: the directory that tells a node who it is and whom it may believe.
+//!
+//! Made by `founding`, read once at start. It is checked whole before anything is started: the certificate must name a
+//! member of the layout's cluster. Whether key and certificate fit together is the transport's affair.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use starling::ids::NodeId;
+use starling::membership::principal::Role;
+use starling::membership::{Layout, LayoutError};
+
+use crate::transport::certificates::{CertificateError, principal_in};
+
+/// The layout, as TOML.
+pub const LAYOUT_FILE: &str = "layout.toml";
+/// The cluster's authority.
+pub const CA_FILE: &str = "ca.pem";
+/// The own certificate.
+pub const CERTIFICATE_FILE: &str = "cert.pem";
+/// The own secret key.
+pub const KEY_FILE: &str = "key.pem";
+
+/// Largest file of a bundle. Unit: bytes. A layout of 1024 members has a tenth of it.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// What stands in a member's bundle.
+pub struct Bundle {
+    /// Which member this is.
+    pub node: NodeId,
+    /// The cluster.
+    pub layout: Layout,
+    /// The authority's certificate.
+    pub ca_pem: String,
+    /// The member's certificate.
+    pub cert_pem: String,
+    /// The member's secret key.
+    pub key_pem: String,
+}
+
+/// A bundle that no node can run with. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file is missing or not readable.
+    #[error("cannot read {}: {reason}; --bundle names a directory members/NAME that init-cluster made", .path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Not a layout.
+    #[error("{} is malformed: {reason}; copy the bundle again", .path.display())]
+    Malformed {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A layout that cannot be.
+    #[error("{}: {source}; copy the bundle again", .path.display())]
+    Layout {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: LayoutError,
+    },
+    /// The certificate names nobody.
+    #[error("{}: {source}", .path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: CertificateError,
+    },
+    /// A bundle of a client or admin, or of another cluster or member than the layout knows.
+    #[error("{} is of {principal}, which is no member of the layout beside it; use the bundle members/NAME", .path.display())]
+    NotAMember {
+        /// Which file.
+        path: PathBuf,
+        /// Whom it names.
+        principal: String,
+    },
+}
+
+impl Bundle {
+    /// Reads and checks a member's bundle.
+    pub fn load(directory: &Path) -> Result<Bundle, BundleError> {
+        let path = directory.join(LAYOUT_FILE);
+        let layout: Layout = toml::from_str(&read(directory, LAYOUT_FILE)?)
+            .map_err(|error| BundleError::Malformed { path: path.clone(), reason: error.to_string() })?;
+        layout.validate().map_err(|source| BundleError::Layout { path, source })?;
+        let cert_pem = read(directory, CERTIFICATE_FILE)?;
+        let node = member_of(&directory.join(CERTIFICATE_FILE), &cert_pem, &layout)?;
+        let (ca_pem, key_pem) = (read(directory, CA_FILE)?, read(directory, KEY_FILE)?);
+        Ok(Bundle { node, layout, ca_pem, cert_pem, key_pem })
+    }
+}
+
+fn member_of(path: &Path, cert_pem: &str, layout: &Layout) -> Result<NodeId, BundleError> {
+    let certificate = CertificateDer::from_pem_slice(cert_pem.as_bytes())
+        .map_err(|error| BundleError::Malformed { path: path.to_owned(), reason: error.to_string() })?;
+    let principal =
+        principal_in(&certificate).map_err(|source| BundleError::Certificate { path: path.to_owned(), source })?;
+    match principal.role {
+        Role::Node(node) if principal.cluster == layout.cluster && layout.member(node).is_some() => Ok(node),
+        _ => Err(BundleError::NotAMember { path: path.to_owned(), principal: principal.to_string() }),
+    }
+}
+
+fn read(directory: &Path, name: &str) -> Result<String, BundleError> {
+    let path = directory.join(name);
+    let unreadable = |reason: String| BundleError::Unreadable { path: path.clone(), reason };
+    let bytes = fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(unreadable(format!("{bytes} bytes, at most {FILE_BYTES_MAX} belong there")));
+    }
+    fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::founding::{Plan, found};
+
+    fn cluster(place: &Path, name: &str) -> PathBuf {
+        let members = vec![("a".into(), "127.0.0.1:1".into()), ("b".into(), "127.0.0.1:2".into())];
+        let plan = Plan { name: name.into(), directory: place.join(name), members, ..Plan::default() };
+        found(&plan).unwrap();
+        plan.directory
+    }
+
+    fn refusal(directory: &Path) -> String {
+        Bundle::load(directory).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_bundle_that_is_not_there_says_where_it_comes_from() {
+        assert!(refusal(Path::new("/nowhere")).contains("init-cluster"));
+    }
+
+    #[test]
+    fn a_client_runs_no_node() {
+        let place = tempfile::tempdir().unwrap();
+        let text = refusal(&cluster(place.path(), "shop").join("client"));
+        assert!(text.contains("/client/client, which is no member"), "{text}");
+    }
+
+    #[test]
+    fn a_certificate_of_another_cluster_is_noticed() {
+        let place = tempfile::tempdir().unwrap();
+        let ours = cluster(place.path(), "shop").join("members/a");
+        let theirs = cluster(place.path(), "bank").join("members/a");
+        fs::copy(theirs.join(CERTIFICATE_FILE), ours.join(CERTIFICATE_FILE)).unwrap();
+        assert!(refusal(&ours).contains("which is no member"));
+    }
+
+    #[test]
+    fn a_layout_that_was_edited_by_hand_is_noticed() {
+        let place = tempfile::tempdir().unwrap();
+        let bundle = cluster(place.path(), "shop").join("members/a");
+        let path = bundle.join(LAYOUT_FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("partitions = 256", "partitions = 128")).unwrap();
+        assert!(refusal(&bundle).contains("its content does not have the hash"), "{}", refusal(&bundle));
+        fs::write(&path, "nonsense").unwrap();
+        assert!(refusal(&bundle).contains("malformed"));
+    }
+}
