@@ -1,0 +1,140 @@
+//! Arguments that many commands share, and how keys and durations are read.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use starling::ids::{Key, KeyTooLong, NodeId};
+use starling::message::client::{Observe, Options};
+use starling_client::{Bundle, Client, ClientConfig, Error};
+
+use super::exit::Failure;
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// The bundle: a directory with layout.toml, ca.pem, cert.pem and key.pem
+    #[arg(long, global = true, env = "STARLING_BUNDLE", value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// Ask this node and no other (a name of the layout)
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Print JSON: the result on stdout, an error on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Replicas that must answer a read [default: the layout's]
+    #[arg(long, global = true, value_name = "COUNT")]
+    r: Option<u8>,
+    /// Nodes that must hold a write durably [default: the layout's]
+    #[arg(long, global = true, value_name = "COUNT")]
+    w: Option<u8>,
+    /// Count owners only, no fallbacks: less stale reads, fewer possible writes during a split
+    #[arg(long, global = true)]
+    strict: bool,
+    /// Give up after this long: 500ms, 2s, 1m [default: 2s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
+    deadline: Option<Duration>,
+    /// What put and del see before they cover it [default: quorum]
+    #[arg(long, global = true, value_name = "WHAT")]
+    observe: Option<ObserveArg>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ObserveArg {
+    /// The merge of R replicas
+    Quorum,
+    /// The row of the node that coordinates: faster, covers less
+    Local,
+}
+
+impl Global {
+    /// The bundle that was named.
+    pub(crate) fn bundle(&self) -> Result<Bundle, Failure> {
+        let directory = self.bundle.as_ref().ok_or_else(|| {
+            Failure::Usage(
+                "which cluster? Name a bundle with --bundle DIR or STARLING_BUNDLE; \
+                 `starling-node init-cluster NAME …` makes one at NAME/client"
+                    .into(),
+            )
+        })?;
+        Ok(Bundle::load(directory)?)
+    }
+
+    /// A client of the bundle's cluster, pinned to `--node`.
+    pub(crate) fn client(&self, config: ClientConfig) -> Result<Client, Failure> {
+        let client = Client::connect(self.bundle()?, config)?;
+        Ok(match self.pinned(&client)? {
+            Some(node) => client.on(node),
+            None => client,
+        })
+    }
+
+    /// The node that `--node` names.
+    pub(crate) fn pinned(&self, client: &Client) -> Result<Option<NodeId>, Error> {
+        self.node.as_deref().map(|name| client.node_named(name)).transpose()
+    }
+
+    /// How requests are to be carried out.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            r: self.r,
+            w: self.w,
+            strict: self.strict,
+            deadline_ms: self.deadline.map(|deadline| u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX)),
+            observe: match self.observe {
+                Some(ObserveArg::Local) => Observe::Local,
+                Some(ObserveArg::Quorum) | None => Observe::Quorum,
+            },
+        }
+    }
+}
+
+/// A key argument: the bytes as the shell gave them.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KeyArg {
+    /// The key: its bytes are taken as they are, at most 65535
+    #[arg(value_name = "KEY", value_parser = OsStringValueParser::new().try_map(parse_key))]
+    pub(crate) key: Key,
+}
+
+fn parse_key(argument: OsString) -> Result<Key, KeyTooLong> {
+    Key::new(argument.into_encoded_bytes())
+}
+
+/// `500ms`, `2s`, `1m`, `1h`. Longer than zero, at most 24 hours.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("a number and a unit are needed: 500ms, 2s, 1m, 1h".into()),
+    };
+    let number: u64 =
+        number.parse().map_err(|_| "a whole number and a unit are needed: 500ms, 2s, 1m, 1h".to_owned())?;
+    match number.checked_mul(unit_ms) {
+        Some(0) => Err("it must be longer than zero".into()),
+        Some(ms) if ms <= 24 * 3_600_000 => Ok(Duration::from_millis(ms)),
+        _ => Err("it can be at most 24h".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit_and_a_bound() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(parse_duration("24h"), Ok(Duration::from_secs(86_400)));
+        for text in ["", "5", "s", "0s", "-1s", "1.5s", "1d", "25h", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

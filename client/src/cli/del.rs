@@ -1,0 +1,29 @@
+//! `starling del KEY`.
+
+use clap::Args;
+use starling_client::Client;
+
+use super::args::{Global, KeyArg};
+use super::exit::Failure;
+use super::write;
+
+/// Delete what is seen of a key.
+///
+/// An increment that it did not see survives, so a value may come back after a split.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  starling del likes:42
+  starling --observe local del likes:42   delete only what one node sees: faster")]
+pub(crate) struct Del {
+    #[command(flatten)]
+    key: KeyArg,
+}
+
+impl Del {
+    pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        let reply = client.delete(&self.key.key, &global.options()).await?;
+        write::show(client, global, &self.key.key, &reply);
+        Ok(())
+    }
+}

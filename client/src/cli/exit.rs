@@ -1,0 +1,106 @@
+//! How a command fails: what the user reads, and what the exit code says. `starling --help` documents the codes.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use starling::message::client::Outcome;
+use starling_client::{BundleError, ConnectError, Error};
+
+use super::output;
+
+pub(crate) const DONE: u8 = 0;
+pub(crate) const NOT_APPLIED: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
+pub(crate) const UNKNOWN: u8 = 3;
+pub(crate) const UNREACHABLE: u8 = 4;
+pub(crate) const CERTIFICATE: u8 = 5;
+pub(crate) const DIFFERENT: u8 = 6;
+
+/// Stands under the help of every command.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 not applied, 2 usage, 3 unknown, 4 unreachable, 5 certificate refused, 6 owners differ.
+`starling --help` says more.";
+
+/// A command that did not do all it was asked to.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The arguments or the bundle cannot be used.
+    Usage(String),
+    /// A call failed.
+    Call(Error),
+    /// Some of the nodes that were asked could not be reached; the rest was shown or done.
+    Incomplete(String),
+    /// The owners of a key hold different states; they were shown.
+    Different(String),
+}
+
+impl Failure {
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => USAGE,
+            Failure::Call(error) => match error {
+                Error::UnknownNode { .. } => USAGE,
+                error if error.is_certificate_refused() => CERTIFICATE,
+                Error::Unreachable { .. } | Error::NoAnswer { .. } | Error::NotSent { .. } => UNREACHABLE,
+                error => match error.outcome() {
+                    Outcome::NotApplied => NOT_APPLIED,
+                    Outcome::Unknown => UNKNOWN,
+                },
+            },
+            Failure::Incomplete(_) => UNREACHABLE,
+            Failure::Different(_) => DIFFERENT,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.code() {
+            NOT_APPLIED => "not_applied",
+            USAGE => "usage",
+            UNKNOWN => "unknown",
+            UNREACHABLE => "unreachable",
+            CERTIFICATE => "certificate_refused",
+            _ => "different",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Failure::Usage(text) | Failure::Incomplete(text) | Failure::Different(text) => text.clone(),
+            Failure::Call(error) => error.to_string(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Call(error)
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Failure {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<BundleError> for Failure {
+    fn from(error: BundleError) -> Failure {
+        Failure::Usage(error.to_string())
+    }
+}
+
+/// Tells the user on stderr and gives the exit code.
+pub(crate) fn report(failure: &Failure, json: bool) -> ExitCode {
+    if json {
+        let error = json!({ "error": {
+            "kind": failure.kind(), "exit_code": failure.code(), "message": failure.message(),
+        }});
+        output::remark(&error.to_string());
+    } else if let Failure::Incomplete(text) | Failure::Different(text) = failure {
+        output::remark(text);
+    } else {
+        output::remark(&format!("error: {}", failure.message()));
+    }
+    ExitCode::from(failure.code())
+}

@@ -1,0 +1,166 @@
+//! The command line: parse, connect, run one subcommand, tell what happened.
+//!
+//! ```text
+//! args      what can be said            incr get put del        one key
+//! exit      what the exit code means    status ring compare     looking at the cluster
+//! output    text, tables, JSON          fault bench             shaking it, measuring it
+//! ```
+//!
+//! Results go to stdout, errors and remarks to stderr, both as JSON under `--json`. Each subcommand is one file with
+//! its arguments, its work and its printing.
+
+mod args;
+mod bench;
+mod compare;
+mod del;
+mod everyone;
+mod exit;
+mod fault;
+mod get;
+mod incr;
+mod output;
+mod put;
+mod ring;
+mod status;
+mod write;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use starling_client::Client;
+
+use args::Global;
+use exit::{EXIT_CODES, Failure};
+
+/// Talks to a Starling cluster: counters and values that stay writable while the network is split.
+#[derive(Debug, Parser)]
+#[command(name = "starling", version, after_long_help = EXAMPLES, propagate_version = true)]
+#[command(
+    after_help = "`starling --help` shows examples and exit codes; `starling COMMAND --help` those of a command."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  export STARLING_BUNDLE=shop/client     where init-cluster put the client's bundle
+  starling incr likes:42                 add 1 and print the new value
+  starling --w 3 incr likes:42 10        add 10; three nodes must hold it
+  starling get likes:42                  the merged value
+  starling status                        the nodes, and who sees whom
+  starling compare likes:42              each replica's own view, side by side
+  starling bench --keys 1 --in-flight 1000 --seconds 10
+
+Exit codes:
+  0  done
+  1  not applied: the cluster refused it, or a read failed; nothing was changed
+  2  usage: the arguments or the bundle cannot be used; nothing was sent
+  3  unknown: a write may have been applied, or may still be; read before sending it again
+  4  unreachable: no node could be reached (status, compare, fault: not every node that was asked)
+  5  certificate refused, ours by the nodes or theirs by us
+  6  compare: the owners differ
+
+Results go to stdout, errors to stderr. With --json each is one JSON document.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Incr(incr::Incr),
+    Decr(incr::Decr),
+    Get(get::Get),
+    Put(put::Put),
+    Del(del::Del),
+    Status(status::Status),
+    Ring(ring::Ring),
+    Compare(compare::Compare),
+    Fault(fault::Fault),
+    Bench(bench::Bench),
+}
+
+/// Runs the program's arguments.
+pub(crate) fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let command = Cli::command().mut_subcommands(|command| {
+        let help = help_of(&command);
+        command.after_long_help(help)
+    });
+    let cli = match command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) if json && error.use_stderr() => {
+            let text = error.to_string();
+            let text = text.trim_end().trim_start_matches("error: ");
+            return exit::report(&Failure::Usage(text.to_owned()), json);
+        }
+        Err(error) => {
+            // Nothing can be told about a closed stdout or stderr.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => exit::report(&failure, json),
+    }
+}
+
+/// The examples of a command, and the exit codes below them.
+fn help_of(command: &clap::Command) -> String {
+    match command.get_after_long_help() {
+        Some(examples) => format!("{examples}\n\n{EXIT_CODES}"),
+        None => EXIT_CODES.to_owned(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = match cli.command {
+        Command::Bench(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+    };
+    let runtime = runtime.map_err(|error| Failure::Usage(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let global = cli.global;
+        match cli.command {
+            Command::Incr(incr) => with(&global, async |client| incr.run(client, &global).await).await,
+            Command::Decr(decr) => with(&global, async |client| decr.run(client, &global).await).await,
+            Command::Get(get) => with(&global, async |client| get.run(client, &global).await).await,
+            Command::Put(put) => with(&global, async |client| put.run(client, &global).await).await,
+            Command::Del(del) => with(&global, async |client| del.run(client, &global).await).await,
+            Command::Status(status) => with(&global, async |client| status.run(client, &global).await).await,
+            Command::Ring(ring) => with(&global, async |client| ring.run(client, &global).await).await,
+            Command::Compare(compare) => with(&global, async |client| compare.run(client, &global).await).await,
+            Command::Fault(fault) => with(&global, async |client| fault.run(client, &global).await).await,
+            Command::Bench(bench) => bench.run(&global).await,
+        }
+    })
+}
+
+/// Runs work with a client, and closes it afterwards, so that the nodes need not wait for a silent connection.
+async fn with(global: &Global, work: impl AsyncFnOnce(&Client) -> Result<(), Failure>) -> Result<(), Failure> {
+    let client = global.client(starling_client::ClientConfig::default())?;
+    let outcome = work(&client).await;
+    client.close().await;
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:") && help.contains("starling "), "{} has no example", command.get_name());
+        }
+    }
+}

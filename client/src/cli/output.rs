@@ -1,0 +1,167 @@
+//! Printing: one write per result, tables, and the JSON and text forms of what the messages carry.
+
+use std::io::Write;
+
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use serde_json::{Map, Value, json};
+use starling::config::Durability;
+use starling::message::client::{Visible, WriteAck};
+use starling_client::Client;
+
+/// Writes a line to stdout. A reader that went away is no error of ours.
+pub(crate) fn line(text: &str) {
+    bytes(format!("{text}\n").as_bytes());
+}
+
+/// Writes bytes to stdout as they are.
+pub(crate) fn bytes(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}
+
+/// Writes a line to stderr.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Prints a result as JSON.
+pub(crate) fn json(value: &Value) {
+    line(&format!("{value:#}"));
+}
+
+/// An empty table with a header. No colours under `NO_COLOR` or when stdout is no terminal.
+pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header.into_iter().map(str::to_owned));
+    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+        table.force_no_tty();
+    }
+    table
+}
+
+/// A table cell that must not be overlooked.
+pub(crate) fn alarm(text: &str) -> Cell {
+    Cell::new(text).fg(Color::Red).add_attribute(Attribute::Bold)
+}
+
+/// Prints a value: numbers and text on stdout, text byte for byte; what scripts must not take for a value on stderr.
+pub(crate) fn value(value: &Visible) {
+    match value {
+        Visible::Nothing => remark("(nothing)"),
+        Visible::Text(text) => bytes(&[text, b"\n".as_slice()].concat()),
+        Visible::Integer { value, saturated } => {
+            line(&value.to_string());
+            if *saturated {
+                remark("saturated: the true sum lies beyond 64 bits");
+            }
+        }
+    }
+}
+
+/// A value for people, on one line.
+pub(crate) fn value_text(value: &Visible) -> String {
+    match value {
+        Visible::Nothing => "(nothing)".into(),
+        Visible::Integer { value, saturated: false } => value.to_string(),
+        Visible::Integer { value, saturated: true } => format!("{value} (the true sum does not fit)"),
+        Visible::Text(text) => text.escape_ascii().to_string(),
+    }
+}
+
+/// A value in JSON: `value` is a number, a string or null; bytes that are no UTF-8 stand in `value_hex`.
+pub(crate) fn value_json(value: &Visible) -> Map<String, Value> {
+    let mut map = Map::new();
+    let shown = match value {
+        Visible::Nothing => Value::Null,
+        Visible::Integer { value, saturated } => {
+            if *saturated {
+                map.insert("saturated".into(), json!(true));
+            }
+            json!(value)
+        }
+        Visible::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => json!(text),
+            Err(_) => {
+                map.insert("value_hex".into(), json!(hex(text)));
+                Value::Null
+            }
+        },
+    };
+    map.insert("value".into(), shown);
+    map
+}
+
+/// A key in JSON: as text if it is UTF-8, else with escapes.
+pub(crate) fn key_json(key: &starling::ids::Key) -> Value {
+    match std::str::from_utf8(key.as_bytes()) {
+        Ok(text) => json!(text),
+        Err(_) => json!(key.to_string()),
+    }
+}
+
+/// Who holds a write, for people: `a (fsync), d (fallback, fsync)`.
+pub(crate) fn acks_text(client: &Client, acks: &[WriteAck]) -> String {
+    let one = |ack: &WriteAck| {
+        let role = if ack.is_owner { "" } else { "fallback, " };
+        format!("{} ({role}{})", client.name_of(ack.node), durability(ack.durability))
+    };
+    acks.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Who holds a write, in JSON.
+pub(crate) fn acks_json(client: &Client, acks: &[WriteAck]) -> Value {
+    acks.iter()
+        .map(|ack| {
+            json!({
+                "node": client.name_of(ack.node),
+                "is_owner": ack.is_owner,
+                "durability": durability(ack.durability),
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn durability(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Wal => "wal",
+        Durability::Fsync => "fsync",
+    }
+}
+
+/// A time for people, in the unit that fits.
+pub(crate) fn micros(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
+        _ => format!("{:.1} s", us as f64 / 1e6),
+    }
+}
+
+/// `1 row`, `2 rows`.
+pub(crate) fn count(number: u64, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_one_json_form() {
+        let shown = |value| Value::Object(value_json(&value));
+        assert_eq!(shown(Visible::Nothing), json!({ "value": null }));
+        assert_eq!(shown(Visible::Integer { value: -3, saturated: false }), json!({ "value": -3 }));
+        assert_eq!(shown(Visible::Text("x".into())), json!({ "value": "x" }));
+        assert_eq!(
+            shown(Visible::Text(bytes::Bytes::from_static(b"\xff\x00"))),
+            json!({ "value": null, "value_hex": "ff00" })
+        );
+    }
+}

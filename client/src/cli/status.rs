@@ -1,0 +1,251 @@
+//! `starling status`: every node asked directly, so that one sees what each one sees.
+
+use clap::Args;
+use comfy_table::Table;
+use serde_json::{Value, json};
+use starling::ids::NodeId;
+use starling::message::client::{NodeStatus, PeerStatus};
+use starling_client::{Client, Error};
+
+use super::args::Global;
+use super::exit::Failure;
+use super::{everyone, fault, output};
+
+/// Show the nodes: up or not, whom each one sees, what it owes to whom.
+///
+/// Its epoch and layout and injected faults, too. Asks every node directly (with --node, only that one).
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  starling status
+  starling --node a status
+  starling --json status | jq '.nodes[] | {name, sees}'
+  watch -n1 starling status
+
+Columns:
+  epoch     random number of this start of the node; it changes with every start
+  owns      partitions that belong to the node; in brackets those that it has not yet taken over
+  sees      the peers that answer it; !name is one that does not
+  owes      rows that it holds for others until they are back
+  sync      time of the disk's last sync")]
+pub(crate) struct Status {}
+
+type Asked = (NodeId, Result<NodeStatus, Error>);
+
+impl Status {
+    pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        let nodes = match global.pinned(client)? {
+            Some(node) => vec![node],
+            None => client.ring().layout().members.iter().map(|member| member.id).collect(),
+        };
+        let options = global.options();
+        let asked = everyone::ask(&nodes, |node| {
+            let (client, options) = (client.clone(), options.clone());
+            async move { client.status(node, &options).await }
+        })
+        .await;
+        if global.json {
+            output::json(&as_json(client, &asked));
+        } else {
+            output::line(&headline(client));
+            output::line(&as_table(client, &asked).to_string());
+            for remark in asked.iter().flat_map(|(node, status)| remarks(client, *node, status)) {
+                output::line(&remark);
+            }
+        }
+        verdict(client, &asked)
+    }
+}
+
+/// Fails if nobody answered for one reason (certificates, say), or if some did not.
+fn verdict(client: &Client, asked: &[Asked]) -> Result<(), Failure> {
+    let failed = asked.iter().filter_map(|(node, status)| Some((node, status.as_ref().err()?))).collect::<Vec<_>>();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    if let Some((_, error)) = failed.first()
+        && failed.len() == asked.len()
+        && failed.iter().all(|(_, error)| error.is_certificate_refused())
+    {
+        return Err(Failure::Call((*error).clone()));
+    }
+    let names = failed.iter().map(|(node, _)| client.name_of(**node)).collect::<Vec<_>>().join(", ");
+    Err(Failure::Incomplete(format!("{} of {} nodes did not answer: {names}", failed.len(), asked.len())))
+}
+
+fn headline(client: &Client) -> String {
+    let layout = client.ring().layout();
+    format!(
+        "cluster {} ({}): layout {}, N={} R={} W={}, {} partitions, {}",
+        layout.name,
+        layout.cluster,
+        layout.epoch.number,
+        layout.replicas,
+        layout.read_quorum,
+        layout.write_quorum,
+        layout.partitions,
+        output::count(layout.members.len() as u64, "member"),
+    )
+}
+
+fn as_table(client: &Client, asked: &[Asked]) -> Table {
+    let mut table = output::table(["node", "address", "state", "epoch", "layout", "owns", "sees", "owes", "sync"]);
+    for (node, status) in asked {
+        let address = client.ring().layout().member(*node).map(|member| member.address.clone()).unwrap_or_default();
+        let name = client.name_of(*node);
+        match status {
+            Ok(status) => table.add_row(vec![
+                name,
+                address,
+                format!("up {} (start {})", uptime(status.uptime_s), status.starts),
+                status.epoch.clone(),
+                status.layout.number.to_string(),
+                owns(status),
+                sees(client, &status.shards.peers),
+                owes(client, &status.shards.peers),
+                output::micros(status.last_sync_us),
+            ]),
+            Err(_) => table.add_row(vec![name.into(), address.into(), output::alarm("UNREACHABLE")]),
+        };
+    }
+    table
+}
+
+/// What needs a sentence: silent peers, faults, alarms.
+fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) -> Vec<String> {
+    let name = client.name_of(node);
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return vec![format!("{name} is unreachable: {}", everyone::reason(error))],
+    };
+    let mut remarks = Vec::new();
+    for peer in status.shards.peers.iter().filter(|peer| !peer.is_reachable) {
+        let heard = match peer.heard_ms_ago {
+            Some(ms) => format!("last heard {} ago", output::micros(ms.saturating_mul(1000))),
+            None => "never heard".into(),
+        };
+        remarks.push(format!("{name} does not see {} ({heard})", client.name_of(peer.node)));
+    }
+    if !status.faults.links.is_empty() {
+        remarks.push(format!("{name}: injected faults: {}", fault::describe(client, &status.faults)));
+    }
+    if status.layout != client.ring().epoch() {
+        remarks.push(format!(
+            "{name} has layout {}, this bundle has {}: copy the bundle again",
+            layout_text(status.layout),
+            layout_text(client.ring().epoch()),
+        ));
+    }
+    if status.is_below_reserve {
+        remarks.push(format!(
+            "{name}: the disk is below its reserve ({} MiB free): writes are refused",
+            status.disk_free_bytes >> 20
+        ));
+    }
+    if status.shards.amnesia_alarms > 0 {
+        remarks.push(format!(
+            "{name}: {} since its start: it met writes of its own that it does not remember",
+            output::count(status.shards.amnesia_alarms, "amnesia alarm")
+        ));
+    }
+    if status.shards.clock_ahead_ms.abs() >= 1000 {
+        remarks.push(format!("{name}: its clock differs by {} ms from its peers'", status.shards.clock_ahead_ms));
+    }
+    remarks
+}
+
+fn layout_text(epoch: starling::membership::LayoutEpoch) -> String {
+    format!("{}/{:016x}", epoch.number, epoch.content)
+}
+
+fn owns(status: &NodeStatus) -> String {
+    match status.shards.newborn_partitions {
+        0 => status.shards.owned_partitions.to_string(),
+        newborn => format!("{} ({newborn} newborn)", status.shards.owned_partitions),
+    }
+}
+
+fn sees(client: &Client, peers: &[PeerStatus]) -> String {
+    let one = |peer: &PeerStatus| {
+        let mark = if peer.is_reachable { "" } else { "!" };
+        format!("{mark}{}", client.name_of(peer.node))
+    };
+    peers.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn owes(client: &Client, peers: &[PeerStatus]) -> String {
+    let owed = peers.iter().filter(|peer| peer.owed_rows > 0);
+    let text = owed.map(|peer| format!("{} to {}", peer.owed_rows, client.name_of(peer.node))).collect::<Vec<_>>();
+    if text.is_empty() { "-".into() } else { text.join(", ") }
+}
+
+fn uptime(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+fn as_json(client: &Client, asked: &[Asked]) -> Value {
+    let layout = client.ring().layout();
+    json!({
+        "cluster": layout.name,
+        "cluster_id": layout.cluster.to_string(),
+        "layout": layout.epoch.number,
+        "replicas": layout.replicas,
+        "read_quorum": layout.read_quorum,
+        "write_quorum": layout.write_quorum,
+        "partitions": layout.partitions,
+        "nodes": asked.iter().map(|(node, status)| node_json(client, *node, status)).collect::<Vec<_>>(),
+    })
+}
+
+fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) -> Value {
+    let address = client.ring().layout().member(node).map(|member| member.address.clone());
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => {
+            return json!({
+                "name": client.name_of(node),
+                "address": address,
+                "is_reachable": false,
+                "error": everyone::reason(error),
+            });
+        }
+    };
+    let peers = |wanted: bool| {
+        let peers = status.shards.peers.iter().filter(move |peer| peer.is_reachable == wanted);
+        peers.map(|peer| client.name_of(peer.node)).collect::<Vec<_>>()
+    };
+    let owed = status.shards.peers.iter().map(|peer| (client.name_of(peer.node), json!(peer.owed_rows)));
+    json!({
+        "name": client.name_of(node),
+        "address": address,
+        "is_reachable": true,
+        "version": status.version,
+        "epoch": status.epoch,
+        "layout": status.layout.number,
+        "layout_content": format!("{:016x}", status.layout.content),
+        "starts": status.starts,
+        "uptime_s": status.uptime_s,
+        "durability": output::durability(status.durability),
+        "disk_free_bytes": status.disk_free_bytes,
+        "is_below_reserve": status.is_below_reserve,
+        "last_sync_us": status.last_sync_us,
+        "drills": status.drills,
+        "faults": fault::as_json(client, &status.faults),
+        "sees": peers(true),
+        "does_not_see": peers(false),
+        "owes_rows": owed.collect::<serde_json::Map<_, _>>(),
+        "open_ops": status.shards.open_ops,
+        "ledger_entries": status.shards.ledger_entries,
+        "owned_partitions": status.shards.owned_partitions,
+        "newborn_partitions": status.shards.newborn_partitions,
+        "exchanges": status.shards.exchanges,
+        "exchanged_rows": status.shards.exchanged_rows,
+        "amnesia_alarms": status.shards.amnesia_alarms,
+        "clock_ahead_ms": status.shards.clock_ahead_ms,
+    })
+}

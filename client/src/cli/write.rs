@@ -1,0 +1,27 @@
+//! What the writing commands print.
+
+use serde_json::{Value, json};
+use starling::ids::Key;
+use starling::message::client::WriteReply;
+use starling_client::Client;
+
+use super::args::Global;
+use super::output;
+
+/// Prints an applied write: the value it left behind on stdout, and who holds it on stderr.
+pub(crate) fn show(client: &Client, global: &Global, key: &Key, reply: &WriteReply) {
+    if global.json {
+        let mut shown = output::value_json(&reply.value);
+        shown.insert("key".into(), output::key_json(key));
+        shown.insert("applied".into(), json!(true));
+        shown.insert("acks".into(), output::acks_json(client, &reply.acks));
+        shown.insert("partial".into(), json!(reply.partial));
+        output::json(&Value::Object(shown));
+        return;
+    }
+    output::value(&reply.value);
+    output::remark(&format!("held by {}", output::acks_text(client, &reply.acks)));
+    if reply.partial {
+        output::remark("partial: fewer owners than R were seen; writes that only others hold were not covered");
+    }
+}
