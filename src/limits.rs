@@ -50,3 +50,16 @@ pub const MEMBERS_MAX: usize = 1024;
 /// Largest sum of the weights of a layout: each unit is 256 virtual nodes on the ring while placement is computed. A
 /// larger sum is refused; smaller weights in the same proportion do the same.
 pub const WEIGHT_SUM_MAX: u64 = 4096;
+
+/// Weight (about the bytes) of the messages in one frame before the outbox starts another. Unit: bytes. A single
+/// message may be heavier: a row is at most [`ROW_BYTES_MAX`].
+pub const FRAME_WEIGHT_MAX: usize = 48 * 1024;
+
+/// Longest deadline that a client may ask for; a longer one is shortened to it.
+pub const DEADLINE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Decoded rows that a shard keeps from turn to turn. Beyond it, all clean rows are dropped.
+pub const CACHED_ROWS_MAX: usize = 16_384;
+
+/// A row that encodes to more than this is decoded anew in each turn that needs it. Unit: bytes.
+pub const CACHED_ROW_BYTES_MAX: usize = 4096;

@@ -1,1 +1,148 @@
-//! x
+//! Who answers: liveness from the traffic itself, plus pings where there is none.
+//!
+//! A peer counts as reachable while it *answers*: only a message that responds to one of ours proves both directions,
+//! so a link that is cut one way looks cut from both ends. Steers routing, hints and exchanges, never ownership.
+//! Also keeps the peers' wall clocks, for the alarm on a clock that runs ahead.
+//!
+//! ```text
+//! unreachable ──an answer──→ reachable ──silence for `suspect_after`, or a lost connection──→ unreachable
+//! ```
+//!
+//! Costs: one ping per peer and `ping_interval` of silence.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::ids::NodeId;
+use crate::message::client::PeerStatus;
+use crate::time::{Now, Timestamp, WallTime};
+
+/// How this shard sees its peers.
+#[derive(Debug)]
+pub struct Liveness {
+    me: NodeId,
+    peers: BTreeMap<NodeId, Peer>,
+}
+
+#[derive(Debug, Default)]
+struct Peer {
+    answered_at: Option<Timestamp>,
+    is_reachable: bool,
+    /// The peer's wall clock minus ours when it last told. Unit: microseconds.
+    clock_offset: Option<i64>,
+}
+
+impl Liveness {
+    /// Nobody has answered yet.
+    pub fn new(me: NodeId, members: impl Iterator<Item = NodeId>) -> Liveness {
+        let peers = members.filter(|node| *node != me).map(|node| (node, Peer::default())).collect();
+        Liveness { me, peers }
+    }
+
+    /// Whether a node can be asked. The own node always can.
+    pub fn is_reachable(&self, node: NodeId) -> bool {
+        node == self.me || self.peers.get(&node).is_some_and(|peer| peer.is_reachable)
+    }
+
+    /// Every peer, reachable or not.
+    pub fn peers(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.peers.keys().copied()
+    }
+
+    /// A peer answered something. True if it was not reachable before.
+    pub fn on_answer(&mut self, from: NodeId, now: Timestamp) -> bool {
+        let Some(peer) = self.peers.get_mut(&from) else { return false };
+        peer.answered_at = Some(now);
+        !std::mem::replace(&mut peer.is_reachable, true)
+    }
+
+    /// A peer told its wall clock.
+    pub fn on_clock(&mut self, from: NodeId, theirs: WallTime, now: Now) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            let difference = i128::from(theirs.0) - i128::from(now.wall.0);
+            peer.clock_offset = i64::try_from(difference).ok();
+        }
+    }
+
+    /// A connection was lost. True if the peer was reachable before.
+    pub fn on_lost(&mut self, node: NodeId) -> bool {
+        self.peers.get_mut(&node).is_some_and(|peer| std::mem::replace(&mut peer.is_reachable, false))
+    }
+
+    /// Peers that have been silent for the interval: to be pinged.
+    pub fn silent(&self, now: Timestamp, interval: Duration) -> Vec<NodeId> {
+        let is_silent = |peer: &Peer| peer.answered_at.is_none_or(|at| now.since(at) >= interval);
+        self.peers.iter().filter(|(_, peer)| is_silent(peer)).map(|(node, _)| *node).collect()
+    }
+
+    /// Marks peers whose silence has become suspicious, and names them.
+    pub fn suspect(&mut self, now: Timestamp, after: Duration) -> Vec<NodeId> {
+        let mut suspects = Vec::new();
+        for (node, peer) in &mut self.peers {
+            if peer.is_reachable && peer.answered_at.is_none_or(|at| now.since(at) >= after) {
+                peer.is_reachable = false;
+                suspects.push(*node);
+            }
+        }
+        suspects
+    }
+
+    /// How far the own wall clock is ahead of the median of the reachable peers' clocks. Unit: microseconds; negative
+    /// when behind, 0 while fewer than two peers have told theirs (one cannot say whose clock is wrong).
+    pub fn clock_ahead(&self) -> i64 {
+        let mut offsets: Vec<i64> =
+            self.peers.values().filter(|peer| peer.is_reachable).filter_map(|peer| peer.clock_offset).collect();
+        if offsets.len() < 2 {
+            return 0;
+        }
+        offsets.sort_unstable();
+        offsets.get(offsets.len() / 2).map_or(0, |median| median.saturating_neg())
+    }
+
+    /// For `status`; `owed` tells the rows owed to a node.
+    pub fn status(&self, now: Timestamp, owed: impl Fn(NodeId) -> u64) -> Vec<PeerStatus> {
+        let status = |(node, peer): (&NodeId, &Peer)| PeerStatus {
+            node: *node,
+            is_reachable: peer.is_reachable,
+            heard_ms_ago: peer.answered_at.map(|at| now.since(at).as_millis() as u64),
+            owed_rows: owed(*node),
+        };
+        self.peers.iter().map(status).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: NodeId = NodeId(1);
+    const PEER: NodeId = NodeId(2);
+    const OTHER: NodeId = NodeId(3);
+
+    fn at(micros: u64) -> Now {
+        Now { mono: Timestamp(micros), wall: WallTime(micros) }
+    }
+
+    #[test]
+    fn silence_makes_a_peer_suspect_and_an_answer_brings_it_back() {
+        let mut liveness = Liveness::new(ME, [ME, PEER].into_iter());
+        assert!(!liveness.is_reachable(PEER), "nobody has answered yet");
+        assert!(liveness.on_answer(PEER, Timestamp(0)));
+        assert!(!liveness.on_answer(PEER, Timestamp(10)));
+        assert_eq!(liveness.suspect(Timestamp(1_000_009), Duration::from_secs(1)), []);
+        assert_eq!(liveness.suspect(Timestamp(1_000_010), Duration::from_secs(1)), [PEER]);
+        assert!(!liveness.is_reachable(PEER));
+        assert!(liveness.on_answer(PEER, Timestamp(1_000_020)));
+    }
+
+    #[test]
+    fn the_clock_is_compared_with_the_median_of_the_peers() {
+        let mut liveness = Liveness::new(ME, [ME, PEER, OTHER].into_iter());
+        liveness.on_answer(PEER, Timestamp(0));
+        liveness.on_clock(PEER, WallTime(1_000), at(31_000));
+        assert_eq!(liveness.clock_ahead(), 0, "one peer alone may be the one that is wrong");
+        liveness.on_answer(OTHER, Timestamp(0));
+        liveness.on_clock(OTHER, WallTime(1_000), at(41_000));
+        assert_eq!(liveness.clock_ahead(), 30_000);
+    }
+}

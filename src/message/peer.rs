@@ -59,9 +59,9 @@ pub enum PeerMessage {
     Deliver(Deliver),
     /// Durably merged, or refused.
     Delivered(Delivered),
-    /// Are you newborn in these partitions?
+    /// Are you newborn in this partition?
     NewbornQuery(NewbornQuery),
-    /// Those in which I am.
+    /// Whether I am.
     NewbornAnswer(NewbornAnswer),
     /// What I have in a range; show me what differs.
     ExchangeOffer(ExchangeOffer),
@@ -212,26 +212,22 @@ pub struct Delivered {
     pub pause_ms: u32,
 }
 
-/// Asks in which partitions the receiver is newborn.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Asks whether the receiver is newborn in the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewbornQuery {
     /// Round of the asker.
     pub round: u64,
-    /// Partitions of the receiving shard that both own.
-    pub partitions: Vec<PartitionId>,
 }
 
 /// Answer to [`NewbornQuery`]; the frame's epoch says of which start it speaks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewbornAnswer {
     /// Round of the asker.
     pub round: u64,
     /// The start of the asker.
     pub epoch: Epoch,
-    /// Those of the asked partitions in which the answering node is newborn.
-    pub newborn: Vec<PartitionId>,
-    /// Those in which it is established.
-    pub established: Vec<PartitionId>,
+    /// The answering owner does not hold the partition's data yet.
+    pub is_newborn: bool,
 }
 
 /// One page of a plain exchange: the initiator's rows of a range, by hash.
@@ -287,4 +283,64 @@ pub struct ExchangePushed {
     pub epoch: Epoch,
     /// All of them are durable, or some were refused.
     pub outcome: Result<(), Refusal>,
+}
+
+impl PeerMessage {
+    /// Whether it answers something that the receiver asked: such a message proves that both directions work, and the
+    /// receiver has room for it by construction.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            PeerMessage::Pong(_)
+            | PeerMessage::Forwarded(_)
+            | PeerMessage::Replicated(_)
+            | PeerMessage::ReadAnswer(_)
+            | PeerMessage::Delivered(_)
+            | PeerMessage::NewbornAnswer(_)
+            | PeerMessage::ExchangeAnswer(_)
+            | PeerMessage::ExchangePushed(_) => true,
+            PeerMessage::Ping(_)
+            | PeerMessage::Forward(_)
+            | PeerMessage::Replicate(_)
+            | PeerMessage::Read(_)
+            | PeerMessage::Deliver(_)
+            | PeerMessage::NewbornQuery(_)
+            | PeerMessage::ExchangeOffer(_)
+            | PeerMessage::ExchangePush(_) => false,
+        }
+    }
+
+    /// About how many bytes it takes on the wire; frames are filled by it.
+    pub fn weight(&self) -> usize {
+        const ENVELOPE: usize = 128;
+        let rows = |rows: &[(RowKey, Bytes)]| -> usize {
+            rows.iter().map(|(row, state)| row.as_bytes().len() + state.len() + 16).sum()
+        };
+        ENVELOPE
+            + match self {
+                PeerMessage::Forward(forward) => forward.request.weight(),
+                PeerMessage::Replicate(replicate) => replicate.row.as_bytes().len() + replicate.delta.len(),
+                PeerMessage::ReadAnswer(answer) => answer.outcome.as_ref().map_or(0, Bytes::len),
+                PeerMessage::Deliver(deliver) => {
+                    deliver.rows.iter().map(|row| row.row.as_bytes().len() + row.state.len() + 64).sum()
+                }
+                PeerMessage::Delivered(delivered) => {
+                    delivered.rows.iter().map(|(row, _)| row.as_bytes().len() + 16).sum()
+                }
+                PeerMessage::ExchangeOffer(offer) => {
+                    offer.hashes.iter().map(|(row, _)| row.as_bytes().len() + 24).sum()
+                }
+                PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().map_or(0, |findings| {
+                    rows(&findings.rows) + findings.wanted.iter().map(|row| row.as_bytes().len() + 8).sum::<usize>()
+                }),
+                PeerMessage::ExchangePush(push) => rows(&push.rows),
+                PeerMessage::Forwarded(_)
+                | PeerMessage::Ping(_)
+                | PeerMessage::Pong(_)
+                | PeerMessage::Replicated(_)
+                | PeerMessage::Read(_)
+                | PeerMessage::NewbornQuery(_)
+                | PeerMessage::NewbornAnswer(_)
+                | PeerMessage::ExchangePushed(_) => 0,
+            }
+    }
 }

@@ -1,5 +1,208 @@
-//! The shard (front page follows).
+//! The shard: a single-threaded deterministic machine that owns a set of partitions.
+//!
+//! ```text
+//!            ┌────────────────────────── Shard ───────────────────────────┐
+//! Input ───→ │ handle ─→ coordinator ⇄ replica ⇄ Turn (overlay) ─→ Store  │
+//!            │             hints, antientropy, liveness                    │ ───→ seal: batch, ticket, effects
+//! tick ────→ │             └── all meet here, by `Local` messages ──┘      │
+//!            └─────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Driven by `node/src/runtime/shard_thread.rs` in production and by `simulations/src/world` in simulation:
+//! `handle` inputs until a bound, `tick`, `seal`, write the batch, perform the effects, sync off the thread, and feed
+//! `Input::Durable` with the ticket back. This file only routes: it decides nothing.
+//!
+//! Promises: no I/O but point reads from memory; no clock, no entropy, no unordered map; the same inputs give the same
+//! effects. Everything that is held, queued or remembered is bounded by `config.rs` and `limits.rs`.
+
+mod env;
 mod input;
+mod local;
 pub mod observation;
+mod outbox;
+mod routes;
+mod timer;
+mod turn;
+
+use std::sync::Arc;
+
+pub use env::{Env, ShardScope};
 pub use input::{DebtPage, Effect, Input, Job, JobResult};
+pub use local::{
+    FreshWrite, Local, MergeSource, Merged, Mint, MintCommand, Minted, Missing, Task, TaskBody, not_applied, unknown,
+};
 pub use observation::Observation;
+pub use outbox::Outbox;
+pub use timer::TimerKey;
+pub use turn::{Access, Turn};
+
+use crate::antientropy::{Exchanges, Finding, Newborns, Outcome, Responders, Schedule};
+use crate::config::ShardConfig;
+use crate::coordinator::{Coordinator, Origin};
+use crate::hints::{Delivery, Ledger};
+use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
+use crate::membership::liveness::Liveness;
+use crate::message::client::{Request, ShardStatus};
+use crate::message::peer::{Addressed, Frame, PeerMessage, Ping};
+use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
+use crate::ring::RingView;
+use crate::storage::{Batch, RowKey, Store};
+use crate::time::{Now, Timestamp, micros};
+
+/// One shard of one node.
+#[derive(Debug)]
+pub struct Shard {
+    config: ShardConfig,
+    identity: Identity,
+    scope: ShardScope,
+    ring: Arc<RingView>,
+    turn: Turn,
+    liveness: Liveness,
+    coordinator: Coordinator,
+    replica: Replica,
+    ledger: Ledger,
+    delivery: Delivery,
+    schedule: Schedule,
+    exchanges: Exchanges,
+    responders: Responders,
+    newborns: Newborns,
+    is_below_reserve: bool,
+    clock_ahead_ms: Option<u64>,
+    next_exchange: u64,
+    exchanges_done: u64,
+    exchanged_rows: u64,
+}
+
+/// A sealed turn. The driver writes the batch if it is not empty, and performs the effects, which wait for nothing.
+#[derive(Debug)]
+pub struct SealedTurn {
+    /// Written atomically, before the next input is handled.
+    pub batch: Batch,
+    /// Durable when the batch is; the same as before if the batch is empty.
+    pub ticket: Ticket,
+    /// In order.
+    pub effects: Vec<Effect>,
+}
+
+impl Shard {
+    /// Opens a shard on the directory of a start. Reads what it must remember: the partitions' memory and the index of
+    /// debts. `seed` shifts this shard's timers, so that the shards of a cluster do not act in step.
+    pub fn open(
+        config: ShardConfig,
+        identity: Identity,
+        scope: ShardScope,
+        ring: Arc<RingView>,
+        store: Arc<dyn Store>,
+        seed: u64,
+        now: Now,
+    ) -> Result<Shard, OpenError> {
+        config.validate()?;
+        let partitions = Partitions::open(store.as_ref(), &ring, |partition| scope.has(partition))?;
+        let count = ring.layout().partitions;
+        let is_mine = |row: &RowKey| scope.has(row.partition(count));
+        let turn = Turn::open(Outbox::new(identity.node), store, partitions, identity.start, is_mine)?;
+        let liveness = Liveness::new(identity.node, ring.layout().members.iter().map(|member| member.id));
+        let mut shard = Shard {
+            config,
+            identity,
+            scope,
+            ring,
+            turn,
+            liveness,
+            coordinator: Coordinator::default(),
+            replica: Replica::default(),
+            ledger: Ledger::default(),
+            delivery: Delivery::default(),
+            schedule: Schedule::default(),
+            exchanges: Exchanges::default(),
+            responders: Responders::default(),
+            newborns: Newborns::default(),
+            is_below_reserve: false,
+            clock_ahead_ms: None,
+            next_exchange: 0,
+            exchanges_done: 0,
+            exchanged_rows: 0,
+        };
+        shard.schedule = routes::with_env!(shard, now, |env| {
+            let is_own = |partition: &PartitionId| scope.has(*partition) && env.ring.is_owner(*partition, env.me);
+            Schedule::new(&env, env.ring.partitions().filter(is_own))
+        });
+        let shift = std::time::Duration::from_micros(seed % micros(shard.config.ping_interval).max(1));
+        for timer in [TimerKey::Liveness, TimerKey::Newborn, TimerKey::ExchangeSchedule] {
+            shard.turn.out.set_timer(timer, now.mono.after(shift));
+        }
+        Ok(shard)
+    }
+
+    /// Takes one input in. What it causes leaves with [`Shard::seal`].
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Client { connection, request_id, request } => {
+                self.on_client(now, connection, request_id, request);
+            }
+            Input::Peer { from, frame } => self.on_frame(now, from, frame),
+            Input::PeerUnreachable { node, not_sent } => {
+                for frame in &not_sent {
+                    self.on_not_sent(now, node, frame);
+                }
+                if self.liveness.on_lost(node) {
+                    self.on_lost(now, node);
+                }
+            }
+            Input::PeerQueueFull { node, frame } => self.on_not_sent(now, node, &frame),
+            Input::Durable(ticket) => self.turn.on_durable(ticket),
+            Input::RingChanged(ring) => self.ring = ring,
+            Input::JobDone(result) => self.on_job(now, result),
+            Input::DiskReserve { is_below } => self.is_below_reserve = is_below,
+        }
+        self.drain_local(now);
+    }
+
+    /// Fires the timers that are due.
+    pub fn tick(&mut self, now: Now) {
+        while let Some(timer) = self.turn.out.pop_due_timer(now.mono) {
+            self.on_timer(now, timer);
+            self.drain_local(now);
+        }
+    }
+
+    /// When [`Shard::tick`] has something to do next.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.turn.out.next_deadline()
+    }
+
+    /// Whether the turn has grown to its bound: the driver should seal it.
+    pub fn turn_is_full(&self) -> bool {
+        self.turn.is_full()
+    }
+
+    /// Ends the turn: its writes as one batch, and the effects that need not wait.
+    pub fn seal(&mut self, now: Now) -> SealedTurn {
+        routes::with_env!(self, now, |env| self.coordinator.flush(&env, &mut self.turn.out));
+        self.drain_local(now);
+        let batch = self.turn.take_batch();
+        let sender = outbox::Sender {
+            layout: self.ring.epoch(),
+            epoch: self.identity.epoch,
+            clock: self.replica.clock.reading(now.wall),
+        };
+        let (ticket, effects) = self.turn.out.seal(!batch.is_empty(), sender);
+        SealedTurn { batch, ticket, effects }
+    }
+
+    /// For `starling status`.
+    pub fn status(&self, now: Now) -> ShardStatus {
+        let owned = || self.turn.memories().filter(|(partition, _)| self.ring.is_owner(*partition, self.identity.node));
+        ShardStatus {
+            peers: self.liveness.status(now.mono, |node| self.turn.owed_to(node)),
+            open_ops: self.coordinator.open_ops() as u64,
+            ledger_entries: self.ledger.len() as u64,
+            owned_partitions: owned().count() as u32,
+            newborn_partitions: owned().filter(|(_, memory)| !memory.is_established).count() as u32,
+            exchanges: self.exchanges_done,
+            exchanged_rows: self.exchanged_rows,
+            amnesia_alarms: self.replica.amnesia_alarms,
+            clock_ahead_ms: self.liveness.clock_ahead() / 1000,
+        }
+    }
+}

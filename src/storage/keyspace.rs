@@ -111,6 +111,11 @@ pub fn row_of_debt(debt: &Bytes) -> Result<RowKey, NotARowKey> {
     RowKey::parse(debt.slice(8..))
 }
 
+/// The owner that a key of the debt index names.
+pub fn owner_of_debt(debt: &Bytes) -> NodeId {
+    NodeId(debt.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
 /// All debts to one owner.
 pub fn debt_range(owner: NodeId) -> Range {
     let bytes = |number: u64| Bytes::copy_from_slice(&number.to_be_bytes());

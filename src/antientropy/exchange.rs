@@ -1,0 +1,232 @@
+//! The initiator of a plain exchange of one partition with one co-owner.
+//!
+//! ```text
+//! reading own page ──→ offered (hashes) ──→ merging what came, pushing what was wanted ──→ next page, or done
+//!        ↑                                                        │ all durable on both sides
+//!        └────────────────────────────────────────────────────────┘
+//! any refusal, loss or silence ends it; the schedule tries again
+//! ```
+//!
+//! Holds one page of rows at a time (within `PAGE_ROWS_MAX`, `PAGE_BYTES_MAX`).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::ids::{NodeId, OpId, PartitionId};
+use crate::limits;
+use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, PeerMessage, Refusal};
+use crate::replica::StoredRow;
+use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey};
+use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
+use crate::value::Row;
+
+/// Silence of the other side or of the own store ends an exchange after this long.
+const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The exchanges that this shard has begun.
+#[derive(Debug, Default)]
+pub struct Exchanges {
+    open: BTreeMap<OpId, Exchange>,
+}
+
+#[derive(Debug)]
+struct Exchange {
+    peer: NodeId,
+    partition: PartitionId,
+    /// The rest of the partition.
+    range: Range,
+    /// Whether the own rows may be pushed: a newborn owner only takes.
+    pushes: bool,
+    stage: Stage,
+    received: u64,
+    sent: u64,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Reading,
+    Offered { end: Bytes, rows: BTreeMap<RowKey, Bytes> },
+    Repairing { covered: Bytes, merging: usize, is_pushing: bool },
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The other side.
+    pub peer: NodeId,
+    /// Both sides hold durably what either had.
+    pub is_complete: bool,
+    /// Rows that came.
+    pub received: u64,
+    /// Rows that went.
+    pub sent: u64,
+}
+
+impl Exchanges {
+    /// Exchanges under way.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Begins an exchange.
+    pub fn start(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        op: OpId,
+        peer: NodeId,
+        partition: PartitionId,
+        pushes: bool,
+    ) {
+        let range = keyspace::partition_range(partition, env.ring.layout().partitions);
+        let exchange = Exchange { peer, partition, range, pushes, stage: Stage::Reading, received: 0, sent: 0 };
+        exchange.read_page(env, out, op);
+        self.open.insert(op, exchange);
+    }
+
+    /// Whether this is one of ours.
+    pub fn has(&self, op: OpId) -> bool {
+        self.open.contains_key(&op)
+    }
+
+    /// The own page was read.
+    pub fn on_page(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        op: OpId,
+        outcome: Result<Page, StoreError>,
+    ) -> Option<Outcome> {
+        let exchange = self.open.get_mut(&op)?;
+        let Ok(page) = outcome else { return self.end(out, op, false) };
+        let end = match page.entries.last() {
+            Some((last, _)) if !page.is_last => keyspace::after(last),
+            _ => exchange.range.end.clone().unwrap_or_default(),
+        };
+        let rows: BTreeMap<RowKey, Bytes> = readable(page).collect();
+        let hashes = rows.iter().map(|(row, state)| (row.clone(), Row::state_hash_of(state))).collect();
+        let offer = ExchangeOffer { op, start: exchange.range.start.clone(), end: end.clone(), hashes };
+        // The page may show rows of every turn sealed so far.
+        out.send_after(out.sealed_ticket(), exchange.peer, exchange.partition, PeerMessage::ExchangeOffer(offer));
+        exchange.stage = Stage::Offered { end, rows };
+        out.set_timer(TimerKey::ExchangeTimeout(op), env.now.mono.after(SILENCE_MAX));
+        None
+    }
+
+    /// The other side told what differs.
+    pub fn on_answer(&mut self, env: &Env<'_>, out: &mut Outbox, answer: ExchangeAnswer) -> Option<Outcome> {
+        let op = answer.op;
+        let exchange = self.open.get_mut(&op)?;
+        let Stage::Offered { end, rows: own } = &mut exchange.stage else { return None };
+        let Ok(findings) = answer.outcome else { return self.end(out, op, false) };
+        // Progress is a duty: an answer that covers nothing, or more than was asked, ends the exchange.
+        if findings.covered <= exchange.range.start || findings.covered > *end {
+            return self.end(out, op, false);
+        }
+        let merging = findings.rows.len();
+        exchange.received += merging as u64;
+        for (row, state) in findings.rows {
+            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op } };
+            out.tell(Local::Task(Task { row, body }));
+        }
+        let wanted: Vec<(RowKey, Bytes)> = if exchange.pushes {
+            findings.wanted.iter().filter_map(|row| own.remove_entry(row)).collect()
+        } else {
+            Vec::new()
+        };
+        let is_pushing = !wanted.is_empty();
+        exchange.sent += wanted.len() as u64;
+        if is_pushing {
+            let push = ExchangePush { op, rows: wanted };
+            out.send(exchange.peer, exchange.partition, PeerMessage::ExchangePush(push));
+        }
+        exchange.stage = Stage::Repairing { covered: findings.covered, merging, is_pushing };
+        out.set_timer(TimerKey::ExchangeTimeout(op), env.now.mono.after(SILENCE_MAX));
+        self.advance(env, out, op)
+    }
+
+    /// A row that came is merged and durable, or was refused.
+    pub fn on_merged(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        op: OpId,
+        outcome: Result<(), Refusal>,
+    ) -> Option<Outcome> {
+        let exchange = self.open.get_mut(&op)?;
+        if outcome.is_err() {
+            return self.end(out, op, false);
+        }
+        if let Stage::Repairing { merging, .. } = &mut exchange.stage {
+            *merging = merging.saturating_sub(1);
+        }
+        self.advance(env, out, op)
+    }
+
+    /// What was pushed is durable there, or was refused.
+    pub fn on_pushed(&mut self, env: &Env<'_>, out: &mut Outbox, answer: ExchangePushed) -> Option<Outcome> {
+        let exchange = self.open.get_mut(&answer.op)?;
+        if answer.outcome.is_err() {
+            return self.end(out, answer.op, false);
+        }
+        if let Stage::Repairing { is_pushing, .. } = &mut exchange.stage {
+            *is_pushing = false;
+        }
+        self.advance(env, out, answer.op)
+    }
+
+    /// Nothing was heard for too long.
+    pub fn on_timeout(&mut self, out: &mut Outbox, op: OpId) -> Option<Outcome> {
+        self.open.contains_key(&op).then(|| self.end(out, op, false)).flatten()
+    }
+
+    /// A peer is lost: its exchanges end.
+    pub fn on_lost(&mut self, out: &mut Outbox, node: NodeId) -> Vec<Outcome> {
+        let ops: Vec<OpId> =
+            self.open.iter().filter(|(_, exchange)| exchange.peer == node).map(|(op, _)| *op).collect();
+        ops.into_iter().filter_map(|op| self.end(out, op, false)).collect()
+    }
+
+    fn advance(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Option<Outcome> {
+        let exchange = self.open.get_mut(&op)?;
+        let Stage::Repairing { covered, merging: 0, is_pushing: false } = &exchange.stage else { return None };
+        exchange.range.start = covered.clone();
+        if exchange.range.end.as_ref().is_none_or(|end| exchange.range.start >= *end) {
+            return self.end(out, op, true);
+        }
+        exchange.stage = Stage::Reading;
+        exchange.read_page(env, out, op);
+        None
+    }
+
+    fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Outcome> {
+        out.cancel_timer(&TimerKey::ExchangeTimeout(op));
+        let Exchange { partition, peer, received, sent, .. } = self.open.remove(&op)?;
+        Some(Outcome { partition, peer, is_complete, received, sent })
+    }
+}
+
+impl Exchange {
+    fn read_page(&self, env: &Env<'_>, out: &mut Outbox, op: OpId) {
+        let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
+        out.start_job(Job::ScanRows { op, range: self.range.clone(), limit });
+        out.set_timer(TimerKey::ExchangeTimeout(op), env.now.mono.after(SILENCE_MAX));
+    }
+}
+
+/// The rows of a page with their encoded states. A row that cannot be read is left out: the other side's copy of it is
+/// merged then, which reports the fault.
+pub(super) fn readable(page: Page) -> impl Iterator<Item = (RowKey, Bytes)> {
+    page.entries.into_iter().filter_map(|(key, stored)| {
+        let row = RowKey::parse(key).ok()?;
+        Some((row, StoredRow::state_bytes(&stored).ok()?))
+    })
+}

@@ -1,0 +1,23 @@
+//! Anti-entropy: co-owners compare their rows and each takes what it lacks.
+//!
+//! ```text
+//! schedule.rs  which partition with whom: at start, at reconnect, on a timer; a newborn owner's first
+//! exchange.rs  the initiator's dialogue, page by page
+//! respond.rs   the other side
+//! newborn.rs   an owner with an empty directory: founding, or the first exchange
+//! ```
+//!
+//! The plain exchange ships (row, hash of its state) for every row of a range; differing rows travel whole, in both
+//! directions, and are merged. It finds what no debt knows of: a coordinator that died between the W-th and the last
+//! acknowledgement, a lost replica message, a wiped directory. Costs one hash per row and co-owner and interval.
+//! Called by the shard. Source: Dynamo 2007 §4.7.
+
+mod exchange;
+mod newborn;
+mod respond;
+mod schedule;
+
+pub use exchange::{Exchanges, Outcome};
+pub use newborn::{Finding, Newborns};
+pub use respond::Responders;
+pub use schedule::Schedule;

@@ -1,0 +1,234 @@
+//! The responder of a plain exchange: compares a page with the own rows, and takes what it wanted.
+//!
+//! ```text
+//! Offer ──→ reading the own rows of the range ──→ Answer (covered up to, rows, wanted)
+//! Push  ──→ merging ──all durable──→ Pushed
+//! ```
+//!
+//! Bounded: [`OPEN_MAX`] dialogues; a further one is answered `Busy` and tried again by its initiator.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::exchange::readable;
+use crate::causality::Epoch;
+use crate::ids::{NodeId, OpId, PartitionId};
+use crate::limits;
+use crate::message::peer::{
+    ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, ExchangePushed, PeerMessage, Refusal,
+};
+use crate::replica::Standing;
+use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody};
+use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
+use crate::value::Row;
+
+/// Offers and pushes under way at once. Each holds one page in memory.
+pub const OPEN_MAX: usize = 64;
+
+/// The dialogues that other shards have begun with this one.
+#[derive(Debug, Default)]
+pub struct Responders {
+    offers: BTreeMap<OpId, (Asker, ExchangeOffer)>,
+    pushes: BTreeMap<OpId, Push>,
+}
+
+/// Who asked, and under which name.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    node: NodeId,
+    epoch: Epoch,
+    partition: PartitionId,
+    op: OpId,
+}
+
+#[derive(Debug)]
+struct Push {
+    asker: Asker,
+    merging: usize,
+}
+
+impl Responders {
+    /// A co-owner offers a page. `op` is a fresh dialogue of this shard.
+    #[allow(clippy::too_many_arguments)]
+    pub fn on_offer(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        op: OpId,
+        standing: Standing,
+        from: (NodeId, Epoch),
+        partition: PartitionId,
+        offer: ExchangeOffer,
+    ) {
+        let asker = Asker { node: from.0, epoch: from.1, partition, op: offer.op };
+        let within = keyspace::partition_range(partition, env.ring.layout().partitions);
+        let is_within = offer.start >= within.start && within.end.as_ref().is_none_or(|end| offer.end <= *end);
+        let refusal = match standing {
+            Standing::Newborn => Some(Refusal::Newborn),
+            Standing::Fallback | Standing::Outside => Some(Refusal::NotAccepted),
+            Standing::Owner if !env.ring.is_owner(partition, asker.node) => Some(Refusal::NotAccepted),
+            Standing::Owner if !is_within || offer.start >= offer.end => {
+                Some(Refusal::Failed("a range that is not of the partition".into()))
+            }
+            Standing::Owner if self.offers.len() >= OPEN_MAX => Some(Refusal::Busy),
+            Standing::Owner => None,
+        };
+        if let Some(refusal) = refusal {
+            return asker.answer_offer(out, Err(refusal));
+        }
+        let range = Range { start: offer.start.clone(), end: Some(offer.end.clone()) };
+        let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
+        out.start_job(Job::ScanRows { op, range, limit });
+        self.offers.insert(op, (asker, offer));
+    }
+
+    /// The own page was read.
+    pub fn on_page(&mut self, out: &mut Outbox, op: OpId, outcome: Result<Page, StoreError>) {
+        let Some((asker, offer)) = self.offers.remove(&op) else { return };
+        let outcome = outcome.map(|page| compare(offer, page)).map_err(|error| Refusal::Failed(error.to_string()));
+        asker.answer_offer(out, outcome);
+    }
+
+    /// A co-owner pushes rows that were wanted. `op` is a fresh dialogue of this shard.
+    pub fn on_push(
+        &mut self,
+        out: &mut Outbox,
+        op: OpId,
+        from: (NodeId, Epoch),
+        partition: PartitionId,
+        push: ExchangePush,
+    ) {
+        let asker = Asker { node: from.0, epoch: from.1, partition, op: push.op };
+        if self.pushes.len() >= OPEN_MAX {
+            return asker.answer_push(out, Err(Refusal::Busy));
+        }
+        if push.rows.is_empty() {
+            return asker.answer_push(out, Ok(()));
+        }
+        self.pushes.insert(op, Push { asker, merging: push.rows.len() });
+        for (row, state) in push.rows {
+            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op } };
+            out.tell(Local::Task(Task { row, body }));
+        }
+    }
+
+    /// A pushed row is merged and durable, or was refused.
+    pub fn on_merged(&mut self, out: &mut Outbox, op: OpId, outcome: Result<(), Refusal>) {
+        let Some(push) = self.pushes.get_mut(&op) else { return };
+        push.merging = push.merging.saturating_sub(1);
+        if outcome.is_err() || push.merging == 0 {
+            let asker = push.asker;
+            self.pushes.remove(&op);
+            asker.answer_push(out, outcome);
+        }
+    }
+}
+
+impl Asker {
+    fn answer_offer(self, out: &mut Outbox, outcome: Result<ExchangeFindings, Refusal>) {
+        let Asker { node, epoch, partition, op } = self;
+        let answer = PeerMessage::ExchangeAnswer(ExchangeAnswer { op, epoch, outcome });
+        // The page may show rows of every turn sealed so far.
+        out.send_after(out.sealed_ticket(), node, partition, answer);
+    }
+
+    fn answer_push(self, out: &mut Outbox, outcome: Result<(), Refusal>) {
+        let Asker { node, epoch, partition, op } = self;
+        out.send(node, partition, PeerMessage::ExchangePushed(ExchangePushed { op, epoch, outcome }));
+    }
+}
+
+/// What differs between the offered hashes and the own page, as far as the own page and the bounds of an answer reach.
+fn compare(offer: ExchangeOffer, page: Page) -> ExchangeFindings {
+    let mut covered = match page.entries.last() {
+        Some((last, _)) if !page.is_last => keyspace::after(last),
+        _ => offer.end,
+    };
+    let theirs: BTreeMap<RowKey, u128> = offer.hashes.into_iter().collect();
+    let mut equal = BTreeSet::new();
+    let mut rows = Vec::new();
+    let mut wanted = Vec::new();
+    let mut bytes = 0;
+    for (row, state) in readable(page) {
+        if bytes >= limits::PAGE_BYTES_MAX {
+            covered = row.as_bytes().clone();
+            break;
+        }
+        match theirs.get(&row) {
+            Some(hash) if *hash == Row::state_hash_of(&state) => {
+                equal.insert(row);
+            }
+            Some(_) | None => {
+                bytes += state.len() + row.as_bytes().len();
+                rows.push((row, state));
+            }
+        }
+    }
+    for (row, _) in theirs {
+        if *row.as_bytes() < covered && !equal.contains(&row) {
+            wanted.push(row);
+        }
+    }
+    ExchangeFindings { covered, rows, wanted }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
+    use crate::ids::Key;
+    use crate::replica::StoredRow;
+    use crate::time::Hlc;
+
+    fn stored(event: u64) -> StoredRow {
+        let actor = ActorId { expires: Tick(9), epoch: Epoch(1), tenure: Tenure(0) };
+        let mut stored = StoredRow::default();
+        for event in 1..=event {
+            stored.row.increment(Dot { actor, event }, Hlc { wall: event, logical: 0 }, 1).unwrap();
+        }
+        stored
+    }
+
+    fn page(rows: &[(&str, u64)]) -> Page {
+        let mut entries: Vec<_> = rows
+            .iter()
+            .map(|(key, events)| {
+                let row = RowKey::main(&Key::new(key.to_string()).unwrap());
+                (row.as_bytes().clone(), stored(*events).encode())
+            })
+            .collect();
+        entries.sort();
+        Page { entries, is_last: true }
+    }
+
+    fn offer(rows: &[(&str, u64)]) -> ExchangeOffer {
+        let hashes = readable(page(rows)).map(|(row, state)| (row, Row::state_hash_of(&state))).collect();
+        ExchangeOffer { op: OpId(1), start: Bytes::new(), end: Bytes::from_static(&[0xff; 4]), hashes }
+    }
+
+    fn keys(rows: impl IntoIterator<Item = RowKey>) -> BTreeSet<String> {
+        rows.into_iter().map(|row| row.key().to_string()).collect()
+    }
+
+    #[test]
+    fn only_rows_that_differ_travel() {
+        let findings =
+            compare(offer(&[("same", 1), ("mine", 2), ("both", 1)]), page(&[("same", 1), ("both", 2), ("theirs", 1)]));
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<BTreeSet<_>>();
+        assert_eq!(keys(findings.rows.into_iter().map(|(row, _)| row)), names(&["both", "theirs"]));
+        assert_eq!(keys(findings.wanted), names(&["both", "mine"]));
+        assert_eq!(findings.covered, Bytes::from_static(&[0xff; 4]));
+    }
+
+    #[test]
+    fn a_page_that_is_cut_covers_only_what_was_compared() {
+        let mut own = page(&[("a", 1), ("b", 1), ("c", 1)]);
+        own.entries.truncate(2);
+        own.is_last = false;
+        let last = own.entries[1].0.clone();
+        let findings = compare(offer(&[("a", 1), ("b", 1), ("c", 1)]), own);
+        assert_eq!(findings.covered, keyspace::after(&last));
+        assert!(findings.rows.is_empty() && findings.wanted.is_empty());
+    }
+}

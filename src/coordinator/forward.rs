@@ -1,0 +1,86 @@
+//! One forward: a write on its way to a node that may coordinate it. A forward has one hop.
+//!
+//! ```text
+//! forwarded ──Forwarded──→ answered
+//!     ├─ certainly not sent, or refused before anything was done ──→ the next candidate, else "not applied"
+//!     └─ coordinator lost, or deadline ──→ "unknown": it may have been applied, and a second send could count twice
+//! ```
+
+use super::origin::Origin;
+use crate::ids::{NodeId, OpId, PartitionId};
+use crate::message::client::{Outcome, Reason, Request, Response};
+use crate::message::peer::{Forward, PeerMessage};
+use crate::shard::{Env, Outbox, unknown};
+use crate::time::Timestamp;
+
+/// A request that another node coordinates.
+#[derive(Debug)]
+pub(super) struct ForwardOp {
+    pub origin: Origin,
+    pub partition: PartitionId,
+    pub request: Request,
+    pub deadline: Timestamp,
+    pub target: NodeId,
+    tried: Vec<NodeId>,
+}
+
+impl ForwardOp {
+    /// Sends the request to the first candidate; `None` if there is none.
+    pub fn start(
+        env: &Env<'_>,
+        out: &mut Outbox,
+        op: OpId,
+        origin: Origin,
+        request: Request,
+        partition: PartitionId,
+        deadline: Timestamp,
+    ) -> Option<ForwardOp> {
+        let mut forward = ForwardOp { origin, partition, request, deadline, target: env.me, tried: Vec::new() };
+        forward.send_to_next(env, out, op).then_some(forward)
+    }
+
+    /// The target did certainly nothing. True if there is another one.
+    pub fn send_to_next(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> bool {
+        let candidates = env.ring.accept_set(self.partition).iter().copied();
+        let next = candidates
+            .filter(|node| *node != env.me && env.liveness.is_reachable(*node))
+            .find(|node| !self.tried.contains(node));
+        let Some(target) = next else { return false };
+        self.target = target;
+        self.tried.push(target);
+        let remaining_ms = env.remaining_ms(self.deadline);
+        let forward = Forward { op, request: self.request.clone(), remaining_ms };
+        out.send(target, self.partition, PeerMessage::Forward(forward));
+        true
+    }
+
+    /// Whether the target refused in a way that another candidate may not: it has not taken over its data, or sees
+    /// another layout, or is full. Nothing was applied.
+    pub fn may_try_another(response: &Response) -> bool {
+        match response {
+            Response::Failed(error) => {
+                error.outcome == Outcome::NotApplied
+                    && matches!(
+                        error.reason,
+                        Reason::NotEstablished
+                            | Reason::StaleLayout { .. }
+                            | Reason::Busy { .. }
+                            | Reason::DiskReserve { .. }
+                            | Reason::StorageFailed { .. }
+                            | Reason::ClockAhead { .. }
+                    )
+            }
+            Response::Value(_) | Response::Written(_) | Response::Inspected(_) | Response::Located(_) => false,
+        }
+    }
+
+    /// The target is lost after the request may have reached it.
+    pub fn lost(&self) -> Response {
+        Response::Failed(unknown(Reason::CoordinatorLost { node: self.target }))
+    }
+
+    /// No answer in time.
+    pub fn expire(&self) -> Response {
+        Response::Failed(unknown(Reason::DeadlineExceeded { answered: 0, needed: 1 }))
+    }
+}

@@ -1,0 +1,497 @@
+//! The coordinator: carries a client's request to a quorum of replicas and answers it.
+//!
+//! ```text
+//! request ─→ order (per connection and key) ─→ this node may coordinate? ─no─→ forward.rs  one hop to one that may
+//!                                                │ yes
+//!                                   read.rs ←────┴────→ write.rs        each counts its answers with tally.rs
+//! ```
+//!
+//! Reads are coordinated by the node that is asked. Writes are coordinated by an owner while one is reachable, else by
+//! a fallback: only these mint. Called by the shard; touches no storage, speaks to replicas (the own one included) by
+//! messages. Every request is answered by its deadline. Source: Dynamo 2007 §4.5 and §4.6.
+
+mod candidates;
+mod forward;
+mod order;
+mod origin;
+mod quorum_read;
+mod read;
+mod tally;
+mod write;
+
+use std::collections::BTreeMap;
+
+pub use origin::Origin;
+
+use self::candidates::Candidates;
+use self::forward::ForwardOp;
+use self::order::{ConnectionOrder, Queued};
+use self::quorum_read::QuorumRead;
+use self::read::ReadOp;
+use self::write::{Progress, Stage, Waiter, WriteOp};
+use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId, RequestId};
+use crate::limits;
+use crate::message::client::{Command, Location, Observe, Reason, Request, RequestError, Response, Visible};
+use crate::message::peer::{Forward, Forwarded, Frame, PeerMessage, ReadAnswer, Replicated};
+use crate::replica::Standing;
+use crate::shard::{Env, Local, MintCommand, Minted, Outbox, Task, TaskBody, TimerKey, not_applied};
+use crate::storage::RowKey;
+use crate::time::Timestamp;
+
+/// The requests under way.
+#[derive(Debug, Default)]
+pub struct Coordinator {
+    ops: BTreeMap<OpId, Op>,
+    next_op: u64,
+    order: ConnectionOrder,
+    /// Connection and key of the ops of this node's clients that still hold their place in the order.
+    lanes: BTreeMap<OpId, (ConnectionId, Key)>,
+    /// Writes minted in this turn, which increments of the same key, quorum and strictness join.
+    gathering: BTreeMap<(RowKey, usize, bool), OpId>,
+}
+
+#[derive(Debug)]
+enum Op {
+    Read(ReadOp),
+    Write(WriteOp),
+    Forward(ForwardOp),
+}
+
+impl Coordinator {
+    /// Requests under way.
+    pub fn open_ops(&self) -> usize {
+        self.ops.len() + self.order.queued
+    }
+
+    /// A client of this node asks.
+    pub fn on_client(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        standing: Standing,
+        client: (ConnectionId, RequestId),
+        request: Request,
+    ) {
+        let (connection, request_id) = client;
+        match request.command {
+            Command::Locate => return out.reply(connection, request_id, locate(env, &request.key)),
+            Command::Inspect => {
+                let body = TaskBody::Inspect { connection, request_id };
+                return out.tell(Local::Task(Task { row: RowKey::main(&request.key), body }));
+            }
+            Command::Get | Command::Increment { .. } | Command::Put { .. } | Command::Delete => {}
+        }
+        if let Err(error) = self.check(env, &request) {
+            return out.reply(connection, request_id, Response::Failed(error));
+        }
+        let deadline = env.deadline(request.options.deadline_ms);
+        if let Some(queued) = self.order.admit(connection, Queued { request_id, request, deadline }) {
+            self.start_client(env, out, standing, connection, queued);
+        }
+    }
+
+    /// A peer asks this node to coordinate. It is not forwarded again.
+    pub fn on_forward(&mut self, env: &Env<'_>, out: &mut Outbox, standing: Standing, from: Origin, forward: Forward) {
+        let partition = env.ring.partition_of(&forward.request.key);
+        let refusal = match standing {
+            Standing::Owner | Standing::Fallback => self.check(env, &forward.request).err(),
+            Standing::Newborn => Some(not_applied(Reason::NotEstablished)),
+            Standing::Outside => Some(not_applied(Reason::StaleLayout { have: env.ring.epoch().number })),
+        };
+        if let Some(error) = refusal {
+            return from.answer(out, partition, Response::Failed(error));
+        }
+        let deadline = env.deadline(Some(forward.remaining_ms));
+        let op = self.next_op();
+        self.coordinate(env, out, op, from, forward.request, deadline);
+    }
+
+    /// A replica showed its row.
+    pub fn on_read_answer(&mut self, env: &Env<'_>, out: &mut Outbox, from: NodeId, answer: ReadAnswer) {
+        let op = answer.op;
+        match self.ops.get_mut(&op) {
+            Some(Op::Read(read)) => {
+                read.quorum.on_answer(from, answer.outcome);
+                self.advance_read(env, out, op);
+            }
+            Some(Op::Write(write)) => {
+                if let Stage::Observing { quorum, .. } = &mut write.stage {
+                    quorum.on_answer(from, answer.outcome);
+                    let progress = write.advance_observation(env, out, op);
+                    self.follow(out, op, progress);
+                }
+            }
+            // The request was answered before this replica did.
+            Some(Op::Forward(_)) | None => {}
+        }
+    }
+
+    /// A replica acknowledged or refused. False if no write waits for it: the ledger may.
+    pub fn on_replicated(&mut self, env: &Env<'_>, out: &mut Outbox, from: NodeId, answer: &Replicated) -> bool {
+        let Some(Op::Write(write)) = self.ops.get_mut(&answer.op) else { return false };
+        let progress = write.on_replicated(env, out, answer.op, from, answer.outcome.clone());
+        self.follow(out, answer.op, progress);
+        true
+    }
+
+    /// The coordinator that a request was forwarded to answered.
+    pub fn on_forwarded(&mut self, env: &Env<'_>, out: &mut Outbox, answer: Forwarded) {
+        let op = answer.op;
+        let Some(Op::Forward(forward)) = self.ops.get_mut(&op) else { return };
+        if ForwardOp::may_try_another(&answer.response) && forward.send_to_next(env, out, op) {
+            return;
+        }
+        let (origin, partition) = (forward.origin, forward.partition);
+        self.finish(out, op, partition, vec![(origin, answer.response)]);
+    }
+
+    /// The own replica minted or refused.
+    pub fn on_minted(&mut self, env: &Env<'_>, out: &mut Outbox, minted: Minted) {
+        let op = minted.op;
+        let Some(Op::Write(write)) = self.ops.get_mut(&op) else { return };
+        let progress = write.on_minted(minted.outcome);
+        self.release_lane(out, op);
+        self.follow(out, op, progress);
+        self.gather(out, op);
+    }
+
+    /// End of the turn: what was minted in it goes out.
+    pub fn flush(&mut self, env: &Env<'_>, out: &mut Outbox) {
+        for op in std::mem::take(&mut self.gathering).into_values() {
+            let Some(Op::Write(write)) = self.ops.get_mut(&op) else { continue };
+            let progress = write.replicate(env, out, op);
+            out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
+            // The mint may have outlasted the deadline; then it fires now.
+            out.set_timer(TimerKey::OpDeadline(op), write.deadline());
+            self.follow(out, op, progress);
+        }
+    }
+
+    /// A request's deadline passed.
+    pub fn on_deadline(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) {
+        match self.ops.get_mut(&op) {
+            Some(Op::Read(read)) => {
+                let (origin, response) = (read.origin, read.expire(env));
+                let partition = read.quorum.candidates.partition;
+                self.finish(out, op, partition, vec![(origin, response)]);
+            }
+            Some(Op::Forward(forward)) => {
+                let (origin, partition, response) = (forward.origin, forward.partition, forward.expire());
+                self.finish(out, op, partition, vec![(origin, response)]);
+            }
+            Some(Op::Write(write)) => {
+                let progress = write.expire(env, out);
+                if let Progress::Answered(_) = &progress {
+                    out.set_timer(TimerKey::OpDeadline(op), write.deadline());
+                }
+                self.follow(out, op, progress);
+            }
+            None => {}
+        }
+    }
+
+    /// A quorum is late.
+    pub fn on_widen(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) {
+        let progress = match self.ops.get_mut(&op) {
+            Some(Op::Read(read)) => {
+                read.quorum.widen(env, out, op);
+                Progress::Open
+            }
+            Some(Op::Write(write)) => write.widen(env, out, op),
+            Some(Op::Forward(_)) | None => return,
+        };
+        out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
+        self.follow(out, op, progress);
+    }
+
+    /// A peer is suspected or its connection is gone: nobody waits for it any longer.
+    pub fn on_lost(&mut self, env: &Env<'_>, out: &mut Outbox, node: NodeId) {
+        let ops: Vec<OpId> = self.ops.keys().copied().collect();
+        for op in ops {
+            self.lose(env, out, op, node);
+        }
+    }
+
+    /// A frame never left: what was in it may be tried elsewhere.
+    pub fn on_not_sent(&mut self, env: &Env<'_>, out: &mut Outbox, node: NodeId, frame: &Frame) {
+        for addressed in &frame.messages {
+            match &addressed.message {
+                PeerMessage::Forward(forward) => {
+                    let op = forward.op;
+                    let Some(Op::Forward(waiting)) = self.ops.get_mut(&op) else { continue };
+                    if waiting.target != node || waiting.send_to_next(env, out, op) {
+                        continue;
+                    }
+                    let (origin, partition) = (waiting.origin, waiting.partition);
+                    let reason = Reason::TooFewReachable { needed: 1, reachable: 0, strict: false };
+                    self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
+                }
+                PeerMessage::Replicate(replicate) => self.lose(env, out, replicate.op, node),
+                PeerMessage::Read(read) => self.lose(env, out, read.op, node),
+                PeerMessage::Ping(_)
+                | PeerMessage::Pong(_)
+                | PeerMessage::Forwarded(_)
+                | PeerMessage::Replicated(_)
+                | PeerMessage::ReadAnswer(_)
+                | PeerMessage::Deliver(_)
+                | PeerMessage::Delivered(_)
+                | PeerMessage::NewbornQuery(_)
+                | PeerMessage::NewbornAnswer(_)
+                | PeerMessage::ExchangeOffer(_)
+                | PeerMessage::ExchangeAnswer(_)
+                | PeerMessage::ExchangePush(_)
+                | PeerMessage::ExchangePushed(_) => {}
+            }
+        }
+    }
+
+    fn lose(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, node: NodeId) {
+        match self.ops.get_mut(&op) {
+            Some(Op::Read(read)) => {
+                read.quorum.on_lost(node);
+                self.advance_read(env, out, op);
+            }
+            Some(Op::Write(write)) => {
+                let progress = write.on_lost(env, out, op, node);
+                self.follow(out, op, progress);
+            }
+            Some(Op::Forward(forward)) if forward.target == node => {
+                let (origin, partition, response) = (forward.origin, forward.partition, forward.lost());
+                self.finish(out, op, partition, vec![(origin, response)]);
+            }
+            Some(Op::Forward(_)) | None => {}
+        }
+    }
+
+    /// What can be refused before anything is done.
+    fn check(&self, env: &Env<'_>, request: &Request) -> Result<(), RequestError> {
+        if self.open_ops() >= env.config.ops_max {
+            return Err(not_applied(Reason::Busy { queue: "the list of open requests".into() }));
+        }
+        if let Command::Put { value } = &request.command
+            && value.len() > limits::VALUE_BYTES_MAX
+        {
+            let bytes_max = limits::VALUE_BYTES_MAX as u64;
+            return Err(not_applied(Reason::ValueTooLarge { bytes: value.len() as u64, bytes_max }));
+        }
+        let replicas = env.ring.layout().replicas;
+        for asked in [request.options.r, request.options.w].into_iter().flatten() {
+            if asked == 0 || asked > replicas {
+                return Err(not_applied(Reason::ImpossibleQuorum { asked, replicas }));
+            }
+        }
+        Ok(())
+    }
+
+    fn start_client(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        standing: Standing,
+        connection: ConnectionId,
+        queued: Queued,
+    ) {
+        let Queued { request_id, request, deadline } = queued;
+        let origin = Origin::Client { connection, request_id };
+        let op = self.next_op();
+        self.lanes.insert(op, (connection, request.key.clone()));
+        let partition = env.ring.partition_of(&request.key);
+        if !request.command.is_write() || may_coordinate(env, partition, standing) {
+            return self.coordinate(env, out, op, origin, request, deadline);
+        }
+        match ForwardOp::start(env, out, op, origin, request, partition, deadline) {
+            Some(forward) => {
+                self.ops.insert(op, Op::Forward(forward));
+                out.set_timer(TimerKey::OpDeadline(op), deadline);
+            }
+            None => {
+                let reason = match standing {
+                    Standing::Newborn => Reason::NotEstablished,
+                    Standing::Owner | Standing::Fallback | Standing::Outside => {
+                        Reason::TooFewReachable { needed: 1, reachable: 0, strict: false }
+                    }
+                };
+                self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
+            }
+        }
+    }
+
+    /// Begins a read or a write here.
+    fn coordinate(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        op: OpId,
+        origin: Origin,
+        request: Request,
+        deadline: Timestamp,
+    ) {
+        let partition = env.ring.partition_of(&request.key);
+        let layout = env.ring.layout();
+        let strict = request.options.strict || env.config.strict;
+        let candidates = Candidates { partition, strict };
+        let reachable = candidates.reachable(env).len();
+        let r = usize::from(request.options.r.unwrap_or(layout.read_quorum));
+        let w = usize::from(request.options.w.unwrap_or(layout.write_quorum));
+        let needed = if request.command.is_write() { w } else { r };
+        if reachable < needed {
+            let reason = Reason::TooFewReachable { needed: needed as u8, reachable: reachable as u8, strict };
+            return self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
+        }
+        let row = RowKey::main(&request.key);
+        out.set_timer(TimerKey::OpDeadline(op), deadline);
+        let waiter = Waiter { origin, deadline, value: Visible::Nothing };
+        match request.command {
+            Command::Get => {
+                let quorum = QuorumRead::new(row, candidates, r);
+                self.ops.insert(op, Op::Read(ReadOp { origin, quorum }));
+                out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
+                self.advance_read(env, out, op);
+            }
+            Command::Increment { by } => {
+                self.write(out, op, row, candidates, w, waiter, MintCommand::Increment(by));
+            }
+            Command::Put { value } if request.options.observe == Observe::Local => {
+                let command = MintCommand::Put { value, observed: None };
+                self.write(out, op, row, candidates, w, waiter, command);
+            }
+            Command::Delete if request.options.observe == Observe::Local => {
+                self.write(out, op, row, candidates, w, waiter, MintCommand::Delete { observed: None });
+            }
+            command @ (Command::Put { .. } | Command::Delete) => {
+                let everyone = Candidates { partition, strict: false };
+                let seen = everyone.reachable(env).len().min(r);
+                let quorum = QuorumRead::new(row.clone(), everyone, seen);
+                let mut write = WriteOp::new(row, candidates, w, Stage::Observing { quorum, command }, waiter);
+                let progress = write.advance_observation(env, out, op);
+                self.ops.insert(op, Op::Write(write));
+                out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
+                self.follow(out, op, progress);
+            }
+            Command::Inspect | Command::Locate => {
+                let reason = Reason::Forbidden("this command is answered by the node that is asked".into());
+                self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn write(
+        &mut self,
+        out: &mut Outbox,
+        op: OpId,
+        row: RowKey,
+        candidates: Candidates,
+        w: usize,
+        waiter: Waiter,
+        command: MintCommand,
+    ) {
+        let mut write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
+        write.mint(out, op, command);
+        self.ops.insert(op, Op::Write(write));
+    }
+
+    /// Joins a write that was just minted with one of the same key, quorum and strictness of this turn.
+    fn gather(&mut self, out: &mut Outbox, op: OpId) {
+        let Some(Op::Write(write)) = self.ops.get(&op) else { return };
+        if !write.is_gathering() {
+            return;
+        }
+        let group = (write.row.clone(), write.w, write.candidates.strict);
+        let first = *self.gathering.entry(group).or_insert(op);
+        if first == op {
+            return;
+        }
+        let Some(Op::Write(joining)) = self.ops.remove(&op) else { return };
+        out.cancel_timer(&TimerKey::OpDeadline(op));
+        out.cancel_timer(&TimerKey::OpWiden(op));
+        if let Some(Op::Write(group)) = self.ops.get_mut(&first) {
+            group.absorb(joining);
+        }
+    }
+
+    fn advance_read(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) {
+        let Some(Op::Read(read)) = self.ops.get_mut(&op) else { return };
+        if let Some(response) = read.advance(env, out, op) {
+            let (origin, partition) = (read.origin, read.quorum.candidates.partition);
+            self.finish(out, op, partition, vec![(origin, response)]);
+        }
+    }
+
+    fn follow(&mut self, out: &mut Outbox, op: OpId, progress: Progress) {
+        let Some(Op::Write(write)) = self.ops.get(&op) else { return };
+        let partition = write.candidates.partition;
+        match progress {
+            Progress::Open => {}
+            Progress::Answered(answers) => {
+                for (origin, response) in answers {
+                    origin.answer(out, partition, response);
+                }
+            }
+            Progress::Ended(answers) => self.finish(out, op, partition, answers),
+        }
+    }
+
+    /// Ends an op: answers, forgets it, and lets the next command of the connection on the key start.
+    fn finish(&mut self, out: &mut Outbox, op: OpId, partition: PartitionId, answers: Vec<(Origin, Response)>) {
+        for (origin, response) in answers {
+            origin.answer(out, partition, response);
+        }
+        self.ops.remove(&op);
+        out.cancel_timer(&TimerKey::OpDeadline(op));
+        out.cancel_timer(&TimerKey::OpWiden(op));
+        self.release_lane(out, op);
+    }
+
+    /// The op no longer holds back later commands of its connection on its key; those that may start are told to.
+    fn release_lane(&mut self, out: &mut Outbox, op: OpId) {
+        let Some((connection, key)) = self.lanes.remove(&op) else { return };
+        for queued in self.order.release(connection, &key) {
+            out.tell(Local::Start {
+                connection,
+                request_id: queued.request_id,
+                request: queued.request,
+                deadline: queued.deadline,
+            });
+        }
+    }
+
+    /// A queued command's turn has come.
+    pub fn on_start(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        standing: Standing,
+        client: (ConnectionId, RequestId),
+        request: Request,
+        deadline: Timestamp,
+    ) {
+        let (connection, request_id) = client;
+        self.start_client(env, out, standing, connection, Queued { request_id, request, deadline });
+    }
+
+    fn next_op(&mut self) -> OpId {
+        self.next_op += 1;
+        OpId(self.next_op)
+    }
+}
+
+/// Whether this node mints for the partition: as an owner, or as a fallback while no owner is reachable.
+fn may_coordinate(env: &Env<'_>, partition: PartitionId, standing: Standing) -> bool {
+    match standing {
+        Standing::Owner => true,
+        Standing::Newborn | Standing::Outside => false,
+        Standing::Fallback => !env.ring.owners(partition).iter().any(|owner| env.liveness.is_reachable(*owner)),
+    }
+}
+
+fn locate(env: &Env<'_>, key: &Key) -> Response {
+    let partition = env.ring.partition_of(key);
+    let list = env.ring.preference_list(partition);
+    Response::Located(Location {
+        slot: crate::ring::slot::of_key(key.as_bytes()).0,
+        partition,
+        owners: list.owners().to_vec(),
+        fallbacks: list.fallbacks().to_vec(),
+    })
+}

@@ -1,0 +1,110 @@
+//! Order within one connection: commands on one key take effect as they were sent.
+//!
+//! The next command on a key starts once the previous one has minted, been refused or been answered; increments may
+//! overlap each other, because they commute. Holds nothing for keys without a command under way. Bounded by the open
+//! requests of the shard.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ids::{ConnectionId, Key, RequestId};
+use crate::message::client::{Command, Request};
+use crate::time::Timestamp;
+
+/// A command that waits for its turn on its key.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub request_id: RequestId,
+    pub request: Request,
+    pub deadline: Timestamp,
+}
+
+/// Commands under way and waiting, by connection and key.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionOrder {
+    lanes: BTreeMap<(ConnectionId, Key), Lane>,
+    pub queued: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    running: usize,
+    only_increments: bool,
+    waiting: VecDeque<Queued>,
+}
+
+impl ConnectionOrder {
+    /// Whether a command may start now; if so it counts as running, else it is queued.
+    pub fn admit(&mut self, connection: ConnectionId, queued: Queued) -> Option<Queued> {
+        let is_increment = matches!(queued.request.command, Command::Increment { .. });
+        let lane = self.lanes.entry((connection, queued.request.key.clone())).or_default();
+        let may_start = lane.waiting.is_empty() && (lane.running == 0 || (lane.only_increments && is_increment));
+        if may_start {
+            lane.only_increments = is_increment;
+            lane.running += 1;
+            return Some(queued);
+        }
+        lane.waiting.push_back(queued);
+        self.queued += 1;
+        None
+    }
+
+    /// A running command let the next ones go: the ones that may start now, in order.
+    pub fn release(&mut self, connection: ConnectionId, key: &Key) -> Vec<Queued> {
+        let place = (connection, key.clone());
+        let Some(lane) = self.lanes.get_mut(&place) else { return Vec::new() };
+        lane.running = lane.running.saturating_sub(1);
+        let mut started = Vec::new();
+        while let Some(next) = lane.waiting.front() {
+            let is_increment = matches!(next.request.command, Command::Increment { .. });
+            if lane.running > 0 && !(lane.only_increments && is_increment) {
+                break;
+            }
+            lane.only_increments = is_increment;
+            lane.running += 1;
+            started.extend(lane.waiting.pop_front());
+        }
+        self.queued = self.queued.saturating_sub(started.len());
+        if lane.running == 0 && lane.waiting.is_empty() {
+            self.lanes.remove(&place);
+        }
+        started
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::client::Options;
+
+    fn queued(id: u64, command: Command) -> Queued {
+        let request = Request { key: Key::new("k").unwrap(), command, options: Options::default() };
+        Queued { request_id: RequestId(id), request, deadline: Timestamp(0) }
+    }
+
+    fn ids(started: &[Queued]) -> Vec<u64> {
+        started.iter().map(|queued| queued.request_id.0).collect()
+    }
+
+    #[test]
+    fn increments_overlap_and_other_commands_wait_for_them() {
+        let mut order = ConnectionOrder::default();
+        let connection = ConnectionId(1);
+        let key = Key::new("k").unwrap();
+        assert!(order.admit(connection, queued(1, Command::Increment { by: 1 })).is_some());
+        assert!(order.admit(connection, queued(2, Command::Increment { by: 1 })).is_some());
+        assert!(order.admit(connection, queued(3, Command::Get)).is_none());
+        assert!(order.admit(connection, queued(4, Command::Increment { by: 1 })).is_none(), "the get goes first");
+        assert!(order.release(connection, &key).is_empty());
+        assert_eq!(ids(&order.release(connection, &key)), [3]);
+        assert_eq!(ids(&order.release(connection, &key)), [4]);
+        assert!(order.release(connection, &key).is_empty());
+        assert!(order.lanes.is_empty());
+    }
+
+    #[test]
+    fn connections_do_not_wait_for_each_other() {
+        let mut order = ConnectionOrder::default();
+        assert!(order.admit(ConnectionId(1), queued(1, Command::Get)).is_some());
+        assert!(order.admit(ConnectionId(2), queued(1, Command::Delete)).is_some());
+    }
+}

@@ -1,0 +1,366 @@
+//! One write: observed if it covers, minted once, replicated, answered when W nodes hold it durably.
+//!
+//! ```text
+//! observing ──merge of min(R, reachable)──→ minting ──Minted──→ gathering ──end of turn──→ replicating
+//!     │ (covering writes only)                 │ (a cold row        │ (increments of the       │
+//!     │                                        │  is fetched)       │  key in this turn join)   ├─ W acks ──→ applied
+//!     └─ deadline, quorum failed ──────────────┴─ refused ─→ not applied                       ├─ deadline ─→ unknown
+//!                                                                                              └─ no candidate left ─→ unknown
+//! ```
+//!
+//! Before the mint every failure is "not applied"; after it, "unknown": the delta stays and will reach every owner,
+//! because owners that have not acknowledged when the op ends are handed to the ledger.
+
+use super::candidates::Candidates;
+use super::origin::Origin;
+use super::quorum_read::QuorumRead;
+use super::tally::{Tally, Verdict};
+use crate::config::Durability;
+use crate::ids::{NodeId, OpId, RowVersion};
+use crate::message::client::{Command, Reason, Response, Visible, WriteAck, WriteReply};
+use crate::message::peer::{PeerMessage, Refusal, Replicate};
+use crate::mutation::{self, Mutation};
+use crate::shard::{Env, FreshWrite, Local, Mint, MintCommand, Missing, Outbox, Task, TaskBody, not_applied, unknown};
+use crate::storage::RowKey;
+use crate::time::Timestamp;
+use crate::value::Row;
+
+/// A write under way: of one client, or of all clients whose increments of the key joined in one turn.
+#[derive(Debug)]
+pub(super) struct WriteOp {
+    pub row: RowKey,
+    pub candidates: Candidates,
+    pub w: usize,
+    pub stage: Stage,
+    pub waiters: Vec<Waiter>,
+    /// A covering write that saw fewer than R owners.
+    partial: bool,
+}
+
+/// How far a write is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Reads what it will cover.
+    Observing { quorum: QuorumRead, command: Command },
+    /// The replica mints (or fetches the row first).
+    Minting,
+    /// Minted in this turn.
+    Gathering(Fresh),
+    /// On its way to the replicas.
+    Replicating { fresh: Fresh, tally: Tally<Durability> },
+}
+
+/// What was minted.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub delta: Row,
+    pub version: RowVersion,
+}
+
+/// A client that waits for the write.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub origin: Origin,
+    pub deadline: Timestamp,
+    pub value: Visible,
+}
+
+/// What an event did to a write.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// It goes on.
+    Open,
+    /// These answers, and it goes on.
+    Answered(Vec<(Origin, Response)>),
+    /// These answers, and it is over.
+    Ended(Vec<(Origin, Response)>),
+}
+
+impl WriteOp {
+    pub fn new(row: RowKey, candidates: Candidates, w: usize, stage: Stage, waiter: Waiter) -> WriteOp {
+        WriteOp { row, candidates, w, stage, waiters: vec![waiter], partial: false }
+    }
+
+    /// Whether increments of other clients may join.
+    pub fn is_gathering(&self) -> bool {
+        matches!(self.stage, Stage::Gathering(_))
+    }
+
+    /// Asks the replica to mint.
+    pub fn mint(&mut self, out: &mut Outbox, op: OpId, command: MintCommand) {
+        self.stage = Stage::Minting;
+        let deadline = self.deadline();
+        let body = TaskBody::Mint(Mint { op, deadline, command });
+        out.tell(Local::Task(Task { row: self.row.clone(), body }));
+    }
+
+    /// An answer, a loss or a widening changed what is observed.
+    pub fn advance_observation(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
+        let Stage::Observing { quorum, command } = &mut self.stage else { return Progress::Open };
+        quorum.ask(env, out, op);
+        match quorum.verdict(env) {
+            Verdict::NotYet => Progress::Open,
+            Verdict::Impossible => {
+                let reason = Reason::QuorumFailed {
+                    answered: quorum.counted(env) as u8,
+                    needed: quorum.needed as u8,
+                    last_refusal: quorum.last_refusal().to_owned(),
+                };
+                self.refuse(reason)
+            }
+            Verdict::Met => {
+                let merge = quorum.merge(env);
+                let is_nothing = merge.row.visible() == Visible::Nothing && !merge.row.has_live_counter();
+                let mint = match command {
+                    Command::Put { value } => {
+                        MintCommand::Put { value: value.clone(), observed: Some(merge.row.clone()) }
+                    }
+                    Command::Delete if is_nothing => {
+                        return self.nothing_to_delete(merge.owners, quorum_needed(&self.stage));
+                    }
+                    Command::Delete => MintCommand::Delete { observed: Some(merge.row.clone()) },
+                    Command::Get | Command::Increment { .. } | Command::Inspect | Command::Locate => {
+                        unreachable!("only puts and deletes observe before they write")
+                    }
+                };
+                self.partial = merge.owners < quorum_needed(&self.stage);
+                if merge.owners == 0 && merge.row.has_live_counter() {
+                    return self.refuse(Reason::NoOwner);
+                }
+                self.mint(out, op, mint);
+                Progress::Open
+            }
+        }
+    }
+
+    /// The replica minted, or refused.
+    pub fn on_minted(&mut self, outcome: Result<FreshWrite, crate::message::client::RequestError>) -> Progress {
+        match outcome {
+            Err(error) => self.end(|_| Response::Failed(error.clone())),
+            Ok(fresh) => {
+                for waiter in &mut self.waiters {
+                    waiter.value = fresh.value.clone();
+                }
+                self.stage = Stage::Gathering(Fresh { delta: fresh.delta, version: fresh.version });
+                Progress::Open
+            }
+        }
+    }
+
+    /// Takes over the clients and the delta of another write of the key that was minted in this turn.
+    pub fn absorb(&mut self, other: WriteOp) {
+        let (Stage::Gathering(fresh), Stage::Gathering(joined)) = (&mut self.stage, other.stage) else { return };
+        fresh.delta.merge(&joined.delta);
+        fresh.version = fresh.version.max(joined.version);
+        self.waiters.extend(other.waiters);
+    }
+
+    /// End of the turn: sends the delta to the first N reachable nodes, the own one included.
+    pub fn replicate(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
+        let Stage::Gathering(fresh) = std::mem::replace(&mut self.stage, Stage::Minting) else { return Progress::Open };
+        let mut tally = Tally::default();
+        tally.ask(env.me);
+        let held = PeerMessage::Replicated(crate::message::peer::Replicated {
+            op,
+            epoch: env.epoch,
+            row: self.row.clone(),
+            version: fresh.version,
+            outcome: Ok(env.config.durability),
+        });
+        out.send_after(out.open_ticket(), env.me, self.candidates.partition, held);
+        self.stage = Stage::Replicating { fresh, tally };
+        let others = env.ring.owners(self.candidates.partition).len().saturating_sub(1);
+        self.send_to_next(env, out, op, others);
+        if mutation::is_off(Mutation::AckBeforeW) {
+            return self.applied(env, out);
+        }
+        self.advance(env, out)
+    }
+
+    /// A node acknowledged or refused.
+    pub fn on_replicated(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        op: OpId,
+        from: NodeId,
+        outcome: Result<Durability, Refusal>,
+    ) -> Progress {
+        let Stage::Replicating { tally, .. } = &mut self.stage else { return Progress::Open };
+        match outcome {
+            Ok(durability) => tally.answer(from, durability),
+            Err(refusal) => {
+                if tally.fail(from, || format!("{from}: {refusal}")) {
+                    self.send_to_next(env, out, op, 1);
+                }
+            }
+        }
+        self.advance(env, out)
+    }
+
+    /// A node is lost, or what was sent to it never left.
+    pub fn on_lost(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, node: NodeId) -> Progress {
+        match &mut self.stage {
+            Stage::Observing { quorum, .. } => {
+                quorum.on_lost(node);
+                self.advance_observation(env, out, op)
+            }
+            Stage::Minting | Stage::Gathering(_) => Progress::Open,
+            Stage::Replicating { tally, .. } => {
+                if tally.fail(node, || format!("{node} was lost")) {
+                    self.send_to_next(env, out, op, 1);
+                }
+                self.advance(env, out)
+            }
+        }
+    }
+
+    /// Silence: asks as many further nodes as acknowledgements are missing.
+    pub fn widen(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
+        match &mut self.stage {
+            Stage::Observing { quorum, .. } => {
+                quorum.widen(env, out, op);
+                Progress::Open
+            }
+            Stage::Minting | Stage::Gathering(_) => Progress::Open,
+            Stage::Replicating { tally, .. } => {
+                let missing = self.w.saturating_sub(tally.counted(|_, _| true));
+                self.send_to_next(env, out, op, missing);
+                self.advance(env, out)
+            }
+        }
+    }
+
+    /// The earliest deadline of those that wait.
+    pub fn deadline(&self) -> Timestamp {
+        self.waiters.iter().map(|waiter| waiter.deadline).min().unwrap_or_default()
+    }
+
+    /// Answers those whose deadline has passed.
+    pub fn expire(&mut self, env: &Env<'_>, out: &mut Outbox) -> Progress {
+        let now = env.now.mono;
+        let needed = self.w as u8;
+        let error = match &self.stage {
+            Stage::Observing { quorum, .. } => not_applied(Reason::DeadlineExceeded {
+                answered: quorum.counted(env) as u8,
+                needed: quorum.needed as u8,
+            }),
+            // The replica knows the deadline: it refuses, or it has minted and the answer is on its way.
+            Stage::Minting | Stage::Gathering(_) => return Progress::Open,
+            Stage::Replicating { tally, .. } => {
+                unknown(Reason::DeadlineExceeded { answered: tally.counted(|_, _| true) as u8, needed })
+            }
+        };
+        let (late, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.deadline <= now);
+        self.waiters = waiting;
+        let answers = late.into_iter().map(|waiter| (waiter.origin, Response::Failed(error.clone()))).collect();
+        if self.waiters.is_empty() {
+            self.hand_over(env, out);
+            Progress::Ended(answers)
+        } else {
+            Progress::Answered(answers)
+        }
+    }
+
+    fn advance(&mut self, env: &Env<'_>, out: &mut Outbox) -> Progress {
+        let Stage::Replicating { tally, .. } = &self.stage else { return Progress::Open };
+        let unasked = self.candidates.reachable(env).into_iter().filter(|node| !tally.has_asked(*node)).count();
+        match tally.verdict(self.w, |_, _| true, unasked) {
+            Verdict::NotYet => Progress::Open,
+            Verdict::Met => self.applied(env, out),
+            Verdict::Impossible => {
+                let error = unknown(Reason::QuorumFailed {
+                    answered: tally.counted(|_, _| true) as u8,
+                    needed: self.w as u8,
+                    last_refusal: tally.last_refusal().to_owned(),
+                });
+                self.hand_over(env, out);
+                self.end(|_| Response::Failed(error.clone()))
+            }
+        }
+    }
+
+    fn applied(&mut self, env: &Env<'_>, out: &mut Outbox) -> Progress {
+        let Stage::Replicating { tally, .. } = &self.stage else { return Progress::Open };
+        let owners = env.ring.owners(self.candidates.partition);
+        let acks: Vec<WriteAck> = tally
+            .answers()
+            .map(|(node, durability)| WriteAck { node, durability: *durability, is_owner: owners.contains(&node) })
+            .collect();
+        let partial = self.partial;
+        self.hand_over(env, out);
+        self.end(|waiter| Response::Written(WriteReply { value: waiter.value.clone(), acks: acks.clone(), partial }))
+    }
+
+    /// Tells the ledger which owners have not acknowledged. A fallback's row owes them by its own marks already.
+    fn hand_over(&self, env: &Env<'_>, out: &mut Outbox) {
+        let Stage::Replicating { fresh, tally } = &self.stage else { return };
+        let owners = env.ring.owners(self.candidates.partition);
+        if !owners.contains(&env.me) {
+            return;
+        }
+        let missing: Vec<NodeId> =
+            owners.iter().copied().filter(|owner| *owner != env.me && !tally.has_answered(*owner)).collect();
+        if !missing.is_empty() {
+            let missing = Missing { row: self.row.clone(), version: fresh.version, owners: missing };
+            out.tell(Local::Missing(missing));
+        }
+    }
+
+    /// Sends the delta to the next reachable candidates. A fallback is told for whom it stands in: the owners that
+    /// were not asked or have failed, else those that have not answered yet.
+    fn send_to_next(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, count: usize) {
+        let Stage::Replicating { fresh, tally } = &mut self.stage else { return };
+        let owners = env.ring.owners(self.candidates.partition);
+        let next: Vec<NodeId> =
+            self.candidates.reachable(env).into_iter().filter(|node| !tally.has_asked(*node)).take(count).collect();
+        if next.is_empty() {
+            return;
+        }
+        for node in &next {
+            tally.ask(*node);
+        }
+        let waiting: Vec<NodeId> = tally.waiting().collect();
+        let unanswered = || owners.iter().copied().filter(|owner| !tally.has_answered(*owner));
+        let mut owed: Vec<NodeId> = unanswered().filter(|owner| !waiting.contains(owner)).collect();
+        if owed.is_empty() {
+            owed = unanswered().collect();
+        }
+        let delta = fresh.delta.encode();
+        for node in next {
+            let replicate = Replicate {
+                op,
+                row: self.row.clone(),
+                version: fresh.version,
+                delta: delta.clone(),
+                owed: if owners.contains(&node) { Vec::new() } else { owed.clone() },
+            };
+            out.send(node, self.candidates.partition, PeerMessage::Replicate(replicate));
+        }
+    }
+
+    fn nothing_to_delete(&mut self, owners: usize, needed: usize) -> Progress {
+        let partial = owners < needed;
+        self.end(|_| Response::Written(WriteReply { value: Visible::Nothing, acks: Vec::new(), partial }))
+    }
+
+    fn refuse(&mut self, reason: Reason) -> Progress {
+        let error = not_applied(reason);
+        self.end(|_| Response::Failed(error.clone()))
+    }
+
+    fn end(&mut self, answer: impl Fn(&Waiter) -> Response) -> Progress {
+        let answers = self.waiters.iter().map(|waiter| (waiter.origin, answer(waiter))).collect();
+        self.waiters.clear();
+        Progress::Ended(answers)
+    }
+}
+
+/// The observation's quorum.
+fn quorum_needed(stage: &Stage) -> usize {
+    match stage {
+        Stage::Observing { quorum, .. } => quorum.needed,
+        Stage::Minting | Stage::Gathering(_) | Stage::Replicating { .. } => 0,
+    }
+}

@@ -1,0 +1,128 @@
+//! The ledger: owners that have not acknowledged writes that were answered already.
+//!
+//! Most entries are struck within a round trip, so they cost memory only. At the deadline, on suspicion of the owner,
+//! or when the ledger is full, an entry becomes a debt on disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{NodeId, RowVersion};
+use crate::message::peer::Replicated;
+use crate::shard::{Env, Local, Missing, Outbox, Task, TaskBody, TimerKey};
+use crate::storage::RowKey;
+use crate::time::Timestamp;
+
+/// By row: which owners have not acknowledged which versions.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: BTreeMap<RowKey, Entry>,
+    by_deadline: BTreeSet<(Timestamp, RowKey)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    deadline: Timestamp,
+    missing: BTreeMap<NodeId, BTreeSet<RowVersion>>,
+}
+
+impl Ledger {
+    /// Rows with an owner missing.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether every write that was answered has reached every owner, or is a debt.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A write was answered without these owners.
+    pub fn on_missing(&mut self, env: &Env<'_>, out: &mut Outbox, missing: Missing) {
+        let Missing { row, version, owners } = missing;
+        let (waiting, lost): (Vec<_>, Vec<_>) = owners.into_iter().partition(|owner| env.liveness.is_reachable(*owner));
+        if !lost.is_empty() {
+            owe(out, row.clone(), lost, version);
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        if self.entries.len() >= env.config.ledger_entries_max {
+            self.settle_oldest(out);
+        }
+        let deadline = env.now.mono.after(env.config.request_deadline);
+        let entry = self.entries.entry(row.clone()).or_insert_with(|| Entry { deadline, missing: BTreeMap::new() });
+        for owner in waiting {
+            entry.missing.entry(owner).or_default().insert(version);
+        }
+        self.by_deadline.insert((entry.deadline, row));
+        self.set_timer(out);
+    }
+
+    /// An acknowledgement or a refusal that no open write waits for.
+    pub fn on_replicated(&mut self, out: &mut Outbox, from: NodeId, answer: &Replicated) {
+        let Some(entry) = self.entries.get_mut(&answer.row) else { return };
+        let Some(versions) = entry.missing.get_mut(&from) else { return };
+        if !versions.remove(&answer.version) {
+            return;
+        }
+        if versions.is_empty() {
+            entry.missing.remove(&from);
+        }
+        if answer.outcome.is_err() {
+            owe(out, answer.row.clone(), vec![from], answer.version);
+        }
+        if entry.missing.is_empty() {
+            let deadline = entry.deadline;
+            self.entries.remove(&answer.row);
+            self.by_deadline.remove(&(deadline, answer.row.clone()));
+            self.set_timer(out);
+        }
+    }
+
+    /// A peer is suspected: what it has not acknowledged becomes a debt now.
+    pub fn on_lost(&mut self, out: &mut Outbox, node: NodeId) {
+        let mut emptied = Vec::new();
+        for (row, entry) in &mut self.entries {
+            if let Some(version) = entry.missing.remove(&node).and_then(|versions| versions.last().copied()) {
+                owe(out, row.clone(), vec![node], version);
+                if entry.missing.is_empty() {
+                    emptied.push((entry.deadline, row.clone()));
+                }
+            }
+        }
+        for (deadline, row) in emptied {
+            self.entries.remove(&row);
+            self.by_deadline.remove(&(deadline, row));
+        }
+        self.set_timer(out);
+    }
+
+    /// The oldest entries are due.
+    pub fn on_timer(&mut self, env: &Env<'_>, out: &mut Outbox) {
+        while self.by_deadline.first().is_some_and(|(deadline, _)| *deadline <= env.now.mono) {
+            self.settle_oldest(out);
+        }
+        self.set_timer(out);
+    }
+
+    fn settle_oldest(&mut self, out: &mut Outbox) {
+        let Some((_, row)) = self.by_deadline.pop_first() else { return };
+        let Some(entry) = self.entries.remove(&row) else { return };
+        for (owner, versions) in entry.missing {
+            if let Some(version) = versions.last() {
+                owe(out, row.clone(), vec![owner], *version);
+            }
+        }
+    }
+
+    fn set_timer(&self, out: &mut Outbox) {
+        match self.by_deadline.first() {
+            Some((deadline, _)) => out.set_timer(TimerKey::Ledger, *deadline),
+            None => out.cancel_timer(&TimerKey::Ledger),
+        }
+    }
+}
+
+/// Writes the debt down, on the row.
+fn owe(out: &mut Outbox, row: RowKey, owners: Vec<NodeId>, version: RowVersion) {
+    out.tell(Local::Task(Task { row, body: TaskBody::Owe { owners, version } }));
+}

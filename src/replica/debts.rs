@@ -1,0 +1,59 @@
+//! Marks in the local header: which owners have not acknowledged a row.
+//!
+//! A mark carries the version that was current when it was set, and a durable acknowledgement strikes it only if what
+//! was acknowledged is at least that version: a row that grew meanwhile stays owed. A row without marks is kept by an
+//! owner, and deleted by anybody else in the same turn: a delivered hint.
+
+use super::Standing;
+use crate::ids::{NodeId, RowVersion};
+use crate::message::peer::Refusal;
+use crate::mutation::{self, Mutation};
+use crate::shard::{Env, Observation, Turn};
+use crate::storage::RowKey;
+
+/// Marks owners that have not acknowledged the row; beyond the bound the exchange must find them.
+pub(super) fn owe(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owners: &[NodeId], version: RowVersion) {
+    if turn.row(row).is_none() {
+        return;
+    }
+    for owner in owners {
+        let is_marked = turn.row(row).is_some_and(|stored| stored.header.debt_to(*owner).is_some());
+        if !is_marked && turn.owed_to(*owner) >= env.config.debts_per_owner_max {
+            let partition = row.partition(env.ring.layout().partitions);
+            turn.out.observe(Observation::NeedsRepair { owner: *owner, partition });
+            continue;
+        }
+        turn.row_mut(row).header.owe(*owner, version);
+        turn.out.observe(Observation::DebtRecorded { owner: *owner, row: row.clone(), version });
+    }
+}
+
+/// An owner acknowledged the row up to a version.
+pub(super) fn strike(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId, version: RowVersion) {
+    let Some(debt) = turn.row(row).and_then(|stored| stored.header.debt_to(owner)) else { return };
+    if debt.version > version && !mutation::is_off(Mutation::StrikeDespiteGrowth) {
+        return;
+    }
+    let header = &mut turn.row_mut(row).header;
+    header.debts.retain(|debt| debt.owner != owner);
+    let is_paid = header.debts.is_empty();
+    turn.out.observe(Observation::DebtStruck { owner, row: row.clone() });
+
+    let partition = row.partition(env.ring.layout().partitions);
+    let is_owner = matches!(Standing::of(env, turn, partition), Standing::Owner | Standing::Newborn);
+    if is_paid && (!is_owner || mutation::is_off(Mutation::OwnerRowDeletedAsHint)) {
+        turn.delete_row(row, partition, mutation::is_off(Mutation::TenureKept));
+        turn.out.observe(Observation::HintDropped { row: row.clone() });
+    }
+}
+
+/// Whether a fallback may hold this row for these owners: a hint that counted towards W is never dropped, so beyond
+/// the bound a new one is refused.
+pub(super) fn check_room(env: &Env<'_>, turn: &Turn, row: &RowKey, owed: &[NodeId]) -> Result<(), Refusal> {
+    let is_marked = |owner: NodeId| turn.row(row).is_some_and(|stored| stored.header.debt_to(owner).is_some());
+    let is_full = |owner: NodeId| turn.owed_to(owner) >= env.config.debts_per_owner_max;
+    if owed.iter().any(|owner| !is_marked(*owner) && is_full(*owner)) {
+        return Err(Refusal::HintsFull);
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! What a start of a node is called: its member id, and an epoch that no other start shares.
+//!
+//! The directory's record names the cluster, the member and the number of starts. Every start takes a fresh random
+//! epoch and makes it durable before any shard opens, so a wiped disk, a restored backup and a cloned directory never
+//! share a number with their past: there is nothing to copy that would let one continue.
+
+use bytes::Bytes;
+
+use crate::causality::Epoch;
+use crate::ids::{ClusterId, NodeId};
+use crate::membership::Layout;
+use crate::mutation::{self, Mutation};
+use crate::storage::{Batch, Space, Store, StoreError, keyspace};
+
+/// One start of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The member.
+    pub node: NodeId,
+    /// The memory of this start.
+    pub epoch: Epoch,
+    /// How often this directory was started, this start included.
+    pub start: u32,
+}
+
+/// Why a node cannot open its directory.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The layout does not name the member.
+    #[error("member {node} is not in the layout of cluster {cluster}; use the bundle that init-cluster wrote for it")]
+    NotAMember {
+        /// Who.
+        node: NodeId,
+        /// Where.
+        cluster: ClusterId,
+    },
+    /// The directory belongs to another cluster. Nothing was changed.
+    #[error("the data directory belongs to cluster {found}, not to {expected}; give this node a directory of its own")]
+    OtherCluster {
+        /// Whose it is.
+        found: ClusterId,
+        /// Whose it should be.
+        expected: ClusterId,
+    },
+    /// The directory belongs to another member. Nothing was changed.
+    #[error("the data directory belongs to member {found}, not to {expected}; give this node a directory of its own")]
+    OtherMember {
+        /// Whose it is.
+        found: NodeId,
+        /// Whose it should be.
+        expected: NodeId,
+    },
+    /// The directory's record cannot be read.
+    #[error("the record of the data directory is malformed ({detail}); restore it, or start with an empty directory")]
+    Malformed {
+        /// What is wrong.
+        detail: &'static str,
+    },
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const VERSION: u8 = 1;
+const RECORD_BYTES: usize = 1 + 16 + 8 + 4 + 8;
+
+/// Begins a start: checks that the directory is this member's, takes an epoch, and makes it durable. Once per process
+/// start, before any shard opens. `entropy` must be fresh random bits.
+pub fn begin_start(store: &dyn Store, layout: &Layout, node: NodeId, entropy: u64) -> Result<Identity, OpenError> {
+    if layout.member(node).is_none() {
+        return Err(OpenError::NotAMember { node, cluster: layout.cluster });
+    }
+    let key = keyspace::directory_key();
+    let starts = match store.fetch(Space::Meta, &key)? {
+        None => 0,
+        Some(record) => check(&record, layout.cluster, node)?,
+    };
+    let start = starts.saturating_add(1);
+    let epoch = if mutation::is_off(Mutation::EpochReused) { u64::from(start) << 32 | node.0 } else { entropy };
+    let identity = Identity { cluster: layout.cluster, node, epoch: Epoch(epoch), start };
+    let mut batch = Batch::default();
+    batch.put(Space::Meta, key, record_of(&identity));
+    store.write(&batch)?;
+    store.sync()?;
+    Ok(identity)
+}
+
+/// The number of earlier starts that a directory's record tells.
+fn check(record: &[u8], cluster: ClusterId, node: NodeId) -> Result<u32, OpenError> {
+    let whole: &[u8; RECORD_BYTES] =
+        record.try_into().map_err(|_| OpenError::Malformed { detail: "its length is wrong" })?;
+    let (version, rest) = whole.split_at(1);
+    if version != [VERSION] {
+        return Err(OpenError::Malformed { detail: "it is of a newer version" });
+    }
+    let (found_cluster, rest) = rest.split_at(16);
+    let (found_node, rest) = rest.split_at(8);
+    let (starts, _epoch) = rest.split_at(4);
+    if found_cluster != cluster.0 {
+        let mut found = [0; 16];
+        found.copy_from_slice(found_cluster);
+        return Err(OpenError::OtherCluster { found: ClusterId(found), expected: cluster });
+    }
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let found = NodeId(number(found_node));
+    if found != node {
+        return Err(OpenError::OtherMember { found, expected: node });
+    }
+    Ok(number(starts) as u32)
+}
+
+fn record_of(identity: &Identity) -> Bytes {
+    let mut bytes = Vec::with_capacity(RECORD_BYTES);
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&identity.cluster.0);
+    bytes.extend_from_slice(&identity.node.0.to_be_bytes());
+    bytes.extend_from_slice(&identity.start.to_be_bytes());
+    bytes.extend_from_slice(&identity.epoch.0.to_be_bytes());
+    bytes.into()
+}

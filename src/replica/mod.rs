@@ -1,0 +1,195 @@
+//! The replica: the rows that this node keeps, and the only door to them.
+//!
+//! ```text
+//! Task ──→ row in memory? ──yes──→ done in this turn:  mint.rs   a new dot, exactly once
+//!               │ no                                   apply.rs  merge what came, or show what is there
+//!               ↓                                      debts.rs  marks set and struck
+//!          parked behind one fetch per row; resumed in arrival order
+//! ```
+//!
+//! Called by the shard with tasks from coordinators (its own included), from holders of debts and from exchanges.
+//! Costs one row read per task, one row write per changed row and turn. Promises: a task is answered or refused,
+//! never forgotten; an acknowledgement leaves when the row it speaks of is durable; a read error is never "absent".
+
+mod apply;
+mod debts;
+mod identity;
+mod mint;
+mod partitions;
+mod stored_row;
+
+use std::collections::{BTreeMap, VecDeque};
+
+pub use identity::{Identity, OpenError, begin_start};
+pub use partitions::{PartitionMemory, Partitions};
+pub use stored_row::{Debt, LocalHeader, Minting, StoredRow};
+
+use crate::ids::PartitionId;
+use crate::message::client::Reason;
+use crate::message::peer::Refusal;
+use crate::mutation::{self, Mutation};
+use crate::shard::{Access, Env, Job, Local, MergeSource, Merged, Minted, Task, TaskBody, Turn, not_applied};
+use crate::storage::{RowKey, StoreError};
+use crate::time::HybridClock;
+
+/// The tasks that wait for rows from disk, and the clock that stamps writes.
+#[derive(Debug, Default)]
+pub struct Replica {
+    /// Makes the stamps of new writes, and of outgoing frames.
+    pub clock: HybridClock,
+    parked: BTreeMap<RowKey, VecDeque<Task>>,
+    parked_count: usize,
+    /// Amnesia alarms since the start.
+    pub amnesia_alarms: u64,
+}
+
+/// How this node stands to a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It belongs to this node, and this node has its data.
+    Owner,
+    /// It belongs to this node, which has not taken over its data yet.
+    Newborn,
+    /// This node may stand in.
+    Fallback,
+    /// It has nothing to do with it.
+    Outside,
+}
+
+impl Standing {
+    /// How the own node stands to a partition.
+    pub fn of(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> Standing {
+        if env.ring.is_owner(partition, env.me) {
+            if turn.memory(partition).is_established { Standing::Owner } else { Standing::Newborn }
+        } else if env.ring.accepts(partition, env.me) {
+            Standing::Fallback
+        } else {
+            Standing::Outside
+        }
+    }
+}
+
+impl Replica {
+    /// Does a task, now or when its row has been read.
+    pub fn on_task(&mut self, env: &Env<'_>, turn: &mut Turn, task: Task) {
+        let is_fetching = self.parked.contains_key(&task.row);
+        if is_fetching && !mutation::is_off(Mutation::StaleFetchUsed) {
+            self.park(env, turn, task);
+            return;
+        }
+        match turn.load(&task.row) {
+            Access::Ready => self.execute(env, turn, task),
+            Access::Failed(detail) => refuse(env, turn, task, &Refusal::Failed(detail)),
+            Access::NotInMemory => {
+                if !is_fetching {
+                    turn.out.start_job(Job::Fetch { row: task.row.clone() });
+                }
+                self.park(env, turn, task);
+            }
+        }
+    }
+
+    /// A row was read from disk: resumes what waited for it, in the order of arrival.
+    pub fn on_fetched(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        row: RowKey,
+        outcome: Result<Option<bytes::Bytes>, StoreError>,
+    ) {
+        let Some(waiting) = self.parked.remove(&row) else { return };
+        self.parked_count = self.parked_count.saturating_sub(waiting.len());
+        let failure = match outcome {
+            Err(error) => Some(error.to_string()),
+            Ok(bytes) => match turn.admit(&row, bytes) {
+                Ok(()) => None,
+                Err(error) => {
+                    turn.malformed(&row, &error);
+                    Some(error.to_string())
+                }
+            },
+        };
+        for task in waiting {
+            match &failure {
+                None => self.execute(env, turn, task),
+                Some(detail) => refuse(env, turn, task, &Refusal::Failed(detail.clone())),
+            }
+        }
+    }
+
+    /// Tasks of clients and peers beyond the bound are refused; the shard's own marks are not, they belong to bounded
+    /// ledgers and pages.
+    fn park(&mut self, env: &Env<'_>, turn: &mut Turn, task: Task) {
+        let is_own = matches!(task.body, TaskBody::Owe { .. } | TaskBody::Strike { .. });
+        let waiting = self.parked.entry(task.row.clone()).or_default();
+        if self.parked_count >= env.config.parked_max && !is_own {
+            refuse(env, turn, task, &Refusal::Busy);
+            return;
+        }
+        waiting.push_back(task);
+        self.parked_count += 1;
+    }
+
+    fn execute(&mut self, env: &Env<'_>, turn: &mut Turn, task: Task) {
+        let Task { row, body } = task;
+        match body {
+            TaskBody::Mint(mint) => self.mint(env, turn, row, mint),
+            TaskBody::Replicate { from, epoch, op, version, delta, owed } => {
+                let outcome = self.replicate(env, turn, &row, &delta, &owed);
+                apply::acknowledge_replicate(env, turn, row, apply::Sent { from, epoch, op, version }, outcome);
+            }
+            TaskBody::Read { from, epoch, op } => apply::show(env, turn, &row, from, epoch, op),
+            TaskBody::Inspect { connection, request_id } => {
+                apply::inspect(env, turn, &row, connection, request_id);
+            }
+            TaskBody::Owe { owners, version } => debts::owe(env, turn, &row, &owners, version),
+            TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
+            TaskBody::Merge { state, source } => {
+                let outcome = self.merge_whole(env, turn, &row, &state, source);
+                apply::acknowledge_merge(env, turn, row, source, outcome);
+            }
+        }
+    }
+}
+
+/// Answers a task that is not done. Nothing was changed.
+fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
+    let Task { row, body } = task;
+    match body {
+        TaskBody::Mint(mint) => {
+            let reason = match refusal {
+                Refusal::Busy => Reason::Busy { queue: "the queue of rows to be read".into() },
+                other => Reason::StorageFailed { node: env.me, detail: other.to_string() },
+            };
+            turn.out.tell(Local::Minted(Minted { op: mint.op, outcome: Err(not_applied(reason)) }));
+        }
+        TaskBody::Replicate { from, epoch, op, version, .. } => {
+            apply::acknowledge_replicate(
+                env,
+                turn,
+                row,
+                apply::Sent { from, epoch, op, version },
+                Err(refusal.clone()),
+            );
+        }
+        TaskBody::Read { from, epoch, op } => {
+            apply::answer_read(env, turn, &row, apply::Asked { from, epoch, op }, Err(refusal.clone()));
+        }
+        TaskBody::Inspect { connection, request_id } => {
+            let reason = Reason::StorageFailed { node: env.me, detail: refusal.to_string() };
+            turn.out.reply(connection, request_id, crate::message::client::Response::Failed(not_applied(reason)));
+        }
+        // The owner stays unacknowledged; the exchange closes what no mark tells.
+        TaskBody::Owe { .. } => {}
+        // The mark stays, and the row is delivered again.
+        TaskBody::Strike { .. } => {}
+        TaskBody::Merge { source, .. } => match source {
+            MergeSource::Exchange { op } => {
+                turn.out.tell(Local::Merged(Merged { op, outcome: Err(refusal.clone()) }));
+            }
+            MergeSource::Delivery { .. } => {
+                apply::acknowledge_merge(env, turn, row, source, Err(refusal.clone()));
+            }
+        },
+    }
+}

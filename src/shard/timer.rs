@@ -1,0 +1,24 @@
+//! The timers of a shard, named by what they mean.
+
+use crate::ids::{NodeId, OpId};
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimerKey {
+    /// Ping silent peers, suspect those that stay silent.
+    Liveness,
+    /// A client's deadline on a read, a write or a forward.
+    OpDeadline(OpId),
+    /// No quorum yet: ask more nodes.
+    OpWiden(OpId),
+    /// The oldest entry of the ledger becomes a debt.
+    Ledger,
+    /// Deliver what is owed to a node.
+    Delivery(NodeId),
+    /// Look for exchanges that are due.
+    ExchangeSchedule,
+    /// An exchange got no answer.
+    ExchangeTimeout(OpId),
+    /// The next round of questions about newborn partitions.
+    Newborn,
+}

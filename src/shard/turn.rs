@@ -1,0 +1,315 @@
+//! The open turn: every row that the shard touches, the writes to come, and the outbox.
+//!
+//! Rows are loaded from the store into an overlay, changed there, and written as one batch when the turn is sealed, so
+//! a later input of the same turn sees them and a hot row is encoded once per turn. Clean rows stay decoded for the
+//! next turns, within [`limits::CACHED_ROWS_MAX`]; this shard is the only writer, so they cannot go stale.
+//!
+//! For every row changed since the last sync it remembers the ticket: whoever shows or acknowledges the row waits for
+//! that one ([`Turn::ticket_of`]), not for the newest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::observation::Observation;
+use super::outbox::Outbox;
+use crate::causality::Tenure;
+use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
+use crate::limits;
+use crate::replica::{OpenError, PartitionMemory, Partitions, StoredRow};
+use crate::storage::{Batch, Lookup, PageLimit, RowKey, Space, Store, keyspace};
+use crate::value::DecodeError;
+
+/// Whether a row can be used in this turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It is loaded (or known to be absent).
+    Ready,
+    /// A job must fetch it.
+    NotInMemory,
+    /// It cannot be read. Never to be taken for absent.
+    Failed(String),
+}
+
+/// Overlay and outbox of the turn that is open now.
+#[derive(Debug)]
+pub struct Turn {
+    /// What leaves.
+    pub out: Outbox,
+    store: Arc<dyn Store>,
+    rows: BTreeMap<RowKey, LoadedRow>,
+    dirty: BTreeSet<RowKey>,
+    /// Rows by the ticket that makes their last change durable.
+    unsynced: BTreeMap<RowKey, Ticket>,
+    unsynced_by_ticket: BTreeMap<Ticket, Vec<RowKey>>,
+    memory_changes: BTreeMap<Bytes, Bytes>,
+    memory_sealed: Ticket,
+    partitions: Partitions,
+    owed: BTreeMap<NodeId, u64>,
+    start: u32,
+    changes: u64,
+    bytes: usize,
+    /// Loaded rows that are too large to keep.
+    large: Vec<RowKey>,
+}
+
+#[derive(Debug)]
+struct LoadedRow {
+    /// `None`: absent.
+    stored: Option<StoredRow>,
+    /// Owners with an entry in the debt index on disk.
+    indexed: Vec<NodeId>,
+}
+
+impl Turn {
+    /// Counts what is owed, by reading the debt index once.
+    pub(crate) fn open(
+        out: Outbox,
+        store: Arc<dyn Store>,
+        partitions: Partitions,
+        start: u32,
+        is_mine: impl Fn(&RowKey) -> bool,
+    ) -> Result<Turn, OpenError> {
+        let mut owed = BTreeMap::new();
+        let mut range = crate::storage::Range { start: Bytes::new(), end: None };
+        loop {
+            let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
+            let page = store.scan(Space::Debts, &range, limit)?;
+            for (debt, _) in &page.entries {
+                let row =
+                    keyspace::row_of_debt(debt).map_err(|_| OpenError::Malformed { detail: "the index of debts" })?;
+                if is_mine(&row) {
+                    *owed.entry(keyspace::owner_of_debt(debt)).or_insert(0) += 1;
+                }
+            }
+            match page.entries.last() {
+                Some((last, _)) if !page.is_last => range.start = keyspace::after(last),
+                _ => break,
+            }
+        }
+        Ok(Turn {
+            out,
+            store,
+            rows: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            unsynced: BTreeMap::new(),
+            unsynced_by_ticket: BTreeMap::new(),
+            memory_changes: BTreeMap::new(),
+            memory_sealed: Ticket(0),
+            partitions,
+            owed,
+            start,
+            changes: 0,
+            bytes: 0,
+            large: Vec::new(),
+        })
+    }
+
+    /// Loads a row, if memory has it.
+    pub fn load(&mut self, row: &RowKey) -> Access {
+        if self.rows.contains_key(row) {
+            return Access::Ready;
+        }
+        match self.store.get(Space::Rows, row.as_bytes()) {
+            Lookup::Found(bytes) => match self.admit(row, Some(bytes)) {
+                Ok(()) => Access::Ready,
+                Err(error) => self.malformed(row, &error),
+            },
+            Lookup::Absent => {
+                self.rows.insert(row.clone(), LoadedRow { stored: None, indexed: Vec::new() });
+                Access::Ready
+            }
+            Lookup::NotInMemory => Access::NotInMemory,
+            Lookup::Failed(error) => Access::Failed(error.to_string()),
+        }
+    }
+
+    /// Takes in a row that a job fetched. Replaces whatever is loaded: the caller knows that it is current.
+    pub fn admit(&mut self, row: &RowKey, bytes: Option<Bytes>) -> Result<(), DecodeError> {
+        let size = bytes.as_ref().map_or(0, Bytes::len);
+        let stored = bytes.map(|bytes| StoredRow::decode(&bytes)).transpose()?;
+        let indexed = stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect();
+        if size > limits::CACHED_ROW_BYTES_MAX {
+            self.large.push(row.clone());
+        }
+        self.rows.insert(row.clone(), LoadedRow { stored, indexed });
+        Ok(())
+    }
+
+    /// Reports a row that cannot be decoded; nobody reads it as absent.
+    pub fn malformed(&mut self, row: &RowKey, error: &DecodeError) -> Access {
+        self.out.observe(Observation::Malformed { row: row.clone(), detail: error.to_string() });
+        Access::Failed(error.to_string())
+    }
+
+    /// A loaded row; `None` if it is absent.
+    pub fn row(&self, row: &RowKey) -> Option<&StoredRow> {
+        self.rows.get(row).and_then(|loaded| loaded.stored.as_ref())
+    }
+
+    /// A loaded row to change; an absent one begins empty. It will be written when the turn is sealed.
+    pub fn row_mut(&mut self, row: &RowKey) -> &mut StoredRow {
+        self.dirty.insert(row.clone());
+        let loaded = self.rows.get_mut(row).expect("a row is loaded before it is changed");
+        loaded.stored.get_or_insert_default()
+    }
+
+    /// Deletes a loaded row. If it could continue an own actor, the partition's tenure advances, so that the actor
+    /// whose events are forgotten here is never continued.
+    pub fn delete_row(&mut self, row: &RowKey, partition: PartitionId, keeps_tenure: bool) {
+        let loaded = self.rows.get_mut(row).expect("a row is loaded before it is deleted");
+        let Some(stored) = loaded.stored.take() else { return };
+        self.dirty.insert(row.clone());
+        if stored.header.minting.is_some() && !keeps_tenure {
+            self.advance_tenure(partition);
+        }
+    }
+
+    /// A version that no row of this directory ever had.
+    pub fn next_version(&mut self) -> RowVersion {
+        self.changes += 1;
+        RowVersion(u64::from(self.start) << 40 | self.changes)
+    }
+
+    /// What must be durable before anybody may show or acknowledge this row.
+    pub fn ticket_of(&self, row: &RowKey) -> Ticket {
+        if self.dirty.contains(row) {
+            return self.out.open_ticket();
+        }
+        self.unsynced.get(row).copied().unwrap_or_default()
+    }
+
+    /// What is remembered of a partition.
+    pub fn memory(&self, partition: PartitionId) -> PartitionMemory {
+        self.partitions.get(partition)
+    }
+
+    /// What must be durable before anybody may be told what is remembered of a partition.
+    pub fn memory_ticket(&self) -> Ticket {
+        if self.memory_changes.is_empty() { self.memory_sealed } else { self.out.open_ticket() }
+    }
+
+    /// What is remembered of every partition of the shard.
+    pub fn memories(&self) -> impl Iterator<Item = (PartitionId, PartitionMemory)> + '_ {
+        self.partitions.iter()
+    }
+
+    /// Moves a partition to its next tenure, and tells it.
+    pub fn advance_tenure(&mut self, partition: PartitionId) -> Tenure {
+        let memory = self.memory(partition);
+        let tenure = Tenure(memory.tenure.0.saturating_add(1));
+        self.remember(partition, PartitionMemory { tenure, ..memory });
+        tenure
+    }
+
+    /// This owner has taken over the partition's data.
+    pub fn establish(&mut self, partition: PartitionId) {
+        let memory = self.memory(partition);
+        self.remember(partition, PartitionMemory { is_established: true, ..memory });
+    }
+
+    /// Rows owed to an owner: on disk, as of the last sealed turn.
+    pub fn owed_to(&self, owner: NodeId) -> u64 {
+        self.owed.get(&owner).copied().unwrap_or(0)
+    }
+
+    /// Counts bytes that this turn will write.
+    pub fn count_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Whether the driver should seal now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= limits::TURN_BYTES_MAX
+    }
+
+    pub(crate) fn on_durable(&mut self, ticket: Ticket) {
+        while let Some(entry) = self.unsynced_by_ticket.first_entry() {
+            if *entry.key() > ticket {
+                break;
+            }
+            let durable = *entry.key();
+            for row in entry.remove() {
+                if self.unsynced.get(&row) == Some(&durable) {
+                    self.unsynced.remove(&row);
+                }
+            }
+        }
+        self.out.on_durable(ticket);
+    }
+
+    /// The writes of the turn, as one batch.
+    pub(crate) fn take_batch(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        let ticket = self.out.open_ticket();
+        let dirty = std::mem::take(&mut self.dirty);
+        let mut debts = BTreeMap::new();
+        for row in &dirty {
+            let Some(loaded) = self.rows.get_mut(row) else { continue };
+            let owing = loaded.stored.iter().flat_map(|stored| &stored.header.debts);
+            for debt in owing.clone() {
+                debts.insert(keyspace::debt_key(debt.owner, row), Some(debt.version));
+                if !loaded.indexed.contains(&debt.owner) {
+                    *self.owed.entry(debt.owner).or_insert(0) += 1;
+                }
+            }
+            let owners: Vec<NodeId> = owing.map(|debt| debt.owner).collect();
+            for paid in loaded.indexed.iter().filter(|owner| !owners.contains(owner)) {
+                debts.insert(keyspace::debt_key(*paid, row), None);
+                if let Some(count) = self.owed.get_mut(paid) {
+                    *count = count.saturating_sub(1);
+                }
+            }
+            loaded.indexed = owners;
+            match &loaded.stored {
+                Some(stored) => {
+                    let bytes = stored.encode();
+                    if bytes.len() > limits::CACHED_ROW_BYTES_MAX {
+                        self.large.push(row.clone());
+                    }
+                    batch.put(Space::Rows, row.as_bytes().clone(), bytes);
+                }
+                None => batch.delete(Space::Rows, row.as_bytes().clone()),
+            }
+            self.unsynced.insert(row.clone(), ticket);
+        }
+        for (key, version) in debts {
+            match version {
+                Some(version) => {
+                    batch.put(Space::Debts, key, Bytes::copy_from_slice(&version.0.to_be_bytes()));
+                }
+                None => batch.delete(Space::Debts, key),
+            }
+        }
+        if !self.memory_changes.is_empty() {
+            self.memory_sealed = ticket;
+        }
+        for (key, value) in std::mem::take(&mut self.memory_changes) {
+            batch.put(Space::Meta, key, value);
+        }
+        if !dirty.is_empty() {
+            self.unsynced_by_ticket.insert(ticket, dirty.into_iter().collect());
+        }
+        self.trim();
+        batch
+    }
+
+    fn remember(&mut self, partition: PartitionId, memory: PartitionMemory) {
+        let (key, value) = self.partitions.set(partition, memory);
+        self.memory_changes.insert(key, value);
+    }
+
+    /// Forgets rows that are too many or too large to keep decoded; all are clean when a turn was sealed.
+    fn trim(&mut self) {
+        self.bytes = 0;
+        if self.rows.len() > limits::CACHED_ROWS_MAX {
+            self.rows.clear();
+        } else {
+            for row in &self.large {
+                self.rows.remove(row);
+            }
+        }
+        self.large.clear();
+    }
+}
