@@ -35,6 +35,22 @@ pub enum PlanError {
     /// Not TOML, an unknown key, or a value of the wrong type; the text shows the line.
     #[error("the plan cannot be read: {0}")]
     Malformed(Box<toml::de::Error>),
+    /// No file could be read.
+    #[error("cannot read the plan {file}: {cause}")]
+    Unreadable {
+        /// Which file.
+        file: String,
+        /// What the operating system said.
+        cause: std::io::Error,
+    },
+    /// Neither a shipped plan nor a file.
+    #[error("there is no plan {name:?}; there are {shipped}, and any file that ends in .toml")]
+    NoSuchPlan {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        shipped: String,
+    },
     /// A value that makes no sense.
     #[error("the plan is refused: {key}: {reason}")]
     Refused {

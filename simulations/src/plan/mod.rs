@@ -9,9 +9,10 @@
 //! A plan names a cluster, a workload, a timeline of faults, the configurations to compare (each runs the whole plan
 //! once) and, per configuration, what is expected. Expectations are asserted: a run that breaks one fails.
 //! Unknown keys are errors; every refusal names the key, the value and what would be right.
-//! `shape.rs` lists the keys, `file.rs` checks them, `timeline.rs` says what a list of faults means for every link.
+//! `library.rs` finds a plan by name, `shape.rs` lists the keys, `file.rs` checks them, `timeline.rs` says what a list of faults means for every link.
 
 mod file;
+mod library;
 mod shape;
 mod timeline;
 

@@ -24,9 +24,8 @@ fn every_plan_that_is_shipped_is_valid_and_named_like_its_file() {
         assert_eq!(path.file_stem().unwrap().to_str().unwrap(), plan.name);
         names.push(plan.name);
     }
-    for name in ["demo", "split_two_three", "isolate_one"] {
-        assert!(names.iter().any(|other| other == name), "{name} is missing");
-    }
+    names.sort();
+    assert_eq!(names, Plan::shipped().collect::<Vec<_>>(), "every file in plans/ can be called by its name");
 }
 
 #[test]
@@ -119,4 +118,22 @@ fn faults_that_cannot_be_are_refused_with_the_key() {
     check_refused("at_s = 24.0\nheal = true", "at_s = 24.0\nisolate = \"a\"", "fault.heal");
     check_refused("at_s = 24.0\nheal", "at_s = 99.0\nheal", "fault.at_s");
     check_refused(r#"side = ["e"]"#, r#"side = ["d"]"#, "is not a side of a split");
+}
+
+#[test]
+fn a_plan_that_does_not_exist_is_told_with_those_that_do() {
+    let error = Plan::load("dmo").unwrap_err().to_string();
+    assert!(error.contains("demo, isolate_one, split_two_three"), "{error}");
+    let error = Plan::load("no/such/file.toml").unwrap_err().to_string();
+    assert!(error.contains("no/such/file.toml"), "{error}");
+}
+
+#[test]
+fn the_watched_key_has_owners_on_most_sides() {
+    let plan = Plan::load("demo").unwrap();
+    let owners = |key: &str| match key {
+        "likes:3" | "likes:7" => vec![0, 2, 4],
+        _ => vec![0, 1, 3],
+    };
+    assert_eq!(plan.watched_key(owners), "likes:3");
 }

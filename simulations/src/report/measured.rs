@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use starling::message::client::{Outcome, Reason, RequestError};
 
 use crate::plan::NodeIndex;
 
@@ -114,6 +115,38 @@ pub struct FinalCount {
     pub count: Option<i128>,
     /// Hash of the row's causal state.
     pub state_hash: String,
+}
+
+impl OpOutcome {
+    /// The outcome of a request that failed for this reason, with the reason in a few words that do not depend on
+    /// which node or how many, so that equal reasons can be counted.
+    pub fn failed(error: &RequestError) -> OpOutcome {
+        let words = match &error.reason {
+            Reason::TooFewReachable { strict: true, .. } => "too few owners reachable",
+            Reason::TooFewReachable { strict: false, .. } => "too few nodes reachable",
+            Reason::DeadlineExceeded { .. } => "no quorum before the deadline",
+            Reason::QuorumFailed { .. } => "the quorum failed",
+            Reason::ImpossibleQuorum { .. } => "impossible quorum",
+            Reason::NotANumber => "not a number",
+            Reason::Overflow => "overflow",
+            Reason::ValueTooLarge { .. } => "value too large",
+            Reason::Busy { .. } => "busy",
+            Reason::NoOwner => "no owner reachable",
+            Reason::NotEstablished => "the partition has not been taken over yet",
+            Reason::StaleLayout { .. } => "stale layout",
+            Reason::CoordinatorLost { .. } => "the coordinator was lost",
+            Reason::DiskReserve { .. } => "disk reserve",
+            Reason::ClockAhead { .. } => "clock ahead",
+            Reason::StorageFailed { .. } => "storage failed",
+            Reason::NewerRow { .. } => "row of a newer program",
+            Reason::Forbidden(_) => "forbidden",
+            Reason::Stopping => "the node is stopping",
+        };
+        match error.outcome {
+            Outcome::NotApplied => OpOutcome::Refused(words.to_owned()),
+            Outcome::Unknown => OpOutcome::Unknown(words.to_owned()),
+        }
+    }
 }
 
 impl Op {
