@@ -36,8 +36,7 @@ pub(super) fn of_message(addressed: &Addressed) -> usize {
                 delivered.rows.iter().map(|(row, _)| ITEM + row.as_bytes().len()).sum::<usize>()
                     + delivered.refused.iter().map(|(row, _)| 2 * ITEM + row.as_bytes().len()).sum::<usize>()
             }
-            PeerMessage::NewbornQuery(query) => query.partitions.len() * 3,
-            PeerMessage::NewbornAnswer(answer) => (answer.newborn.len() + answer.established.len()) * 3,
+            PeerMessage::NewbornQuery(_) | PeerMessage::NewbornAnswer(_) => 0,
             PeerMessage::ExchangeOffer(offer) => {
                 offer.start.len()
                     + offer.end.len()
