@@ -146,7 +146,7 @@ impl Coordinator {
     }
 
     /// The own replica minted or refused.
-    pub fn on_minted(&mut self, env: &Env<'_>, out: &mut Outbox, minted: Minted) {
+    pub fn on_minted(&mut self, out: &mut Outbox, minted: Minted) {
         let op = minted.op;
         let Some(Op::Write(write)) = self.ops.get_mut(&op) else { return };
         let progress = write.on_minted(minted.outcome);

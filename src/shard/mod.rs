@@ -206,3 +206,7 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;

@@ -138,7 +138,7 @@ impl Shard {
                     with_env!(self, now, |env| self.replica.on_task(&env, &mut self.turn, task));
                 }
                 Local::Minted(minted) => {
-                    with_env!(self, now, |env| self.coordinator.on_minted(&env, &mut self.turn.out, minted));
+                    self.coordinator.on_minted(&mut self.turn.out, minted);
                 }
                 Local::Missing(missing) => {
                     with_env!(self, now, |env| self.ledger.on_missing(&env, &mut self.turn.out, missing));
