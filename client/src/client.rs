@@ -27,7 +27,7 @@ use starling::ring::RingView;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::connection::NoAnswer;
+use crate::connection::{Limits, NoAnswer};
 use crate::dial::Dialer;
 use crate::error::{ConnectError, Error};
 use crate::nodes::Nodes;
@@ -229,7 +229,8 @@ impl Client {
             // A read leaves time for another node; a write has only one chance.
             let can_move = !is_write && left.len() > 1;
             let wait = if can_move { remaining / 2 } else { remaining + config.deadline_slack };
-            match connection.call(body.clone(), now + wait).await {
+            let limits = Limits { send_by: deadline, answer_by: now + wait };
+            match connection.call(body.clone(), limits).await {
                 Ok(answer) => match refusal(&answer) {
                     None => return Ok((node, answer)),
                     Some(error) => {

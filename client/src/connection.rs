@@ -41,6 +41,8 @@ pub(crate) const CLOSE_DONE: VarInt = VarInt::from_u32(0);
 /// Code with which a connection is closed on which the node said something malformed.
 const CLOSE_MALFORMED: VarInt = VarInt::from_u32(1);
 
+const TOO_LATE: &str = "the deadline passed before it was sent";
+
 /// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
@@ -50,9 +52,24 @@ pub(crate) enum NoAnswer {
     MaybeSent(String),
 }
 
+/// Until when a call is worth anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// It is not sent any more after this.
+    pub(crate) send_by: Instant,
+    /// Its answer is not waited for any more after this.
+    pub(crate) answer_by: Instant,
+}
+
+/// A call that waits for the writer.
+struct Queued {
+    call: Call,
+    send_by: Instant,
+}
+
 pub(crate) struct Connection {
     quic: quinn::Connection,
-    queue: mpsc::Sender<Call>,
+    queue: mpsc::Sender<Queued>,
     slots: Semaphore,
     shared: Arc<Shared>,
 }
@@ -111,11 +128,12 @@ impl Connection {
         Ok(Arc::new(Connection { quic, queue, slots: Semaphore::new(in_flight_max), shared }))
     }
 
-    /// Sends a call and waits for its answer, until `deadline`. Dropping the future gives the call up.
-    pub(crate) async fn call(&self, body: CallBody, deadline: Instant) -> Result<AnswerBody, NoAnswer> {
+    /// Sends a call and waits for its answer. Dropping the future gives the call up.
+    pub(crate) async fn call(&self, body: CallBody, limits: Limits) -> Result<AnswerBody, NoAnswer> {
         let started = Instant::now();
+        let Limits { send_by, answer_by } = limits;
         let not_sent = |reason: &str| Err(NoAnswer::NotSent(reason.to_owned()));
-        let Ok(Ok(_slot)) = timeout_at(deadline, self.slots.acquire()).await else {
+        let Ok(Ok(_slot)) = timeout_at(send_by, self.slots.acquire()).await else {
             return not_sent("too many calls were in flight until the deadline");
         };
         let (id, mut receiver) = match self.shared.pending.register() {
@@ -123,12 +141,12 @@ impl Connection {
             Err(lost) => return not_sent(&lost.reason),
         };
         let waiting = Waiting { pending: &self.shared.pending, id };
-        match timeout_at(deadline, self.queue.send(Call { id, body })).await {
+        match timeout_at(send_by, self.queue.send(Queued { call: Call { id, body }, send_by })).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return not_sent(&self.loss_reason()),
             Err(_) => return not_sent("the connection took no calls until the deadline"),
         }
-        match timeout_at(deadline, &mut receiver).await {
+        match timeout_at(answer_by, &mut receiver).await {
             Ok(Ok(outcome)) => outcome.map_err(NoAnswer::from),
             // The table was dropped with the sender in it: cannot happen while `self` lives, and is answered anyway.
             Ok(Err(_)) => Err(NoAnswer::MaybeSent(self.loss_reason())),
@@ -144,7 +162,7 @@ impl Connection {
         started: Instant,
     ) -> Result<AnswerBody, NoAnswer> {
         match self.shared.pending.forget(waiting.id) {
-            Some(false) => Err(NoAnswer::NotSent("the deadline passed before it was sent".into())),
+            Some(false) => Err(NoAnswer::NotSent(TOO_LATE.into())),
             Some(true) => {
                 let heard = self.shared.opened + Duration::from_micros(self.shared.heard_us.load(Ordering::Relaxed));
                 if heard < started {
@@ -209,7 +227,7 @@ impl Drop for Waiting<'_> {
 /// Gathers what is queued into few writes. Ends when the connection or the client is gone.
 async fn write_calls(
     mut send: SendStream,
-    mut calls: mpsc::Receiver<Call>,
+    mut calls: mpsc::Receiver<Queued>,
     shared: Arc<Shared>,
     quic: quinn::Connection,
 ) {
@@ -220,8 +238,10 @@ async fn write_calls(
             return;
         }
         let mut rest = taken.drain(..).peekable();
-        while let Some(call) = rest.next() {
-            if shared.pending.mark_sent(call.id)
+        while let Some(Queued { call, send_by }) = rest.next() {
+            if Instant::now() >= send_by {
+                shared.pending.refuse(call.id, TOO_LATE);
+            } else if shared.pending.mark_sent(call.id)
                 && let Err(error) = codec::encode(&call, &mut bytes)
             {
                 shared.pending.refuse(call.id, &error.to_string());

@@ -15,8 +15,8 @@ use crate::connection::{CLOSE_DONE, Connection};
 use crate::error::{ConnectError, DialError};
 
 /// TLS alerts that speak about certificates (RFC 8446 §6.2): bad, unsupported, revoked, expired and unknown ones,
-/// unknown CA, access denied, certificate required.
-const CERTIFICATE_ALERTS: [u64; 8] = [42, 43, 44, 45, 46, 48, 49, 116];
+/// unknown CA, access denied, a signature that does not verify, certificate required.
+const CERTIFICATE_ALERTS: [u64; 9] = [42, 43, 44, 45, 46, 48, 49, 51, 116];
 
 /// QUIC carries a TLS alert as a transport error of this number plus the alert (RFC 9001 §4.8).
 const CRYPTO_ERROR: u64 = 0x100;

@@ -1,0 +1,221 @@
+//! A node that is played: it greets, notes each call, and reacts as its script says.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, SendStream, ServerConfig, TokioRuntime, VarInt};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use starling::ids::NodeId;
+use starling::membership::Layout;
+use starling::membership::principal::Role;
+use starling::message::client::{
+    Answer, AnswerBody, Call, CallBody, Command, Hello, Response, Visible, WriteAck, WriteReply,
+};
+use starling::message::codec::{self, Message};
+
+use crate::cluster::TestCluster;
+
+/// What the node does about a call.
+pub enum Reaction {
+    Answer(AnswerBody),
+    /// Answers after a while, and goes on with other calls meanwhile.
+    Later(Duration, AnswerBody),
+    Silence,
+    /// Bytes that need not be a message.
+    Raw(Vec<u8>),
+    Close(&'static str),
+}
+
+/// How the node behaves before any call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    Polite,
+    /// Greets as another member.
+    Impostor,
+    /// Closes the connection in answer to the greeting.
+    Closing,
+    /// Greets, then reads nothing more, and closes after this long.
+    Deaf(Duration),
+}
+
+pub struct FakeNode {
+    pub id: NodeId,
+    endpoint: Endpoint,
+    calls: Arc<Mutex<Vec<CallBody>>>,
+}
+
+type Script = Arc<dyn Fn(&CallBody) -> Reaction + Send + Sync>;
+
+impl FakeNode {
+    pub fn start(
+        cluster: &mut TestCluster,
+        id: NodeId,
+        script: impl Fn(&CallBody) -> Reaction + Send + Sync + 'static,
+    ) -> FakeNode {
+        FakeNode::start_as(cluster, id, id, Manner::Polite, script)
+    }
+
+    /// At the address of `id`, with the certificate of `certified`.
+    pub fn start_as(
+        cluster: &mut TestCluster,
+        id: NodeId,
+        certified: NodeId,
+        manner: Manner,
+        script: impl Fn(&CallBody) -> Reaction + Send + Sync + 'static,
+    ) -> FakeNode {
+        let socket = cluster.take_socket(id);
+        let config = server_config(cluster, certified);
+        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime)).unwrap();
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let player =
+            Player { id, manner, layout: cluster.layout.clone(), script: Arc::new(script), calls: calls.clone() };
+        tokio::spawn(player.accept(endpoint.clone()));
+        FakeNode { id, endpoint, calls }
+    }
+
+    /// The calls that came.
+    pub fn calls(&self) -> Vec<CallBody> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    /// Closes every connection and refuses new ones.
+    pub fn stop(&self, reason: &str) {
+        self.endpoint.set_server_config(None);
+        self.endpoint.close(VarInt::from_u32(9), reason.as_bytes());
+    }
+}
+
+#[derive(Clone)]
+struct Player {
+    id: NodeId,
+    manner: Manner,
+    layout: Layout,
+    script: Script,
+    calls: Arc<Mutex<Vec<CallBody>>>,
+}
+
+impl Player {
+    async fn accept(self, endpoint: Endpoint) {
+        while let Some(incoming) = endpoint.accept().await {
+            let player = self.clone();
+            tokio::spawn(async move {
+                if let Ok(connection) = incoming.await {
+                    player.converse(connection).await;
+                }
+            });
+        }
+    }
+
+    /// Ends with the connection; a client that goes away is what many tests are about.
+    async fn converse(self, connection: Connection) -> Option<()> {
+        let (mut send, mut recv) = connection.accept_bi().await.ok()?;
+        let greeting: Hello = read(&mut recv).await?;
+        assert_eq!((greeting.cluster, greeting.node), (self.layout.cluster, None));
+        if self.manner == Manner::Closing {
+            connection.close(VarInt::from_u32(5), b"come back later");
+            return None;
+        }
+        let node = if self.manner == Manner::Impostor { NodeId(99) } else { self.id };
+        let hello = Hello {
+            cluster: self.layout.cluster,
+            node: Some(node),
+            layout: Some(self.layout.epoch),
+            version: "test".into(),
+        };
+        write(&mut send, &hello).await?;
+        if let Manner::Deaf(patience) = self.manner {
+            tokio::time::sleep(patience).await;
+            connection.close(VarInt::from_u32(6), b"heard nothing");
+            return None;
+        }
+        let (answers, mut queued) = tokio::sync::mpsc::unbounded_channel::<Answer>();
+        loop {
+            tokio::select! {
+                call = read::<Call>(&mut recv) => {
+                    let Call { id, body } = call?;
+                    self.calls.lock().unwrap().push(body.clone());
+                    match (self.script)(&body) {
+                        Reaction::Answer(body) => write(&mut send, &Answer { id, body }).await?,
+                        Reaction::Later(delay, body) => {
+                            let answers = answers.clone();
+                            tokio::spawn(async move {
+                                tokio::time::sleep(delay).await;
+                                let _ = answers.send(Answer { id, body });
+                            });
+                        }
+                        Reaction::Silence => {}
+                        Reaction::Raw(bytes) => send.write_all(&bytes).await.ok()?,
+                        Reaction::Close(reason) => connection.close(VarInt::from_u32(3), reason.as_bytes()),
+                    }
+                }
+                Some(answer) = queued.recv() => write(&mut send, &answer).await?,
+            }
+        }
+    }
+}
+
+/// Answers every write as applied, and every get with a number.
+pub fn obliging(body: &CallBody) -> Reaction {
+    match body {
+        CallBody::Key(request) if request.command.is_write() => Reaction::Answer(written(1)),
+        CallBody::Key(request) if request.command == Command::Get => Reaction::Answer(value(1)),
+        other => panic!("nobody asks {other:?} in this test"),
+    }
+}
+
+pub fn written(value: i64) -> AnswerBody {
+    let ack = WriteAck { node: NodeId(1), durability: starling::config::Durability::Fsync, is_owner: true };
+    let value = Visible::Integer { value, saturated: false };
+    AnswerBody::Key(Response::Written(WriteReply { value, acks: vec![ack], partial: false }))
+}
+
+pub fn value(value: i64) -> AnswerBody {
+    let value = Visible::Integer { value, saturated: false };
+    let reply = starling::message::client::ValueReply {
+        value,
+        partial: false,
+        conflict: false,
+        answered: vec![NodeId(1), NodeId(2)],
+    };
+    AnswerBody::Key(Response::Value(reply))
+}
+
+fn server_config(cluster: &TestCluster, certified: NodeId) -> ServerConfig {
+    let leaf = cluster.issue(Role::Node(certified));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(cluster.authority_pem().as_bytes()).unwrap()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    tls.alpn_protocols = vec![b"starling/1".to_vec()];
+    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(64 * 1024));
+    config.transport_config(Arc::new(transport));
+    config
+}
+
+async fn read<M: Message>(recv: &mut RecvStream) -> Option<M> {
+    let mut prefix = [0; codec::LENGTH_BYTES];
+    recv.read_exact(&mut prefix).await.ok()?;
+    let mut envelope = vec![0; codec::envelope_length(prefix).unwrap()];
+    recv.read_exact(&mut envelope).await.ok()?;
+    Some(codec::decode(&envelope).unwrap())
+}
+
+async fn write(send: &mut SendStream, message: &impl Message) -> Option<()> {
+    let mut bytes = Vec::new();
+    codec::encode(message, &mut bytes).unwrap();
+    send.write_all(&bytes).await.ok()
+}

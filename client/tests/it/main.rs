@@ -1,0 +1,12 @@
+//! The client library and the command line against nodes that are played by this process, with certificates of its
+//! own: so each way in which a node can answer, or not, can be shown.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
+
+mod bundles;
+mod certificates;
+mod cluster;
+mod command_line;
+mod fake_node;
+mod lost_calls;
+mod routing;
