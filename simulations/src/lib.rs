@@ -7,5 +7,6 @@
 //! chance from one seed, so two runs of a seed leave the same trace hash; several worlds may run on several threads.
 
 pub mod cli;
+pub mod drill;
 pub mod plan;
 pub mod report;

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 all well; 1 wrong use or an I/O failure; see [`exit`] for what a run found.
 
+pub mod cluster;
+pub mod drill;
 pub mod list;
 
 use std::process::ExitCode;
@@ -34,11 +36,15 @@ struct Cli {
 enum Command {
     /// Every scenario and plan by name, one a line
     List,
+    Drill(drill::Args),
+    Cluster(cluster::Args),
 }
 
 /// Reads the command line and runs it.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::List => list::run(),
+        Command::Drill(args) => drill::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
     }
 }

@@ -144,8 +144,6 @@ pub struct NodeSettings {
     pub suspect_after: Option<Duration>,
     /// Silence before a coordinator asks further nodes.
     pub widen_after: Option<Duration>,
-    /// Pause before a delivery is tried again.
-    pub delivery_backoff: Option<Duration>,
 }
 
 /// What must come of a run. `None` and empty: nothing is asserted.
@@ -221,7 +219,6 @@ impl NodeSettings {
             ping_interval: self.ping_interval.unwrap_or(default.ping_interval),
             suspect_after: self.suspect_after.unwrap_or(default.suspect_after),
             widen_after: self.widen_after.unwrap_or(default.widen_after),
-            delivery_backoff: self.delivery_backoff.unwrap_or(default.delivery_backoff),
             ..default
         }
     }
@@ -236,7 +233,6 @@ impl NodeSettings {
             ping_interval: over.ping_interval.or(self.ping_interval),
             suspect_after: over.suspect_after.or(self.suspect_after),
             widen_after: over.widen_after.or(self.widen_after),
-            delivery_backoff: over.delivery_backoff.or(self.delivery_backoff),
         }
     }
 }

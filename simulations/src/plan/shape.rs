@@ -82,7 +82,6 @@ pub(super) struct NodeFile {
     pub(super) ping_interval_ms: Option<u64>,
     pub(super) suspect_after_ms: Option<u64>,
     pub(super) widen_after_ms: Option<u64>,
-    pub(super) delivery_backoff_ms: Option<u64>,
 }
 
 /// `at_s` and exactly one of the others.
@@ -157,7 +156,6 @@ impl NodeFile {
             ping_interval: span(self.ping_interval_ms),
             suspect_after: span(self.suspect_after_ms),
             widen_after: span(self.widen_after_ms),
-            delivery_backoff: span(self.delivery_backoff_ms),
         }
     }
 }
