@@ -1,4 +1,66 @@
-//! Starling.
+//! Starling's core: the protocol of a Dynamo-style, always-writable, eventually consistent store of CRDTs.
+//!
+//! A library without I/O: no sockets, clocks, threads or entropy. A driver feeds [`shard::Input`]s and performs
+//! [`shard::Effect`]s; `starling-node` does so with QUIC and RocksDB, `starling-sim` with a seeded virtual world.
+//! What a simulation proves, it proves of the product.
+//!
+//! # The life of an increment
+//!
+//! ```text
+//! client ─Increment─→ any node's shard      coordinator/mod.rs   order per connection and key
+//!    not an owner ─Forward─→ an owner        coordinator/forward  one hop
+//!    owner: Mint ─→ own replica              replica/mint.rs      a new dot, in one step; the row is in the turn
+//!    end of turn: Replicate ─→ N−1 others    coordinator/write.rs one delta for all increments of the key in the turn
+//!    their replicas merge                    replica/apply.rs     the acknowledgement waits for the row's sync
+//!    W durable acknowledgements ─→ client    coordinator/tally.rs distinct nodes only
+//!    an owner missing ─→ ledger ─→ debt      hints/, replica/debts.rs   delivered when it answers again
+//!    what no debt knows of                   antientropy/         found by exchange between co-owners
+//! ```
+//!
+//! A *get* asks R replicas and answers with their merge; a *put* or *delete* first observes like a get, then mints a
+//! register write and covers exactly the counter entries that it saw.
+//!
+//! # Modules, each importing only from those above it
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`ids`], [`time`], [`limits`], [`config`] | names, time that is handed in, every bound, every knob |
+//! | [`causality`] | actors, dots, version vectors |
+//! | [`value`] | rows: lattices with one canonical encoding |
+//! | [`ring`], [`membership`] | key → partition → preference list; the layout, who answers |
+//! | [`storage`], [`message`] | what is asked of a disk; what nodes and clients say |
+//! | [`coordinator`], [`replica`], [`hints`], [`antientropy`] | the protocols; they meet only in `shard` |
+//! | [`shard`] | the machine that joins them, and its interface |
+//! | [`mutation`] | protections that tests switch off, to see a checker notice |
+//!
+//! # Invariants
+//!
+//! - A dot is minted once, ever: whatever is wiped, restored, cloned or forgotten.
+//! - State travels, never "+1"; it is applied only by merge; so loss, repetition and reordering are harmless.
+//! - An acknowledgement leaves after the row that it speaks of is durable, even if the merge changed nothing.
+//! - Every owner that has not acknowledged a write is in the ledger, in a mark on disk, or found by exchange.
+//! - A row is deleted only by a node that does not own it, when every owner has acknowledged it.
+//! - A read error is never "absent"; a refusal says what happened to the data.
+//! - The core never reads a clock, never draws entropy, never iterates an unordered map.
+//!
+//! # Glossary
+//!
+//! - **slot**: one of 16384 hash classes of keys; **partition**: Q equal ranges of slots; the unit of ownership.
+//! - **owner**: one of the N nodes that a partition belongs to; **fallback**: a node that stands in; **accept set**:
+//!   owners and fallbacks; **preference list**: the accept set in order.
+//! - **coordinator**: the node that carries a request to a quorum; **replica**: a node's copy of a row.
+//! - **row**: what is stored for a key; **local header**: what one directory knows of its copy, never replicated.
+//! - **actor**: a memory that mints (expiry **tick** + **epoch** of a start + **tenure** of a partition);
+//!   **event**: its count of writes on a row; **dot**: actor and event.
+//! - **delta**: a small row that holds one write; **stamp**: (hybrid clock, actor, event), orders register writes.
+//! - **baseline**: what a covering write saw of the counter; **covering write**: put or delete.
+//! - **hint**: a row held for owners that could not be reached; **debt**, **mark**: an owner that has not acknowledged
+//!   a version of a row; **ledger**: the same in memory, while the acknowledgement may still come.
+//! - **exchange**: co-owners compare and repair a partition; **newborn**: an owner whose directory does not hold its
+//!   partition's data yet; **founding**: all owners newborn together.
+//! - **turn**: the inputs handled between two seals; **ticket**: number of a sealed turn, cumulative.
+//! - **layout epoch** (which decision on ownership) and **actor epoch** (which start) are two things.
+
 pub mod antientropy;
 pub mod causality;
 pub mod config;

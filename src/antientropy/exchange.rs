@@ -77,15 +77,8 @@ impl Exchanges {
     }
 
     /// Begins an exchange.
-    pub fn start(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Outbox,
-        op: OpId,
-        peer: NodeId,
-        partition: PartitionId,
-        pushes: bool,
-    ) {
+    pub fn start(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, with: (NodeId, PartitionId), pushes: bool) {
+        let (peer, partition) = with;
         let range = keyspace::partition_range(partition, env.ring.layout().partitions);
         let exchange = Exchange { peer, partition, range, pushes, stage: Stage::Reading, received: 0, sent: 0 };
         exchange.read_page(env, out, op);

@@ -68,17 +68,17 @@ impl Newborns {
     pub fn on_query(
         env: &Env<'_>,
         turn: &mut Turn,
-        from: NodeId,
-        epoch: Epoch,
+        from: (NodeId, Epoch),
         partition: PartitionId,
         query: NewbornQuery,
     ) {
         if !env.ring.is_owner(partition, env.me) {
             return;
         }
+        let (node, epoch) = from;
         let is_newborn = !turn.memory(partition).is_established;
         let answer = PeerMessage::NewbornAnswer(NewbornAnswer { round: query.round, epoch, is_newborn });
-        turn.out.send_after(turn.memory_ticket(), from, partition, answer);
+        turn.out.send_after(turn.memory_ticket(), node, partition, answer);
     }
 
     /// A co-owner answered, in its start `theirs`.

@@ -48,18 +48,17 @@ struct Push {
 
 impl Responders {
     /// A co-owner offers a page. `op` is a fresh dialogue of this shard.
-    #[allow(clippy::too_many_arguments)]
     pub fn on_offer(
         &mut self,
         env: &Env<'_>,
         out: &mut Outbox,
         op: OpId,
         standing: Standing,
-        from: (NodeId, Epoch),
-        partition: PartitionId,
+        from: ((NodeId, Epoch), PartitionId),
         offer: ExchangeOffer,
     ) {
-        let asker = Asker { node: from.0, epoch: from.1, partition, op: offer.op };
+        let ((node, epoch), partition) = from;
+        let asker = Asker { node, epoch, partition, op: offer.op };
         let within = keyspace::partition_range(partition, env.ring.layout().partitions);
         let is_within = offer.start >= within.start && within.end.as_ref().is_none_or(|end| offer.end <= *end);
         let refusal = match standing {
@@ -89,15 +88,9 @@ impl Responders {
     }
 
     /// A co-owner pushes rows that were wanted. `op` is a fresh dialogue of this shard.
-    pub fn on_push(
-        &mut self,
-        out: &mut Outbox,
-        op: OpId,
-        from: (NodeId, Epoch),
-        partition: PartitionId,
-        push: ExchangePush,
-    ) {
-        let asker = Asker { node: from.0, epoch: from.1, partition, op: push.op };
+    pub fn on_push(&mut self, out: &mut Outbox, op: OpId, from: ((NodeId, Epoch), PartitionId), push: ExchangePush) {
+        let ((node, epoch), partition) = from;
+        let asker = Asker { node, epoch, partition, op: push.op };
         if self.pushes.len() >= OPEN_MAX {
             return asker.answer_push(out, Err(Refusal::Busy));
         }

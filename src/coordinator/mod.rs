@@ -25,7 +25,7 @@ pub use origin::Origin;
 
 use self::candidates::Candidates;
 use self::forward::ForwardOp;
-use self::order::{ConnectionOrder, Queued};
+use self::order::ConnectionOrder;
 use self::quorum_read::QuorumRead;
 use self::read::ReadOp;
 use self::write::{Progress, Stage, Waiter, WriteOp};
@@ -34,7 +34,7 @@ use crate::limits;
 use crate::message::client::{Command, Location, Observe, Reason, Request, RequestError, Response, Visible};
 use crate::message::peer::{Forward, Forwarded, Frame, PeerMessage, ReadAnswer, Replicated};
 use crate::replica::Standing;
-use crate::shard::{Env, Local, MintCommand, Minted, Outbox, Task, TaskBody, TimerKey, not_applied};
+use crate::shard::{Env, Local, MintCommand, Minted, Outbox, Start, Task, TaskBody, TimerKey, not_applied};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
 
@@ -85,8 +85,8 @@ impl Coordinator {
             return out.reply(connection, request_id, Response::Failed(error));
         }
         let deadline = env.deadline(request.options.deadline_ms);
-        if let Some(queued) = self.order.admit(connection, Queued { request_id, request, deadline }) {
-            self.start_client(env, out, standing, connection, queued);
+        if let Some(start) = self.order.admit(Start { connection, request_id, request, deadline }) {
+            self.on_start(env, out, standing, start);
         }
     }
 
@@ -283,15 +283,9 @@ impl Coordinator {
         Ok(())
     }
 
-    fn start_client(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Outbox,
-        standing: Standing,
-        connection: ConnectionId,
-        queued: Queued,
-    ) {
-        let Queued { request_id, request, deadline } = queued;
+    /// A client's command may start.
+    pub fn on_start(&mut self, env: &Env<'_>, out: &mut Outbox, standing: Standing, start: Start) {
+        let Start { connection, request_id, request, deadline } = start;
         let origin = Origin::Client { connection, request_id };
         let op = self.next_op();
         self.lanes.insert(op, (connection, request.key.clone()));
@@ -349,14 +343,16 @@ impl Coordinator {
                 self.advance_read(env, out, op);
             }
             Command::Increment { by } => {
-                self.write(out, op, row, candidates, w, waiter, MintCommand::Increment(by));
+                let write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
+                self.mint(out, op, write, MintCommand::Increment(by));
             }
             Command::Put { value } if request.options.observe == Observe::Local => {
-                let command = MintCommand::Put { value, observed: None };
-                self.write(out, op, row, candidates, w, waiter, command);
+                let write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
+                self.mint(out, op, write, MintCommand::Put { value, observed: None });
             }
             Command::Delete if request.options.observe == Observe::Local => {
-                self.write(out, op, row, candidates, w, waiter, MintCommand::Delete { observed: None });
+                let write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
+                self.mint(out, op, write, MintCommand::Delete { observed: None });
             }
             command @ (Command::Put { .. } | Command::Delete) => {
                 let everyone = Candidates { partition, strict: false };
@@ -375,18 +371,8 @@ impl Coordinator {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn write(
-        &mut self,
-        out: &mut Outbox,
-        op: OpId,
-        row: RowKey,
-        candidates: Candidates,
-        w: usize,
-        waiter: Waiter,
-        command: MintCommand,
-    ) {
-        let mut write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
+    /// Begins a write that needs to observe nothing.
+    fn mint(&mut self, out: &mut Outbox, op: OpId, mut write: WriteOp, command: MintCommand) {
         write.mint(out, op, command);
         self.ops.insert(op, Op::Write(write));
     }
@@ -446,28 +432,9 @@ impl Coordinator {
     /// The op no longer holds back later commands of its connection on its key; those that may start are told to.
     fn release_lane(&mut self, out: &mut Outbox, op: OpId) {
         let Some((connection, key)) = self.lanes.remove(&op) else { return };
-        for queued in self.order.release(connection, &key) {
-            out.tell(Local::Start {
-                connection,
-                request_id: queued.request_id,
-                request: queued.request,
-                deadline: queued.deadline,
-            });
+        for start in self.order.release(connection, &key) {
+            out.tell(Local::Start(start));
         }
-    }
-
-    /// A queued command's turn has come.
-    pub fn on_start(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Outbox,
-        standing: Standing,
-        client: (ConnectionId, RequestId),
-        request: Request,
-        deadline: Timestamp,
-    ) {
-        let (connection, request_id) = client;
-        self.start_client(env, out, standing, connection, Queued { request_id, request, deadline });
     }
 
     fn next_op(&mut self) -> OpId {

@@ -6,17 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ids::{ConnectionId, Key, RequestId};
-use crate::message::client::{Command, Request};
-use crate::time::Timestamp;
-
-/// A command that waits for its turn on its key.
-#[derive(Debug)]
-pub(super) struct Queued {
-    pub request_id: RequestId,
-    pub request: Request,
-    pub deadline: Timestamp,
-}
+use crate::ids::{ConnectionId, Key};
+use crate::message::client::Command;
+use crate::shard::Start;
 
 /// Commands under way and waiting, by connection and key.
 #[derive(Debug, Default)]
@@ -29,27 +21,27 @@ pub(super) struct ConnectionOrder {
 struct Lane {
     running: usize,
     only_increments: bool,
-    waiting: VecDeque<Queued>,
+    waiting: VecDeque<Start>,
 }
 
 impl ConnectionOrder {
     /// Whether a command may start now; if so it counts as running, else it is queued.
-    pub fn admit(&mut self, connection: ConnectionId, queued: Queued) -> Option<Queued> {
-        let is_increment = matches!(queued.request.command, Command::Increment { .. });
-        let lane = self.lanes.entry((connection, queued.request.key.clone())).or_default();
+    pub fn admit(&mut self, start: Start) -> Option<Start> {
+        let is_increment = matches!(start.request.command, Command::Increment { .. });
+        let lane = self.lanes.entry((start.connection, start.request.key.clone())).or_default();
         let may_start = lane.waiting.is_empty() && (lane.running == 0 || (lane.only_increments && is_increment));
         if may_start {
             lane.only_increments = is_increment;
             lane.running += 1;
-            return Some(queued);
+            return Some(start);
         }
-        lane.waiting.push_back(queued);
+        lane.waiting.push_back(start);
         self.queued += 1;
         None
     }
 
     /// A running command let the next ones go: the ones that may start now, in order.
-    pub fn release(&mut self, connection: ConnectionId, key: &Key) -> Vec<Queued> {
+    pub fn release(&mut self, connection: ConnectionId, key: &Key) -> Vec<Start> {
         let place = (connection, key.clone());
         let Some(lane) = self.lanes.get_mut(&place) else { return Vec::new() };
         lane.running = lane.running.saturating_sub(1);
@@ -74,26 +66,28 @@ impl ConnectionOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::client::Options;
+    use crate::ids::RequestId;
+    use crate::message::client::{Options, Request};
+    use crate::time::Timestamp;
 
-    fn queued(id: u64, command: Command) -> Queued {
+    fn start(connection: u64, id: u64, command: Command) -> Start {
         let request = Request { key: Key::new("k").unwrap(), command, options: Options::default() };
-        Queued { request_id: RequestId(id), request, deadline: Timestamp(0) }
+        let connection = ConnectionId(connection);
+        Start { connection, request_id: RequestId(id), request, deadline: Timestamp(0) }
     }
 
-    fn ids(started: &[Queued]) -> Vec<u64> {
-        started.iter().map(|queued| queued.request_id.0).collect()
+    fn ids(started: &[Start]) -> Vec<u64> {
+        started.iter().map(|start| start.request_id.0).collect()
     }
 
     #[test]
     fn increments_overlap_and_other_commands_wait_for_them() {
         let mut order = ConnectionOrder::default();
-        let connection = ConnectionId(1);
-        let key = Key::new("k").unwrap();
-        assert!(order.admit(connection, queued(1, Command::Increment { by: 1 })).is_some());
-        assert!(order.admit(connection, queued(2, Command::Increment { by: 1 })).is_some());
-        assert!(order.admit(connection, queued(3, Command::Get)).is_none());
-        assert!(order.admit(connection, queued(4, Command::Increment { by: 1 })).is_none(), "the get goes first");
+        let (connection, key) = (ConnectionId(1), Key::new("k").unwrap());
+        assert!(order.admit(start(1, 1, Command::Increment { by: 1 })).is_some());
+        assert!(order.admit(start(1, 2, Command::Increment { by: 1 })).is_some());
+        assert!(order.admit(start(1, 3, Command::Get)).is_none());
+        assert!(order.admit(start(1, 4, Command::Increment { by: 1 })).is_none(), "the get goes first");
         assert!(order.release(connection, &key).is_empty());
         assert_eq!(ids(&order.release(connection, &key)), [3]);
         assert_eq!(ids(&order.release(connection, &key)), [4]);
@@ -104,7 +98,7 @@ mod tests {
     #[test]
     fn connections_do_not_wait_for_each_other() {
         let mut order = ConnectionOrder::default();
-        assert!(order.admit(ConnectionId(1), queued(1, Command::Get)).is_some());
-        assert!(order.admit(ConnectionId(2), queued(1, Command::Delete)).is_some());
+        assert!(order.admit(start(1, 1, Command::Get)).is_some());
+        assert!(order.admit(start(2, 1, Command::Delete)).is_some());
     }
 }

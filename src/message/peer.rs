@@ -309,6 +309,28 @@ impl PeerMessage {
         }
     }
 
+    /// Of an answer: the start of the receiver that asked. A later start knows nothing of the question.
+    pub fn asked_by(&self) -> Option<Epoch> {
+        match self {
+            PeerMessage::Forwarded(answer) => Some(answer.epoch),
+            PeerMessage::Replicated(answer) => Some(answer.epoch),
+            PeerMessage::ReadAnswer(answer) => Some(answer.epoch),
+            PeerMessage::Delivered(answer) => Some(answer.epoch),
+            PeerMessage::NewbornAnswer(answer) => Some(answer.epoch),
+            PeerMessage::ExchangeAnswer(answer) => Some(answer.epoch),
+            PeerMessage::ExchangePushed(answer) => Some(answer.epoch),
+            PeerMessage::Ping(_)
+            | PeerMessage::Pong(_)
+            | PeerMessage::Forward(_)
+            | PeerMessage::Replicate(_)
+            | PeerMessage::Read(_)
+            | PeerMessage::Deliver(_)
+            | PeerMessage::NewbornQuery(_)
+            | PeerMessage::ExchangeOffer(_)
+            | PeerMessage::ExchangePush(_) => None,
+        }
+    }
+
     /// About how many bytes it takes on the wire; frames are filled by it.
     pub fn weight(&self) -> usize {
         const ENVELOPE: usize = 128;

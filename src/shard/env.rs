@@ -1,11 +1,16 @@
 //! What every part of a shard may look at while it handles an input.
 
+use std::sync::Arc;
+
 use crate::causality::Epoch;
 use crate::config::ShardConfig;
 use crate::ids::{NodeId, PartitionId};
 use crate::membership::liveness::Liveness;
+use crate::replica::Identity;
 use crate::ring::RingView;
-use crate::time::{Now, Timestamp};
+use crate::time::{Now, Timestamp, micros};
+
+use super::observation::Observation;
 
 /// Which of a node's shards this is: it keeps the partitions whose number modulo `count` is `index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,52 @@ impl ShardScope {
     /// Whether the partition is this shard's.
     pub fn has(self, partition: PartitionId) -> bool {
         usize::from(partition.0) % self.count.max(1) == self.index
+    }
+}
+
+/// What a shard knows of its surroundings from input to input.
+#[derive(Debug)]
+pub struct Site {
+    /// Which partitions are this shard's.
+    pub scope: ShardScope,
+    /// The knobs.
+    pub config: ShardConfig,
+    /// The own member id and start.
+    pub identity: Identity,
+    /// Who owns what.
+    pub ring: Arc<RingView>,
+    /// Who answers.
+    pub liveness: Liveness,
+    /// The file system is below its reserve: writes are refused.
+    pub is_below_reserve: bool,
+    /// The own clock is this far ahead of the peers, beyond the bound: register writes are refused. Unit: ms.
+    pub clock_ahead_ms: Option<u64>,
+}
+
+impl Site {
+    /// The surroundings at an input.
+    pub fn env(&self, now: Now) -> Env<'_> {
+        Env {
+            now,
+            scope: self.scope,
+            config: &self.config,
+            me: self.identity.node,
+            epoch: self.identity.epoch,
+            ring: &self.ring,
+            liveness: &self.liveness,
+            is_below_reserve: self.is_below_reserve,
+            clock_ahead_ms: self.clock_ahead_ms,
+        }
+    }
+
+    /// Compares the own clock with the peers'; reports when it passes the bound, either way.
+    pub fn check_clock(&mut self) -> Option<Observation> {
+        let ahead = self.liveness.clock_ahead();
+        let is_refusing = ahead > i64::try_from(micros(self.config.clock_ahead_max)).unwrap_or(i64::MAX);
+        let ahead_ms = (ahead / 1000).max(0) as u64;
+        let was_refusing = self.clock_ahead_ms.is_some();
+        self.clock_ahead_ms = is_refusing.then_some(ahead_ms);
+        (is_refusing != was_refusing).then_some(Observation::ClockAhead { ahead_ms, is_refusing })
     }
 }
 

@@ -29,16 +29,20 @@ pub enum Local {
     /// For the exchange: a row is merged and durable, or refused.
     Merged(Merged),
     /// For the coordinator: the turn of a client's command that waited for an earlier one on its key.
-    Start {
-        /// The client's connection.
-        connection: ConnectionId,
-        /// The client's number for it.
-        request_id: RequestId,
-        /// The command.
-        request: Request,
-        /// Counted from its arrival.
-        deadline: Timestamp,
-    },
+    Start(Start),
+}
+
+/// A client's command that waited for an earlier one of its connection on its key.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The client's connection.
+    pub connection: ConnectionId,
+    /// The client's number for it.
+    pub request_id: RequestId,
+    /// The command.
+    pub request: Request,
+    /// Counted from its arrival.
+    pub deadline: Timestamp,
 }
 
 /// Work on one row of the local replica.

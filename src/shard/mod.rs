@@ -26,10 +26,11 @@ mod turn;
 
 use std::sync::Arc;
 
-pub use env::{Env, ShardScope};
+pub use env::{Env, ShardScope, Site};
 pub use input::{DebtPage, Effect, Input, Job, JobResult};
 pub use local::{
-    FreshWrite, Local, MergeSource, Merged, Mint, MintCommand, Minted, Missing, Task, TaskBody, not_applied, unknown,
+    FreshWrite, Local, MergeSource, Merged, Mint, MintCommand, Minted, Missing, Start, Task, TaskBody, not_applied,
+    unknown,
 };
 pub use observation::Observation;
 pub use outbox::Outbox;
@@ -43,7 +44,7 @@ use crate::hints::{Delivery, Ledger};
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
 use crate::membership::liveness::Liveness;
 use crate::message::client::{Request, ShardStatus};
-use crate::message::peer::{Addressed, Frame, PeerMessage, Ping};
+use crate::message::peer::{Addressed, Frame, PeerMessage, Ping, Replicate};
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
 use crate::storage::{Batch, RowKey, Store};
@@ -52,12 +53,8 @@ use crate::time::{Now, Timestamp, micros};
 /// One shard of one node.
 #[derive(Debug)]
 pub struct Shard {
-    config: ShardConfig,
-    identity: Identity,
-    scope: ShardScope,
-    ring: Arc<RingView>,
+    site: Site,
     turn: Turn,
-    liveness: Liveness,
     coordinator: Coordinator,
     replica: Replica,
     ledger: Ledger,
@@ -66,8 +63,7 @@ pub struct Shard {
     exchanges: Exchanges,
     responders: Responders,
     newborns: Newborns,
-    is_below_reserve: bool,
-    clock_ahead_ms: Option<u64>,
+    /// Numbers the dialogues of exchanges, begun here or there.
     next_exchange: u64,
     exchanges_done: u64,
     exchanged_rows: u64,
@@ -102,32 +98,25 @@ impl Shard {
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
         let turn = Turn::open(Outbox::new(identity.node), store, partitions, identity.start, is_mine)?;
         let liveness = Liveness::new(identity.node, ring.layout().members.iter().map(|member| member.id));
+        let site = Site { scope, config, identity, ring, liveness, is_below_reserve: false, clock_ahead_ms: None };
+        let own = |partition: &PartitionId| scope.has(*partition) && site.ring.is_owner(*partition, identity.node);
+        let schedule = Schedule::new(&site.env(now), site.ring.partitions().filter(own));
         let mut shard = Shard {
-            config,
-            identity,
-            scope,
-            ring,
+            site,
             turn,
-            liveness,
             coordinator: Coordinator::default(),
             replica: Replica::default(),
             ledger: Ledger::default(),
             delivery: Delivery::default(),
-            schedule: Schedule::default(),
+            schedule,
             exchanges: Exchanges::default(),
             responders: Responders::default(),
             newborns: Newborns::default(),
-            is_below_reserve: false,
-            clock_ahead_ms: None,
             next_exchange: 0,
             exchanges_done: 0,
             exchanged_rows: 0,
         };
-        shard.schedule = routes::with_env!(shard, now, |env| {
-            let is_own = |partition: &PartitionId| scope.has(*partition) && env.ring.is_owner(*partition, env.me);
-            Schedule::new(&env, env.ring.partitions().filter(is_own))
-        });
-        let shift = std::time::Duration::from_micros(seed % micros(shard.config.ping_interval).max(1));
+        let shift = std::time::Duration::from_micros(seed % micros(shard.site.config.ping_interval).max(1));
         for timer in [TimerKey::Liveness, TimerKey::Newborn, TimerKey::ExchangeSchedule] {
             shard.turn.out.set_timer(timer, now.mono.after(shift));
         }
@@ -145,15 +134,15 @@ impl Shard {
                 for frame in &not_sent {
                     self.on_not_sent(now, node, frame);
                 }
-                if self.liveness.on_lost(node) {
+                if self.site.liveness.on_lost(node) {
                     self.on_lost(now, node);
                 }
             }
             Input::PeerQueueFull { node, frame } => self.on_not_sent(now, node, &frame),
             Input::Durable(ticket) => self.turn.on_durable(ticket),
-            Input::RingChanged(ring) => self.ring = ring,
+            Input::RingChanged(ring) => self.site.ring = ring,
             Input::JobDone(result) => self.on_job(now, result),
-            Input::DiskReserve { is_below } => self.is_below_reserve = is_below,
+            Input::DiskReserve { is_below } => self.site.is_below_reserve = is_below,
         }
         self.drain_local(now);
     }
@@ -178,12 +167,12 @@ impl Shard {
 
     /// Ends the turn: its writes as one batch, and the effects that need not wait.
     pub fn seal(&mut self, now: Now) -> SealedTurn {
-        routes::with_env!(self, now, |env| self.coordinator.flush(&env, &mut self.turn.out));
+        self.coordinator.flush(&self.site.env(now), &mut self.turn.out);
         self.drain_local(now);
         let batch = self.turn.take_batch();
         let sender = outbox::Sender {
-            layout: self.ring.epoch(),
-            epoch: self.identity.epoch,
+            layout: self.site.ring.epoch(),
+            epoch: self.site.identity.epoch,
             clock: self.replica.clock.reading(now.wall),
         };
         let (ticket, effects) = self.turn.out.seal(!batch.is_empty(), sender);
@@ -192,9 +181,11 @@ impl Shard {
 
     /// For `starling status`.
     pub fn status(&self, now: Now) -> ShardStatus {
-        let owned = || self.turn.memories().filter(|(partition, _)| self.ring.is_owner(*partition, self.identity.node));
+        let owned = || {
+            self.turn.memories().filter(|(partition, _)| self.site.ring.is_owner(*partition, self.site.identity.node))
+        };
         ShardStatus {
-            peers: self.liveness.status(now.mono, |node| self.turn.owed_to(node)),
+            peers: self.site.liveness.status(now.mono, |node| self.turn.owed_to(node)),
             open_ops: self.coordinator.open_ops() as u64,
             ledger_entries: self.ledger.len() as u64,
             owned_partitions: owned().count() as u32,
@@ -202,7 +193,7 @@ impl Shard {
             exchanges: self.exchanges_done,
             exchanged_rows: self.exchanged_rows,
             amnesia_alarms: self.replica.amnesia_alarms,
-            clock_ahead_ms: self.liveness.clock_ahead() / 1000,
+            clock_ahead_ms: self.site.liveness.clock_ahead() / 1000,
         }
     }
 }

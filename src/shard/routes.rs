@@ -4,127 +4,127 @@
 //! the replica and what else touches rows gets the turn.
 
 use super::*;
-
-/// Splits a shard into what its parts may look at and the parts themselves.
-macro_rules! with_env {
-    ($shard:ident, $now:expr, |$env:ident| $body:expr) => {{
-        let $env = Env {
-            now: $now,
-            scope: $shard.scope,
-            config: &$shard.config,
-            me: $shard.identity.node,
-            epoch: $shard.identity.epoch,
-            ring: &$shard.ring,
-            liveness: &$shard.liveness,
-            is_below_reserve: $shard.is_below_reserve,
-            clock_ahead_ms: $shard.clock_ahead_ms,
-        };
-        $body
-    }};
-}
-pub(super) use with_env;
+use crate::causality::Epoch;
 
 impl Shard {
     pub(super) fn on_client(&mut self, now: Now, connection: ConnectionId, request_id: RequestId, request: Request) {
-        with_env!(self, now, |env| {
-            let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&request.key));
-            self.coordinator.on_client(&env, &mut self.turn.out, standing, (connection, request_id), request);
-        });
+        let env = self.site.env(now);
+        let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&request.key));
+        self.coordinator.on_client(&env, &mut self.turn.out, standing, (connection, request_id), request);
     }
 
     pub(super) fn on_frame(&mut self, now: Now, from: NodeId, frame: Frame) {
-        if frame.layout != self.ring.epoch() {
+        if frame.layout != self.site.ring.epoch() {
             self.turn.out.observe(Observation::ForeignLayout { from, number: frame.layout.number });
         }
-        self.replica.clock.observe(frame.clock, now.wall, self.config.clock_ahead_max);
+        self.replica.clock.observe(frame.clock, now.wall, self.site.config.clock_ahead_max);
         for addressed in frame.messages {
             self.on_message(now, from, frame.epoch, addressed);
             self.drain_local(now);
         }
     }
 
-    fn on_message(&mut self, now: Now, from: NodeId, epoch: crate::causality::Epoch, addressed: Addressed) {
+    fn on_message(&mut self, now: Now, from: NodeId, epoch: Epoch, addressed: Addressed) {
         let Addressed { partition, message } = addressed;
-        if from != self.identity.node && message.is_answer() && self.liveness.on_answer(from, now.mono) {
+        let is_peer = from != self.site.identity.node;
+        if is_peer && message.is_answer() && self.site.liveness.on_answer(from, now.mono) {
             self.on_reachable(now, from);
         }
-        let me = self.identity.epoch;
-        with_env!(self, now, |env| match message {
+        if message.asked_by().is_some_and(|asker| asker != self.site.identity.epoch) {
+            // Whoever asked is gone.
+            return;
+        }
+        match message {
             PeerMessage::Ping(ping) => {
-                self.liveness.on_clock(from, ping.wall, now);
+                self.site.liveness.on_clock(from, ping.wall, now);
                 self.turn.out.send(from, partition, PeerMessage::Pong(Ping { wall: now.wall }));
             }
-            PeerMessage::Pong(pong) => self.liveness.on_clock(from, pong.wall, now),
+            PeerMessage::Pong(pong) => self.site.liveness.on_clock(from, pong.wall, now),
+            PeerMessage::Forward(_)
+            | PeerMessage::Forwarded(_)
+            | PeerMessage::Replicated(_)
+            | PeerMessage::ReadAnswer(_) => self.on_coordination(now, from, epoch, message),
+            PeerMessage::Replicate(_) | PeerMessage::Read(_) | PeerMessage::Deliver(_) => {
+                self.on_replica_request(now, from, epoch, message);
+            }
+            PeerMessage::Delivered(answer) => {
+                self.delivery.on_delivered(&self.site.env(now), &mut self.turn.out, from, answer);
+            }
+            PeerMessage::NewbornQuery(_)
+            | PeerMessage::NewbornAnswer(_)
+            | PeerMessage::ExchangeOffer(_)
+            | PeerMessage::ExchangeAnswer(_)
+            | PeerMessage::ExchangePush(_)
+            | PeerMessage::ExchangePushed(_) => self.on_antientropy(now, (from, epoch), partition, message),
+        }
+    }
+
+    fn on_coordination(&mut self, now: Now, from: NodeId, epoch: Epoch, message: PeerMessage) {
+        let env = self.site.env(now);
+        let out = &mut self.turn.out;
+        match message {
+            PeerMessage::Forwarded(answer) => self.coordinator.on_forwarded(&env, out, answer),
+            PeerMessage::ReadAnswer(answer) => self.coordinator.on_read_answer(&env, out, from, answer),
+            PeerMessage::Replicated(answer) => {
+                if !self.coordinator.on_replicated(&env, out, from, &answer) {
+                    self.ledger.on_replicated(out, from, &answer);
+                }
+            }
             PeerMessage::Forward(forward) => {
                 let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&forward.request.key));
                 let origin = Origin::Peer { node: from, epoch, op: forward.op };
                 self.coordinator.on_forward(&env, &mut self.turn.out, standing, origin, forward);
             }
-            PeerMessage::Forwarded(answer) if answer.epoch == me => {
-                self.coordinator.on_forwarded(&env, &mut self.turn.out, answer);
+            other => unreachable!("{other:?} is no message of a coordinator's dialogues"),
+        }
+    }
+
+    fn on_replica_request(&mut self, now: Now, from: NodeId, epoch: Epoch, message: PeerMessage) {
+        let env = self.site.env(now);
+        let mut task = |row, body| self.replica.on_task(&env, &mut self.turn, Task { row, body });
+        match message {
+            PeerMessage::Replicate(Replicate { op, row, version, delta, owed }) => {
+                task(row, TaskBody::Replicate { from, epoch, op, version, delta, owed });
             }
-            PeerMessage::Replicate(replicate) => {
-                let crate::message::peer::Replicate { op, row, version, delta, owed } = replicate;
-                let body = TaskBody::Replicate { from, epoch, op, version, delta, owed };
-                self.replica.on_task(&env, &mut self.turn, Task { row, body });
-            }
-            PeerMessage::Replicated(answer) if answer.epoch == me => {
-                if !self.coordinator.on_replicated(&env, &mut self.turn.out, from, &answer) {
-                    self.ledger.on_replicated(&mut self.turn.out, from, &answer);
-                }
-            }
-            PeerMessage::Read(read) => {
-                let body = TaskBody::Read { from, epoch, op: read.op };
-                self.replica.on_task(&env, &mut self.turn, Task { row: read.row, body });
-            }
-            PeerMessage::ReadAnswer(answer) if answer.epoch == me => {
-                self.coordinator.on_read_answer(&env, &mut self.turn.out, from, answer);
-            }
+            PeerMessage::Read(read) => task(read.row, TaskBody::Read { from, epoch, op: read.op }),
             PeerMessage::Deliver(deliver) => {
                 for owed in deliver.rows {
                     let source = MergeSource::Delivery { from, epoch, op: deliver.op, version: owed.version };
-                    let body = TaskBody::Merge { state: owed.state, source };
-                    self.replica.on_task(&env, &mut self.turn, Task { row: owed.row, body });
+                    task(owed.row, TaskBody::Merge { state: owed.state, source });
                 }
             }
-            PeerMessage::Delivered(answer) if answer.epoch == me => {
-                self.delivery.on_delivered(&env, &mut self.turn.out, from, answer);
-            }
-            PeerMessage::NewbornQuery(query) => {
-                Newborns::on_query(&env, &mut self.turn, from, epoch, partition, query);
-            }
-            PeerMessage::NewbornAnswer(answer) if answer.epoch == me => {
-                let finding = self.newborns.on_answer(&env, &self.turn, (from, epoch), partition, answer);
+            other => unreachable!("{other:?} asks nothing of a replica"),
+        }
+    }
+
+    fn on_antientropy(&mut self, now: Now, from: (NodeId, Epoch), partition: PartitionId, message: PeerMessage) {
+        let env = self.site.env(now);
+        let out = &mut self.turn.out;
+        match message {
+            PeerMessage::NewbornQuery(query) => Newborns::on_query(&env, &mut self.turn, from, partition, query),
+            PeerMessage::NewbornAnswer(answer) => {
+                let finding = self.newborns.on_answer(&env, &self.turn, from, partition, answer);
                 self.on_findings(now, finding);
             }
             PeerMessage::ExchangeOffer(offer) => {
+                let op = next_op(&mut self.next_exchange);
                 let standing = Standing::of(&env, &self.turn, partition);
-                self.next_exchange += 1;
-                let op = OpId(self.next_exchange);
-                self.responders.on_offer(&env, &mut self.turn.out, op, standing, (from, epoch), partition, offer);
+                self.responders.on_offer(&env, &mut self.turn.out, op, standing, (from, partition), offer);
             }
-            PeerMessage::ExchangeAnswer(answer) if answer.epoch == me => {
-                let ended = self.exchanges.on_answer(&env, &mut self.turn.out, answer);
+            PeerMessage::ExchangeAnswer(answer) => {
+                let ended = self.exchanges.on_answer(&env, out, answer);
                 self.on_exchange_ends(now, ended);
             }
             PeerMessage::ExchangePush(push) => {
-                self.next_exchange += 1;
-                let op = OpId(self.next_exchange);
-                self.responders.on_push(&mut self.turn.out, op, (from, epoch), partition, push);
+                let op = next_op(&mut self.next_exchange);
+                self.responders.on_push(out, op, (from, partition), push);
             }
-            PeerMessage::ExchangePushed(answer) if answer.epoch == me => {
-                let ended = self.exchanges.on_pushed(&env, &mut self.turn.out, answer);
+            PeerMessage::ExchangePushed(answer) => {
+                let ended = self.exchanges.on_pushed(&env, out, answer);
                 self.on_exchange_ends(now, ended);
             }
-            // Answers to a question of an earlier start: whoever asked is gone.
-            PeerMessage::Forwarded(_)
-            | PeerMessage::Replicated(_)
-            | PeerMessage::ReadAnswer(_)
-            | PeerMessage::Delivered(_)
-            | PeerMessage::NewbornAnswer(_)
-            | PeerMessage::ExchangeAnswer(_)
-            | PeerMessage::ExchangePushed(_) => {}
-        });
+            other => unreachable!("{other:?} is no message of anti-entropy"),
+        }
     }
 
     /// What the parts told each other, until they are silent.
@@ -132,79 +132,69 @@ impl Shard {
         while let Some(local) = self.turn.out.next_local() {
             match local {
                 Local::Peer(addressed) => {
-                    self.on_message(now, self.identity.node, self.identity.epoch, addressed);
+                    let Identity { node, epoch, .. } = self.site.identity;
+                    self.on_message(now, node, epoch, addressed);
                 }
-                Local::Task(task) => {
-                    with_env!(self, now, |env| self.replica.on_task(&env, &mut self.turn, task));
-                }
-                Local::Minted(minted) => {
-                    self.coordinator.on_minted(&mut self.turn.out, minted);
-                }
+                Local::Task(task) => self.replica.on_task(&self.site.env(now), &mut self.turn, task),
+                Local::Minted(minted) => self.coordinator.on_minted(&mut self.turn.out, minted),
                 Local::Missing(missing) => {
-                    with_env!(self, now, |env| self.ledger.on_missing(&env, &mut self.turn.out, missing));
+                    self.ledger.on_missing(&self.site.env(now), &mut self.turn.out, missing);
+                }
+                Local::Merged(Merged { op, outcome }) if self.exchanges.has(op) => {
+                    let ended = self.exchanges.on_merged(&self.site.env(now), &mut self.turn.out, op, outcome);
+                    self.on_exchange_ends(now, ended);
                 }
                 Local::Merged(Merged { op, outcome }) => {
-                    if self.exchanges.has(op) {
-                        let ended = with_env!(self, now, |env| {
-                            self.exchanges.on_merged(&env, &mut self.turn.out, op, outcome)
-                        });
-                        self.on_exchange_ends(now, ended);
-                    } else {
-                        self.responders.on_merged(&mut self.turn.out, op, outcome);
-                    }
+                    self.responders.on_merged(&mut self.turn.out, op, outcome);
                 }
-                Local::Start { connection, request_id, request, deadline } => {
-                    with_env!(self, now, |env| {
-                        let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&request.key));
-                        let client = (connection, request_id);
-                        self.coordinator.on_start(&env, &mut self.turn.out, standing, client, request, deadline);
-                    });
+                Local::Start(start) => {
+                    let env = self.site.env(now);
+                    let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&start.request.key));
+                    self.coordinator.on_start(&env, &mut self.turn.out, standing, start);
                 }
             }
         }
     }
 
     pub(super) fn on_job(&mut self, now: Now, result: JobResult) {
-        with_env!(self, now, |env| match result {
+        let env = self.site.env(now);
+        match result {
             JobResult::Fetched { row, outcome } => {
                 self.replica.on_fetched(&env, &mut self.turn, row, outcome);
             }
-            JobResult::Rows { op, outcome } => {
-                if self.exchanges.has(op) {
-                    let ended = self.exchanges.on_page(&env, &mut self.turn.out, op, outcome);
-                    self.on_exchange_ends(now, ended);
-                } else {
-                    self.responders.on_page(&mut self.turn.out, op, outcome);
-                }
+            JobResult::Rows { op, outcome } if self.exchanges.has(op) => {
+                let ended = self.exchanges.on_page(&env, &mut self.turn.out, op, outcome);
+                self.on_exchange_ends(now, ended);
             }
-            JobResult::Debts { op, outcome } => self.delivery.on_page(&env, &mut self.turn.out, op, outcome),
-        });
+            JobResult::Rows { op, outcome } => self.responders.on_page(&mut self.turn.out, op, outcome),
+            JobResult::Debts { op, outcome } => {
+                self.delivery.on_page(&env, &mut self.turn.out, op, outcome);
+            }
+        }
     }
 
     pub(super) fn on_timer(&mut self, now: Now, timer: TimerKey) {
+        let env = self.site.env(now);
+        let out = &mut self.turn.out;
         match timer {
             TimerKey::Liveness => self.on_liveness_timer(now),
-            TimerKey::OpDeadline(op) => {
-                with_env!(self, now, |env| self.coordinator.on_deadline(&env, &mut self.turn.out, op));
-            }
-            TimerKey::OpWiden(op) => {
-                with_env!(self, now, |env| self.coordinator.on_widen(&env, &mut self.turn.out, op));
-            }
-            TimerKey::Ledger => with_env!(self, now, |env| self.ledger.on_timer(&env, &mut self.turn.out)),
+            TimerKey::OpDeadline(op) => self.coordinator.on_deadline(&env, out, op),
+            TimerKey::OpWiden(op) => self.coordinator.on_widen(&env, out, op),
+            TimerKey::Ledger => self.ledger.on_timer(&env, out),
             TimerKey::Delivery(node) => {
                 let owed = self.turn.owed_to(node);
-                with_env!(self, now, |env| self.delivery.on_timer(&env, &mut self.turn.out, node, owed));
+                self.delivery.on_timer(&env, &mut self.turn.out, node, owed);
             }
             TimerKey::ExchangeSchedule => {
+                out.set_timer(TimerKey::ExchangeSchedule, now.mono.after(env.config.ping_interval));
                 self.begin_exchanges(now);
-                self.turn.out.set_timer(TimerKey::ExchangeSchedule, now.mono.after(self.config.ping_interval));
             }
             TimerKey::ExchangeTimeout(op) => {
-                let ended = self.exchanges.on_timeout(&mut self.turn.out, op);
+                let ended = self.exchanges.on_timeout(out, op);
                 self.on_exchange_ends(now, ended);
             }
             TimerKey::Newborn => {
-                let findings = with_env!(self, now, |env| self.newborns.on_timer(&env, &mut self.turn));
+                let findings = self.newborns.on_timer(&env, &mut self.turn);
                 self.on_findings(now, findings);
             }
         }
@@ -212,74 +202,65 @@ impl Shard {
 
     /// Pings the silent, suspects those that stay silent, looks at the own clock, and delivers what is owed.
     fn on_liveness_timer(&mut self, now: Now) {
-        let partition = PartitionId(self.scope.index as u16);
-        for node in self.liveness.silent(now.mono, self.config.ping_interval) {
+        let ping_interval = self.site.config.ping_interval;
+        // Any partition of this shard will do: it reaches a shard of the peer that is alive or not like the others.
+        let partition = PartitionId(self.site.scope.index as u16);
+        for node in self.site.liveness.silent(now.mono, ping_interval) {
             self.turn.out.send(node, partition, PeerMessage::Ping(Ping { wall: now.wall }));
         }
-        for node in self.liveness.suspect(now.mono, self.config.suspect_after) {
+        for node in self.site.liveness.suspect(now.mono, self.site.config.suspect_after) {
             self.on_lost(now, node);
         }
-        self.check_clock();
-        let owing: Vec<NodeId> = self.liveness.peers().filter(|node| self.turn.owed_to(*node) > 0).collect();
+        if let Some(observation) = self.site.check_clock() {
+            self.turn.out.observe(observation);
+        }
+        let owing: Vec<NodeId> = self.site.liveness.peers().filter(|node| self.turn.owed_to(*node) > 0).collect();
         for node in owing {
-            with_env!(self, now, |env| self.delivery.kick(&env, &mut self.turn.out, node));
+            self.delivery.kick(&self.site.env(now), &mut self.turn.out, node);
         }
-        self.turn.out.set_timer(TimerKey::Liveness, now.mono.after(self.config.ping_interval / 2));
-    }
-
-    fn check_clock(&mut self) {
-        let ahead = self.liveness.clock_ahead();
-        let is_ahead = ahead > i64::try_from(micros(self.config.clock_ahead_max)).unwrap_or(i64::MAX);
-        let ahead_ms = (ahead / 1000).max(0) as u64;
-        if is_ahead != self.clock_ahead_ms.is_some() {
-            self.turn.out.observe(Observation::ClockAhead { ahead_ms, is_refusing: is_ahead });
-        }
-        self.clock_ahead_ms = is_ahead.then_some(ahead_ms);
+        self.turn.out.set_timer(TimerKey::Liveness, now.mono.after(ping_interval / 2));
     }
 
     fn on_reachable(&mut self, now: Now, node: NodeId) {
+        let env = self.site.env(now);
         self.turn.out.observe(Observation::PeerReachable { node });
-        with_env!(self, now, |env| {
-            self.schedule.on_reachable(&env, node);
-            self.delivery.on_reachable(&env, &mut self.turn.out, node);
-        });
+        self.schedule.on_reachable(&env, node);
+        self.delivery.on_reachable(&env, &mut self.turn.out, node);
     }
 
     pub(super) fn on_lost(&mut self, now: Now, node: NodeId) {
-        self.turn.out.observe(Observation::PeerSuspected { node });
-        with_env!(self, now, |env| {
-            self.coordinator.on_lost(&env, &mut self.turn.out, node);
-            self.ledger.on_lost(&mut self.turn.out, node);
-            self.delivery.on_lost(&env, &mut self.turn.out, node);
-        });
-        let ended = self.exchanges.on_lost(&mut self.turn.out, node);
+        let env = self.site.env(now);
+        let out = &mut self.turn.out;
+        out.observe(Observation::PeerSuspected { node });
+        self.coordinator.on_lost(&env, out, node);
+        self.ledger.on_lost(out, node);
+        self.delivery.on_lost(&env, out, node);
+        let ended = self.exchanges.on_lost(out, node);
         self.on_exchange_ends(now, ended);
     }
 
     pub(super) fn on_not_sent(&mut self, now: Now, node: NodeId, frame: &Frame) {
-        with_env!(self, now, |env| self.coordinator.on_not_sent(&env, &mut self.turn.out, node, frame));
+        self.coordinator.on_not_sent(&self.site.env(now), &mut self.turn.out, node, frame);
     }
 
     /// Begins the exchanges that are due, as many as may run at once. The smaller id begins, or the newborn.
     fn begin_exchanges(&mut self, now: Now) {
-        let room = self.config.exchanges_max.saturating_sub(self.exchanges.len());
-        with_env!(self, now, |env| {
-            let is_newborn = |partition| !self.turn.memory(partition).is_established;
-            let may_begin = |partition, peer| is_newborn(partition) || (env.config.exchange && env.me < peer);
-            for (partition, peer) in self.schedule.take_due(&env, room, may_begin) {
-                self.next_exchange += 1;
-                let pushes = self.turn.memory(partition).is_established;
-                let op = OpId(self.next_exchange);
-                self.exchanges.start(&env, &mut self.turn.out, op, peer, partition, pushes);
-            }
-        });
+        let env = self.site.env(now);
+        let room = env.config.exchanges_max.saturating_sub(self.exchanges.len());
+        let is_newborn = |partition| !self.turn.memory(partition).is_established;
+        let may_begin = |partition, peer| is_newborn(partition) || (env.config.exchange && env.me < peer);
+        for (partition, peer) in self.schedule.take_due(&env, room, may_begin) {
+            let op = next_op(&mut self.next_exchange);
+            let pushes = self.turn.memory(partition).is_established;
+            self.exchanges.start(&env, &mut self.turn.out, op, (peer, partition), pushes);
+        }
     }
 
     fn on_exchange_ends(&mut self, now: Now, ended: impl IntoIterator<Item = Outcome>) {
         let mut any = false;
         for Outcome { partition, peer, is_complete, received, sent } in ended {
             any = true;
-            with_env!(self, now, |env| self.schedule.on_end(&env, partition, peer, is_complete));
+            self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
             if is_complete {
                 self.exchanges_done += 1;
                 self.exchanged_rows += received + sent;
@@ -298,9 +279,7 @@ impl Shard {
         for finding in findings {
             match finding {
                 Finding::Founded(partition) => self.establish(partition, true),
-                Finding::Teacher(partition, node) => {
-                    with_env!(self, now, |env| self.schedule.hurry(&env, partition, node));
-                }
+                Finding::Teacher(partition, node) => self.schedule.hurry(&self.site.env(now), partition, node),
             }
         }
     }
@@ -309,4 +288,10 @@ impl Shard {
         self.turn.establish(partition);
         self.turn.out.observe(Observation::Established { partition, is_founding });
     }
+}
+
+/// A fresh dialogue of an exchange, begun here or there.
+fn next_op(last: &mut u64) -> OpId {
+    *last += 1;
+    OpId(*last)
 }
