@@ -68,7 +68,7 @@ impl QuorumRead {
 
     /// A replica answered.
     pub fn on_answer(&mut self, from: NodeId, outcome: Result<Bytes, Refusal>) {
-        match outcome.and_then(|bytes| Row::decode(&bytes).map_err(|error| Refusal::Failed(error.to_string()))) {
+        match outcome.and_then(|bytes| Row::decode(&bytes).map_err(|error| Refusal::of_bytes(&error))) {
             Ok(row) => self.tally.answer(from, row),
             Err(refusal) => {
                 self.tally.fail(from, || refusal.to_string());

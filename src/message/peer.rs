@@ -13,6 +13,7 @@ use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
 use crate::membership::LayoutEpoch;
 use crate::storage::RowKey;
 use crate::time::{Hlc, WallTime};
+use crate::value::DecodeError;
 
 /// What one shard sends to one peer at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +151,9 @@ pub enum Refusal {
     /// A queue is full.
     #[error("busy")]
     Busy,
+    /// The row holds data of a newer program.
+    #[error("the row holds data of a newer program")]
+    NewerRow,
     /// The row could not be read, or what came is malformed.
     #[error("{0}")]
     Failed(String),
@@ -285,7 +289,29 @@ pub struct ExchangePushed {
     pub outcome: Result<(), Refusal>,
 }
 
+impl Refusal {
+    /// Refuses bytes that are no row of this program.
+    pub fn of_bytes(error: &DecodeError) -> Refusal {
+        if error.is_newer() { Refusal::NewerRow } else { Refusal::Failed(error.to_string()) }
+    }
+}
+
 impl PeerMessage {
+    /// Takes the next message in, if both say the same thing of more rows. Gives it back if not.
+    pub fn absorb(&mut self, next: PeerMessage) -> Option<PeerMessage> {
+        match (self, next) {
+            (PeerMessage::Delivered(first), PeerMessage::Delivered(second))
+                if first.op == second.op && first.epoch == second.epoch =>
+            {
+                first.rows.extend(second.rows);
+                first.refused.extend(second.refused);
+                first.pause_ms = first.pause_ms.max(second.pause_ms);
+                None
+            }
+            (_, next) => Some(next),
+        }
+    }
+
     /// Whether it answers something that the receiver asked: such a message proves that both directions work, and the
     /// receiver has room for it by construction.
     pub fn is_answer(&self) -> bool {

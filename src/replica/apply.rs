@@ -47,10 +47,10 @@ impl Replica {
         if env.is_below_reserve {
             return Err(Refusal::DiskReserve);
         }
-        let delta = Row::decode(delta).map_err(|error| Refusal::Failed(error.to_string()))?;
+        let delta = Row::decode(delta).map_err(|error| Refusal::of_bytes(&error))?;
         let partition = row.partition(env.ring.layout().partitions);
         match Standing::of(env, turn, partition) {
-            Standing::Owner => Ok(self.merge(env, turn, row, &delta)),
+            Standing::Owner => self.merge(env, turn, row, &delta),
             Standing::Newborn => Err(Refusal::Newborn),
             Standing::Outside => Err(Refusal::NotAccepted),
             Standing::Fallback => {
@@ -60,7 +60,7 @@ impl Replica {
                     return Err(Refusal::Failed("a hint that names no owner".into()));
                 }
                 debts::check_room(env, turn, row, &owed)?;
-                let changed = self.merge(env, turn, row, &delta);
+                let changed = self.merge(env, turn, row, &delta)?;
                 let stored = turn.row_mut(row);
                 for owner in owed {
                     stored.header.owe(owner, stored.header.version);
@@ -88,19 +88,23 @@ impl Replica {
             (Standing::Newborn, MergeSource::Delivery { .. }) => return Err(Refusal::Newborn),
             (Standing::Fallback | Standing::Outside, _) => return Err(Refusal::NotAccepted),
         }
-        let state = Row::decode(state).map_err(|error| Refusal::Failed(error.to_string()))?;
-        Ok(self.merge(env, turn, row, &state))
+        let state = Row::decode(state).map_err(|error| Refusal::of_bytes(&error))?;
+        self.merge(env, turn, row, &state)
     }
 
-    /// Merges into a loaded row; true if it changed.
-    fn merge(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, incoming: &Row) -> bool {
+    /// Merges into a loaded row; true if it changed. A merge that would pass the bounds of a row (a flood of actors)
+    /// is refused whole: nobody could read its bytes.
+    fn merge(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, incoming: &Row) -> Result<bool, Refusal> {
         self.check_memory(env, turn, row, incoming);
         let mut merged = match turn.row(row) {
             Some(stored) => stored.row.clone(),
             None => Row::default(),
         };
         if !merged.merge(incoming) {
-            return false;
+            return Ok(false);
+        }
+        if !merged.is_within_limits() {
+            return Err(Refusal::Failed("the merged row would pass its bounds".into()));
         }
         if merged.has_conflict() {
             turn.out.observe(Observation::Conflict { row: row.clone() });
@@ -110,7 +114,7 @@ impl Replica {
         stored.row = merged;
         stored.header.version = version;
         turn.count_bytes(64);
-        true
+        Ok(true)
     }
 
     /// The amnesia check (see the front page). Entries of older starts and of older tenures are foreign by right.
@@ -178,7 +182,8 @@ pub(super) fn acknowledge_merge(
                 Ok(_) => (vec![(row, version)], Vec::new()),
                 Err(refusal) => (Vec::new(), vec![(row, refusal)]),
             };
-            let answer = PeerMessage::Delivered(Delivered { op, epoch, rows, refused, pause_ms: 0 });
+            let answer =
+                PeerMessage::Delivered(Delivered { op, epoch, rows, refused, pause_ms: env.delivery_pause_ms });
             turn.out.send_after(ticket, from, partition, answer);
         }
     }

@@ -79,7 +79,7 @@ impl Replica {
         }
         match turn.load(&task.row) {
             Access::Ready => self.execute(env, turn, task),
-            Access::Failed(detail) => refuse(env, turn, task, &Refusal::Failed(detail)),
+            Access::Failed(refusal) => refuse(env, turn, task, &refusal),
             Access::NotInMemory => {
                 if !is_fetching {
                     turn.out.start_job(Job::Fetch { row: task.row.clone() });
@@ -100,19 +100,16 @@ impl Replica {
         let Some(waiting) = self.parked.remove(&row) else { return };
         self.parked_count = self.parked_count.saturating_sub(waiting.len());
         let failure = match outcome {
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(Refusal::Failed(error.to_string())),
             Ok(bytes) => match turn.admit(&row, bytes) {
                 Ok(()) => None,
-                Err(error) => {
-                    turn.malformed(&row, &error);
-                    Some(error.to_string())
-                }
+                Err(error) => Some(turn.malformed(&row, &error)),
             },
         };
         for task in waiting {
             match &failure {
                 None => self.execute(env, turn, task),
-                Some(detail) => refuse(env, turn, task, &Refusal::Failed(detail.clone())),
+                Some(refusal) => refuse(env, turn, task, refusal),
             }
         }
     }
@@ -159,6 +156,7 @@ fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
         TaskBody::Mint(mint) => {
             let reason = match refusal {
                 Refusal::Busy => Reason::Busy { queue: "the queue of rows to be read".into() },
+                Refusal::NewerRow => Reason::NewerRow { node: env.me },
                 other => Reason::StorageFailed { node: env.me, detail: other.to_string() },
             };
             turn.out.tell(Local::Minted(Minted { op: mint.op, outcome: Err(not_applied(reason)) }));

@@ -45,6 +45,8 @@ pub struct Site {
     pub is_below_reserve: bool,
     /// The own clock is this far ahead of the peers, beyond the bound: register writes are refused. Unit: ms.
     pub clock_ahead_ms: Option<u64>,
+    /// Who delivers debts is asked to wait this long between pages: longer while clients are busy here. Unit: ms.
+    pub delivery_pause_ms: u32,
 }
 
 impl Site {
@@ -60,6 +62,7 @@ impl Site {
             liveness: &self.liveness,
             is_below_reserve: self.is_below_reserve,
             clock_ahead_ms: self.clock_ahead_ms,
+            delivery_pause_ms: self.delivery_pause_ms,
         }
     }
 
@@ -95,6 +98,8 @@ pub struct Env<'a> {
     pub is_below_reserve: bool,
     /// The own clock is this far ahead of the peers, beyond the bound: register writes are refused. Unit: ms.
     pub clock_ahead_ms: Option<u64>,
+    /// The own pace of taking deliveries. Unit: ms between pages.
+    pub delivery_pause_ms: u32,
 }
 
 impl Env<'_> {

@@ -98,7 +98,16 @@ impl Shard {
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
         let turn = Turn::open(Outbox::new(identity.node), store, partitions, identity.start, is_mine)?;
         let liveness = Liveness::new(identity.node, ring.layout().members.iter().map(|member| member.id));
-        let site = Site { scope, config, identity, ring, liveness, is_below_reserve: false, clock_ahead_ms: None };
+        let site = Site {
+            scope,
+            config,
+            identity,
+            ring,
+            liveness,
+            is_below_reserve: false,
+            clock_ahead_ms: None,
+            delivery_pause_ms: 0,
+        };
         let own = |partition: &PartitionId| scope.has(*partition) && site.ring.is_owner(*partition, identity.node);
         let schedule = Schedule::new(&site.env(now), site.ring.partitions().filter(own));
         let mut shard = Shard {

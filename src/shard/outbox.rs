@@ -167,6 +167,7 @@ impl Outbox {
                 Released::Effect(effect) => effects.push(effect),
                 Released::Message { to, message } => {
                     let weight = message.message.weight();
+                    let Addressed { partition, message } = message;
                     let open = frames.entry(to).or_default();
                     let is_full = open.messages.len() >= limits::MESSAGES_PER_FRAME_MAX
                         || open.weight + weight > limits::FRAME_WEIGHT_MAX;
@@ -174,7 +175,7 @@ impl Outbox {
                         effects.push(std::mem::take(open).close(to, sender));
                     }
                     open.weight += weight;
-                    open.messages.push(message);
+                    open.push(partition, message);
                 }
                 Released::Local(_) => unreachable!("local messages are released into their own queue"),
             }
@@ -207,6 +208,15 @@ struct OpenFrame {
 }
 
 impl OpenFrame {
+    /// Adds a message, or lets the last one say both.
+    fn push(&mut self, partition: PartitionId, message: PeerMessage) {
+        let rest = match self.messages.last_mut() {
+            Some(last) if last.partition == partition => last.message.absorb(message),
+            Some(_) | None => Some(message),
+        };
+        self.messages.extend(rest.map(|message| Addressed { partition, message }));
+    }
+
     fn close(self, to: NodeId, sender: Sender) -> Effect {
         let Sender { layout, epoch, clock } = sender;
         Effect::Send { to, frame: Frame { layout, epoch, clock, messages: self.messages } }

@@ -6,6 +6,12 @@
 use super::*;
 use crate::causality::Epoch;
 
+/// While clients are busy, deliveries of debts are slowed down: a millisecond between pages for this many open requests.
+const OPS_PER_PAUSE_MS: u32 = 16;
+
+/// Longest pause between two pages of a delivery. Unit: ms.
+const DELIVERY_PAUSE_MS_MAX: u32 = 500;
+
 impl Shard {
     pub(super) fn on_client(&mut self, now: Now, connection: ConnectionId, request_id: RequestId, request: Request) {
         let env = self.site.env(now);
@@ -211,6 +217,8 @@ impl Shard {
         for node in self.site.liveness.suspect(now.mono, self.site.config.suspect_after) {
             self.on_lost(now, node);
         }
+        let open_ops = self.coordinator.open_ops() as u32;
+        self.site.delivery_pause_ms = (open_ops / OPS_PER_PAUSE_MS).min(DELIVERY_PAUSE_MS_MAX);
         if let Some(observation) = self.site.check_clock() {
             self.turn.out.observe(observation);
         }

@@ -17,6 +17,7 @@ use super::outbox::Outbox;
 use crate::causality::Tenure;
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
+use crate::message::peer::Refusal;
 use crate::replica::{OpenError, PartitionMemory, Partitions, StoredRow};
 use crate::storage::{Batch, Lookup, PageLimit, RowKey, Space, Store, keyspace};
 use crate::value::DecodeError;
@@ -29,7 +30,7 @@ pub enum Access {
     /// A job must fetch it.
     NotInMemory,
     /// It cannot be read. Never to be taken for absent.
-    Failed(String),
+    Failed(Refusal),
 }
 
 /// Overlay and outbox of the turn that is open now.
@@ -114,14 +115,14 @@ impl Turn {
         match self.store.get(Space::Rows, row.as_bytes()) {
             Lookup::Found(bytes) => match self.admit(row, Some(bytes)) {
                 Ok(()) => Access::Ready,
-                Err(error) => self.malformed(row, &error),
+                Err(error) => Access::Failed(self.malformed(row, &error)),
             },
             Lookup::Absent => {
                 self.rows.insert(row.clone(), LoadedRow { stored: None, indexed: Vec::new() });
                 Access::Ready
             }
             Lookup::NotInMemory => Access::NotInMemory,
-            Lookup::Failed(error) => Access::Failed(error.to_string()),
+            Lookup::Failed(error) => Access::Failed(Refusal::Failed(error.to_string())),
         }
     }
 
@@ -138,9 +139,9 @@ impl Turn {
     }
 
     /// Reports a row that cannot be decoded; nobody reads it as absent.
-    pub fn malformed(&mut self, row: &RowKey, error: &DecodeError) -> Access {
+    pub fn malformed(&mut self, row: &RowKey, error: &DecodeError) -> Refusal {
         self.out.observe(Observation::Malformed { row: row.clone(), detail: error.to_string() });
-        Access::Failed(error.to_string())
+        Refusal::of_bytes(error)
     }
 
     /// A loaded row; `None` if it is absent.
