@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn readiness_of_an_earlier_start_does_not_count_after_a_kill() {
         let directory = tempfile::tempdir().unwrap();
-        let script = "if [ -e gone ]; then exit 1; fi; echo ready on x; exec sleep 30";
+        let script = "if [ -e gone ]; then exit 1; fi; echo starling-node a ready on x; exec sleep 30";
         let mut node =
             shell(&script.replace("gone", directory.path().join("gone").to_str().unwrap()), directory.path());
         check(async {
