@@ -206,10 +206,15 @@ impl fmt::Debug for Issued {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use starling::ids::NodeId;
 
     use super::*;
+
+    /// To make certificates that [`issue`] would never make.
+    pub(in crate::transport) fn issuer(authority: &ClusterCa) -> Issuer<'static, KeyPair> {
+        Issuer::new(authority_params(authority.cluster), KeyPair::from_pem(&authority.key_pem).unwrap())
+    }
 
     fn principal(cluster: u8, role: Role) -> Principal {
         Principal { cluster: ClusterId([cluster; 16]), role }

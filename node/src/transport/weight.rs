@@ -8,6 +8,9 @@ use starling::message::peer::{Addressed, Frame, PeerMessage};
 /// Flat rate of a message or an answer around its payload. Unit: bytes.
 const MESSAGE: usize = 128;
 
+/// A frame above this is cut between its messages. Unit: bytes.
+const SPLIT_BYTES: usize = 1024 * 1024;
+
 /// Flat rate of an item in a list. Unit: bytes.
 const ITEM: usize = 32;
 
@@ -87,5 +90,70 @@ fn of_value(value: &Visible) -> usize {
     match value {
         Visible::Nothing | Visible::Integer { .. } => 0,
         Visible::Text(text) => text.len(),
+    }
+}
+
+/// Cuts a frame that is heavier than [`SPLIT_BYTES`] into several: each message is addressed on its own, so a frame
+/// says the same in parts, and no part comes near the bound of an envelope.
+pub(super) fn split(frame: Frame) -> Vec<(Frame, usize)> {
+    let bytes = of_frame(&frame);
+    if bytes <= SPLIT_BYTES || frame.messages.len() < 2 {
+        return vec![(frame, bytes)];
+    }
+    let Frame { layout, epoch, clock, messages } = frame;
+    let mut parts = Vec::new();
+    let mut part = Frame { layout, epoch, clock, messages: Vec::new() };
+    let mut part_bytes = MESSAGE;
+    for message in messages {
+        let message_bytes = of_message(&message);
+        if !part.messages.is_empty() && part_bytes + message_bytes > SPLIT_BYTES {
+            let rest = Frame { layout, epoch, clock, messages: Vec::new() };
+            parts.push((std::mem::replace(&mut part, rest), part_bytes));
+            part_bytes = MESSAGE;
+        }
+        part.messages.push(message);
+        part_bytes += message_bytes;
+    }
+    parts.push((part, part_bytes));
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use starling::message::codec;
+    use starling::message::peer::ReadAnswer;
+
+    use super::super::testing::{frame, frame_of};
+    use super::*;
+
+    fn answer(bytes: usize) -> PeerMessage {
+        let outcome = Ok(Bytes::from(vec![7; bytes]));
+        PeerMessage::ReadAnswer(ReadAnswer { op: starling::ids::OpId(1), epoch: Default::default(), outcome })
+    }
+
+    #[test]
+    fn the_estimate_is_not_below_the_encoded_size() {
+        for frame in [frame(1), frame_of(vec![answer(10_000)]), frame_of(vec![answer(1); 50])] {
+            let mut encoded = Vec::new();
+            codec::encode(&frame, &mut encoded).unwrap();
+            let weight = of_frame(&frame);
+            assert!(encoded.len() <= weight && weight <= 4 * encoded.len(), "{} as {weight}", encoded.len());
+        }
+    }
+
+    #[test]
+    fn a_heavy_frame_is_cut_between_messages_and_keeps_their_order() {
+        let messages: Vec<PeerMessage> = (0..40).map(|index| answer(100_000 + index)).collect();
+        let parts = split(frame_of(messages.clone()));
+        assert!(parts.len() > 3 && parts.iter().all(|(_, bytes)| *bytes <= SPLIT_BYTES), "{} parts", parts.len());
+        let joined: Vec<PeerMessage> =
+            parts.into_iter().flat_map(|(part, _)| part.messages).map(|addressed| addressed.message).collect();
+        assert_eq!(joined, messages);
+    }
+
+    #[test]
+    fn one_heavy_message_stays_whole() {
+        assert_eq!(split(frame_of(vec![answer(5_000_000)])).len(), 1);
     }
 }

@@ -1,0 +1,91 @@
+//! What the transport's tasks share: who this node is, its endpoint, and its counts.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quinn::{Connection, Endpoint, VarInt};
+use starling::ids::NodeId;
+use starling::membership::Layout;
+use starling::message::client::Hello;
+use tokio::sync::watch;
+
+use super::faults::Faults;
+use super::queue::SendQueue;
+use super::refusal::{Refusal, Refusals, close_code};
+use super::settings::Settings;
+
+/// One node's door.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// This node.
+    pub(super) node: NodeId,
+    /// The committed layout.
+    pub(super) layout: Arc<Layout>,
+    /// What this node says first.
+    pub(super) hello: Hello,
+    /// Knobs and bounds.
+    pub(super) settings: Settings,
+    /// Accepts and dials.
+    pub(super) endpoint: Endpoint,
+    /// Where frames wait, by peer.
+    pub(super) queues: BTreeMap<NodeId, Arc<SendQueue>>,
+    /// Drills.
+    pub(super) faults: Arc<Faults>,
+    /// Who was not let in.
+    pub(super) refusals: Refusals,
+    /// Turns true when the node stops.
+    pub(super) closing: watch::Sender<bool>,
+    /// Number of the next client session.
+    pub(super) next_connection: AtomicU64,
+    /// Client connections.
+    pub(super) clients: AtomicUsize,
+    /// The newest connection that each peer dialled.
+    pub(super) senders: Mutex<BTreeMap<NodeId, Connection>>,
+}
+
+impl Door {
+    /// A peer sends on one connection at a time: the newest. An older one is a leftover of a process or a path that died
+    /// without a word.
+    pub(super) fn replace_sender(&self, node: NodeId, connection: &Connection) {
+        let older = self.senders.lock().unwrap_or_else(PoisonError::into_inner).insert(node, connection.clone());
+        if let Some(older) = older {
+            older.close(VarInt::from_u32(close_code::REPLACED), b"the same member opened a newer connection");
+        }
+    }
+
+    /// The connection ended.
+    pub(super) fn forget_sender(&self, node: NodeId, connection: &Connection) {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        if senders.get(&node).is_some_and(|newest| newest.stable_id() == connection.stable_id()) {
+            senders.remove(&node);
+        }
+    }
+}
+
+/// One of the bounded number of client connections; given back when dropped.
+#[derive(Debug)]
+pub(super) struct ClientSlot {
+    door: Arc<Door>,
+}
+
+impl ClientSlot {
+    /// A slot, unless all are taken.
+    pub(super) fn take(door: &Arc<Door>) -> Result<ClientSlot, Refusal> {
+        let slot = ClientSlot { door: Arc::clone(door) };
+        let before = door.clients.fetch_add(1, Ordering::Relaxed);
+        if before < door.settings.clients_max { Ok(slot) } else { Err(Refusal::TooManyClients(before)) }
+    }
+}
+
+impl Drop for ClientSlot {
+    fn drop(&mut self) {
+        self.door.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits until the node stops.
+pub(super) async fn until_closing(closing: &mut watch::Receiver<bool>) {
+    // An error means that the door is gone altogether.
+    let _ = closing.wait_for(|is_closing| *is_closing).await;
+}
