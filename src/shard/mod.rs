@@ -208,5 +208,4 @@ impl Shard {
 }
 
 #[cfg(test)]
-#[path = "shard_tests.rs"]
 mod tests;

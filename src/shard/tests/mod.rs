@@ -1,0 +1,208 @@
+//! Stories of a few shards on a bus without delays. Faults at random are the business of `simulations`.
+
+mod identity;
+mod stories;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::ids::{ClusterId, Key};
+use crate::membership::{Layout, Member};
+use crate::message::client::{Command, Options, Reason, Response, Visible};
+use crate::replica::{StoredRow, begin_start};
+use crate::storage::memory::MemoryStore;
+use crate::storage::{PageLimit, Range, Space};
+use crate::time::WallTime;
+
+struct Node {
+    shard: Shard,
+    store: Arc<MemoryStore>,
+    /// Written but not synced.
+    written: Option<Ticket>,
+    observations: Vec<Observation>,
+}
+
+struct Bus {
+    ring: Arc<RingView>,
+    nodes: BTreeMap<NodeId, Node>,
+    now: Now,
+    /// Frames on their way.
+    frames: VecDeque<(NodeId, NodeId, Frame)>,
+    replies: BTreeMap<u64, Response>,
+    /// Nodes whose links are cut.
+    cut: BTreeSet<NodeId>,
+    /// While false nothing becomes durable.
+    syncs: bool,
+    next_request: u64,
+    entropy: u64,
+}
+
+const EVERYTHING: PageLimit = PageLimit { rows: usize::MAX, bytes: usize::MAX };
+
+impl Bus {
+    fn new(nodes: u64) -> Bus {
+        let members = (1..=nodes)
+            .map(|id| Member {
+                id: NodeId(id),
+                name: format!("n{id}"),
+                address: format!("n{id}:1"),
+                weight: 1,
+                zone: String::new(),
+            })
+            .collect();
+        let mut layout = Layout::founding(ClusterId([7; 16]), "test", members);
+        layout.partitions = 8;
+        let ring = Arc::new(RingView::new(layout.seal().unwrap()).unwrap());
+        let mut bus = Bus {
+            ring,
+            nodes: BTreeMap::new(),
+            now: Now { mono: Timestamp(1), wall: WallTime(1_700_000_000_000_000) },
+            frames: VecDeque::new(),
+            replies: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            syncs: true,
+            next_request: 0,
+            entropy: 1000,
+        };
+        for id in 1..=nodes {
+            bus.start(NodeId(id), Arc::new(MemoryStore::new(id)));
+        }
+        bus.run(Duration::from_secs(3));
+        bus
+    }
+
+    fn start(&mut self, id: NodeId, store: Arc<MemoryStore>) {
+        self.entropy += 1;
+        let identity = begin_start(store.as_ref(), self.ring.layout(), id, self.entropy).unwrap();
+        let scope = ShardScope { index: 0, count: 1 };
+        let shard =
+            Shard::open(ShardConfig::default(), identity, scope, self.ring.clone(), store.clone(), id.0, self.now)
+                .unwrap();
+        self.nodes.insert(id, Node { shard, store, written: None, observations: Vec::new() });
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let mut progressed = false;
+            for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+                progressed |= self.turn(id);
+            }
+            while let Some((from, to, frame)) = self.frames.pop_front() {
+                progressed = true;
+                if self.cut.contains(&from) || self.cut.contains(&to) {
+                    continue;
+                }
+                if let Some(node) = self.nodes.get_mut(&to) {
+                    node.shard.handle(self.now, Input::Peer { from, frame });
+                }
+            }
+            if !progressed {
+                return;
+            }
+        }
+    }
+
+    fn turn(&mut self, id: NodeId) -> bool {
+        let Some(node) = self.nodes.get_mut(&id) else { return false };
+        node.shard.tick(self.now);
+        let SealedTurn { batch, ticket, effects } = node.shard.seal(self.now);
+        let mut progressed = !effects.is_empty();
+        if !batch.is_empty() {
+            node.store.write(&batch).unwrap();
+            node.written = Some(ticket);
+        }
+        for effect in effects {
+            match effect {
+                Effect::Reply { request_id, response, .. } => {
+                    self.replies.insert(request_id.0, response);
+                }
+                Effect::Send { to, frame } => self.frames.push_back((id, to, frame)),
+                Effect::StartJob(job) => {
+                    let result = job.run(node.store.as_ref());
+                    node.shard.handle(self.now, Input::JobDone(result));
+                }
+                Effect::Observe(observation) => node.observations.push(observation),
+            }
+        }
+        if self.syncs
+            && let Some(ticket) = node.written.take()
+        {
+            node.store.sync().unwrap();
+            node.shard.handle(self.now, Input::Durable(ticket));
+            progressed = true;
+        }
+        progressed
+    }
+
+    fn run(&mut self, span: Duration) {
+        let end = self.now.mono.after(span);
+        while self.now.mono < end {
+            self.settle();
+            self.now.mono = self.now.mono.after(Duration::from_millis(20));
+            self.now.wall.0 += 20_000;
+        }
+        self.settle();
+    }
+
+    fn send(&mut self, to: NodeId, key: &str, command: Command, options: Options) -> u64 {
+        self.next_request += 1;
+        let request = Request { key: Key::new(key.to_owned()).unwrap(), command, options };
+        let input = Input::Client { connection: ConnectionId(1), request_id: RequestId(self.next_request), request };
+        self.nodes.get_mut(&to).unwrap().shard.handle(self.now, input);
+        self.next_request
+    }
+
+    fn ask(&mut self, to: NodeId, key: &str, command: Command) -> Response {
+        let id = self.send(to, key, command, Options::default());
+        self.run(Duration::from_millis(400));
+        self.replies.remove(&id).expect("answered")
+    }
+
+    fn increment(&mut self, to: NodeId, key: &str, by: i64) -> Response {
+        self.ask(to, key, Command::Increment { by })
+    }
+
+    fn value(&mut self, at: NodeId, key: &str) -> Visible {
+        match self.ask(at, key, Command::Get) {
+            Response::Value(reply) => reply.value,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn list(&self, key: &str) -> (Vec<NodeId>, Vec<NodeId>) {
+        let partition = self.ring.partition_of(&Key::new(key.to_owned()).unwrap());
+        let list = self.ring.preference_list(partition);
+        (list.owners().to_vec(), list.fallbacks().to_vec())
+    }
+
+    fn stored(&self, at: NodeId, key: &str) -> Option<StoredRow> {
+        let row = RowKey::main(&Key::new(key.to_owned()).unwrap());
+        let bytes = self.nodes[&at].store.fetch(Space::Rows, row.as_bytes()).unwrap()?;
+        Some(StoredRow::decode(&bytes).unwrap())
+    }
+
+    fn debts(&self) -> usize {
+        let all = Range { start: bytes::Bytes::new(), end: None };
+        self.nodes.values().map(|node| node.store.scan(Space::Debts, &all, EVERYTHING).unwrap().entries.len()).sum()
+    }
+}
+
+fn number(value: i64) -> Visible {
+    Visible::Integer { value, saturated: false }
+}
+
+fn written(response: &Response) -> &crate::message::client::WriteReply {
+    match response {
+        Response::Written(reply) => reply,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(response: Response) -> Reason {
+    match response {
+        Response::Failed(error) => error.reason,
+        other => panic!("{other:?}"),
+    }
+}
