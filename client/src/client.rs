@@ -214,11 +214,11 @@ impl Client {
         let mut last = None;
         loop {
             let patience = Patience { deadline, stagger: config.dial_stagger, insists: insists && last.is_none() };
-            let changed = self.shared.changed.subscribe();
-            let (node, connection) = match route::choose(&self.shared.nodes, &left, changed, patience).await {
-                Ok(found) => found,
-                Err(tried) => return Err(last.unwrap_or(Error::Unreachable { tried })),
-            };
+            let (node, connection) =
+                match route::choose(&self.shared.nodes, &left, &self.shared.changed, patience).await {
+                    Ok(found) => found,
+                    Err(tried) => return Err(last.unwrap_or(Error::Unreachable { tried })),
+                };
             let now = Instant::now();
             let remaining = deadline.saturating_duration_since(now);
             if remaining.is_zero() {

@@ -37,11 +37,16 @@ pub(crate) struct Patience {
 pub(crate) async fn choose(
     nodes: &Nodes,
     candidates: &[NodeId],
-    mut changed: watch::Receiver<()>,
+    changed: &watch::Sender<()>,
     patience: Patience,
 ) -> Result<(NodeId, Arc<Connection>), Vec<Unreached>> {
+    if let Some(found) = survey(nodes, candidates, 0).up {
+        return Ok(found);
+    }
     let started = Instant::now();
+    let mut changed = changed.subscribe();
     loop {
+        // Before the look, so that no change between look and wait is missed.
         changed.mark_unchanged();
         let waited = started.elapsed().as_micros() / patience.stagger.as_micros().max(1);
         let look = survey(nodes, candidates, usize::try_from(waited).unwrap_or(usize::MAX));

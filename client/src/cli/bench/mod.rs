@@ -107,9 +107,9 @@ impl Bench {
         let syncs = watch::SyncWatch::start(&client);
         load.measure();
         tokio::time::sleep(Duration::from_secs(self.seconds)).await;
-        let measured = load.stop();
+        let stopped = load.stop();
         let report =
-            Report { bench: self, syncs: syncs.stop(&client).await, cpu: cpu.stop(), tally: measured.finish().await };
+            Report { bench: self, syncs: syncs.stop(&client).await, cpu: cpu.stop(), measured: stopped.finish().await };
         if global.json {
             output::json(&report.as_json());
         } else {

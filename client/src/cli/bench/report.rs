@@ -12,7 +12,7 @@ const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99),
 
 pub(crate) struct Report<'a> {
     pub(crate) bench: &'a Bench,
-    pub(crate) tally: Measured,
+    pub(crate) measured: Measured,
     pub(crate) cpu: CpuTimes,
     pub(crate) syncs: Vec<SyncTimes>,
 }
@@ -95,7 +95,7 @@ impl Report<'_> {
             "keys": bench.keys,
             "in_flight": bench.in_flight,
             "connections": bench.connections,
-            "seconds": self.tally.window.as_secs_f64(),
+            "seconds": self.measured.window.as_secs_f64(),
             "classes": self.classes().into_iter().map(|(name, tally)| (name.to_owned(), class(tally))).collect::<serde_json::Map<_, _>>(),
             "processes": cpu.collect::<Vec<_>>(),
             "cpu_us_per_op": self.cpu_us_per_op(),
@@ -105,7 +105,7 @@ impl Report<'_> {
 
     /// Fails if nothing succeeded.
     pub(crate) fn verdict(&self) -> Result<(), Failure> {
-        let succeeded = self.tally.reads.ok + self.tally.writes.ok;
+        let succeeded = self.measured.reads.ok + self.measured.writes.ok;
         if succeeded > 0 {
             return Ok(());
         }
@@ -118,19 +118,19 @@ impl Report<'_> {
 
     /// The classes that were called; at least one, so that there is something to show.
     fn classes(&self) -> Vec<(&'static str, &Tally)> {
-        let classes = [("writes", &self.tally.writes), ("reads", &self.tally.reads)];
+        let classes = [("writes", &self.measured.writes), ("reads", &self.measured.reads)];
         let called = classes.into_iter().filter(|(_, tally)| tally.ended() > 0).collect::<Vec<_>>();
         if called.is_empty() { classes.into_iter().take(1).collect() } else { called }
     }
 
     fn per_second(&self, count: u64) -> f64 {
-        count as f64 / self.tally.window.as_secs_f64().max(1e-9)
+        count as f64 / self.measured.window.as_secs_f64().max(1e-9)
     }
 
     /// Successful calls of both classes share the CPU time of all processes that were named and still run.
     fn cpu_us_per_op(&self) -> Option<f64> {
         let used = self.cpu.iter().filter_map(|(_, used)| *used).map(|used| used.as_secs_f64()).collect::<Vec<_>>();
-        let succeeded = self.tally.reads.ok + self.tally.writes.ok;
+        let succeeded = self.measured.reads.ok + self.measured.writes.ok;
         (!used.is_empty() && succeeded > 0).then(|| used.iter().sum::<f64>() * 1e6 / succeeded as f64)
     }
 }
