@@ -153,11 +153,11 @@ impl Client {
         }
     }
 
-    /// Closes the connections and waits until the nodes know. Without it they learn when the process ends or, at the
-    /// latest, when the connections time out.
+    /// Closes the connections, of all clones, and gives the farewell a moment to leave. Without it the nodes learn only
+    /// when the connections time out.
     pub async fn close(self) {
         self.shared.dialer.close();
-        self.shared.dialer.wait_idle().await;
+        self.shared.dialer.say_farewell().await;
     }
 
     async fn write(&self, key: &Key, command: Command, options: &Options) -> Result<WriteReply, Error> {

@@ -21,6 +21,9 @@ const CERTIFICATE_ALERTS: [u64; 9] = [42, 43, 44, 45, 46, 48, 49, 51, 116];
 /// QUIC carries a TLS alert as a transport error of this number plus the alert (RFC 9001 §4.8).
 const CRYPTO_ERROR: u64 = 0x100;
 
+/// How long a closing client stays for its last packets.
+const FAREWELL: Duration = Duration::from_millis(15);
+
 /// Dials members; shared by all links of a client.
 pub(crate) struct Dialer {
     v4: Endpoint,
@@ -63,12 +66,17 @@ impl Dialer {
         }
     }
 
-    /// Waits until the nodes have been told that the connections are closed.
-    pub(crate) async fn wait_idle(&self) {
-        self.v4.wait_idle().await;
-        if let Some(v6) = &self.v6 {
-            v6.wait_idle().await;
-        }
+    /// Gives the packets that close the connections time to leave. QUIC itself would wait about a tenth of a second for
+    /// what the other side may still say (RFC 9000 §10.2): nothing of it matters any more.
+    pub(crate) async fn say_farewell(&self) {
+        let farewell = async {
+            self.v4.wait_idle().await;
+            if let Some(v6) = &self.v6 {
+                v6.wait_idle().await;
+            }
+        };
+        // The farewell has left long before this; if it has not, the node's idle timeout does the same.
+        let _ = timeout(FAREWELL, farewell).await;
     }
 
     async fn try_addresses(&self, member: &Member) -> Result<Arc<Connection>, DialError> {

@@ -81,6 +81,11 @@ impl FakeNode {
         self.calls.lock().unwrap().clone()
     }
 
+    /// Connections that are neither closed nor drained.
+    pub fn open_connections(&self) -> usize {
+        self.endpoint.open_connections()
+    }
+
     /// Closes every connection and refuses new ones.
     pub fn stop(&self, reason: &str) {
         self.endpoint.set_server_config(None);

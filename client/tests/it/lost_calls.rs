@@ -186,3 +186,15 @@ async fn a_value_that_is_too_large_is_refused_before_it_is_sent() {
     );
     assert!(node.calls().is_empty());
 }
+
+#[tokio::test]
+async fn a_node_hears_that_a_client_closes() {
+    let mut cluster = TestCluster::new(1);
+    let node = FakeNode::start(&mut cluster, NodeId(1), obliging);
+    let client = cluster.client();
+    client.increment(&key("k"), 1, &Options::default()).await.unwrap();
+    assert_eq!(node.open_connections(), 1);
+    client.close().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(node.open_connections(), 0);
+}
