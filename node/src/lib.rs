@@ -16,6 +16,7 @@ pub mod command_line;
 pub mod config;
 pub mod exit;
 pub mod founding;
+pub mod logging;
 pub mod runtime;
 pub mod status;
 pub mod storage;

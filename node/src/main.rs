@@ -1,12 +1,15 @@
 //! The `starling-node` program: `run` a member of a cluster, or `init-cluster` to make one.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 use starling_node::command_line::{self, Asked};
-use starling_node::config::Sources;
-use starling_node::exit::Exit;
-use starling_node::founding;
+use starling_node::config::{Effective, Settings, Sources};
+use starling_node::exit::{self, Exit};
+use starling_node::runtime::node::Node;
+use starling_node::{founding, logging};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
     let asked = match command_line::parse(std::env::args_os()) {
@@ -19,10 +22,53 @@ fn main() -> ExitCode {
             .map_err(|error| failure(Exit::Bundle, &error)),
         Asked::Run { flags, config } => Sources::gather(flags, config)
             .and_then(Sources::resolve)
-            .map(|effective| eprint!("{effective}"))
-            .map_err(|error| failure(Exit::Config, &error)),
+            .map_err(|error| failure(Exit::Config, &error))
+            .and_then(run),
     };
     done.map_or_else(|exit| exit, |()| ExitCode::SUCCESS)
+}
+
+fn run(effective: Effective) -> Result<(), ExitCode> {
+    logging::start(&effective.settings);
+    logging::show(&effective);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("net").build();
+    let runtime = runtime.map_err(|error| failure(Exit::Internal, &error))?;
+    runtime.block_on(serve(&effective.settings))
+}
+
+/// Runs the node until a signal, then stops it; a second signal does not wait.
+async fn serve(settings: &Settings) -> Result<(), ExitCode> {
+    let mut signals = Signals::new().map_err(|error| failure(Exit::Internal, &error))?;
+    let node = Node::start(settings).map_err(|error| failure(error.exit(), &error))?;
+    let mut stdout = std::io::stdout();
+    // Whoever started the node may have closed its end; the node serves all the same.
+    let _is_read = writeln!(stdout, "starling-node {} ready on {}", node.name(), node.address())
+        .and_then(|()| stdout.flush())
+        .is_ok();
+    signals.next().await;
+    tokio::select! {
+        () = node.stop() => Ok(()),
+        () = signals.next() => exit::stop_now(Exit::Forced, "a second signal came before the first one's work was done"),
+    }
+}
+
+/// What asks a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn failure(exit: Exit, error: &dyn fmt::Display) -> ExitCode {

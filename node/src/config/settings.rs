@@ -125,7 +125,7 @@ pub const SETTINGS: &[Setting] = &[
         "Writes are refused while the file system has fewer bytes free",
         |to, text| to.disk_reserve = units::size(text)?
     ),
-    setting!("block_cache", "block-cache", "SIZE", Some("64MiB"), "Memory for blocks read from disk", |to, text| to
+    setting!("block_cache", "block-cache", "SIZE", Some("256MiB"), "Memory for blocks read from disk", |to, text| to
         .block_cache =
         units::size(text)?),
     setting!(

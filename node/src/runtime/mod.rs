@@ -17,9 +17,10 @@ pub mod counters;
 pub mod disk;
 pub mod jobs;
 pub mod mailbox;
+pub mod node;
 pub mod observer;
 pub mod router;
 pub mod shard_thread;
 pub mod sync_thread;
 
-pub use router::{NotSent, PeerLinks, Router};
+pub use router::{PeerLinks, Router};

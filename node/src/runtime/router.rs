@@ -25,25 +25,17 @@ use super::connections::Connections;
 use super::counters::Counters;
 use super::mailbox::{Full, Mailbox};
 use crate::status::StatusSource;
+use crate::transport::NotSent;
 use crate::transport::inbound::{Answers, Inbound};
 use crate::transport::weight;
 
 /// What the runtime needs of the transport. Nothing here may wait.
 pub trait PeerLinks: Send + Sync {
-    /// Queues a frame for a peer, or gives it back.
+    /// Queues a frame for a peer, or gives back what certainly does not leave.
     fn send(&self, to: NodeId, frame: Frame) -> Result<(), NotSent>;
 
     /// The injected faults that are in force now, with what is left of their time.
     fn faults(&self) -> FaultPlan;
-}
-
-/// A frame that never left.
-#[derive(Debug)]
-pub enum NotSent {
-    /// The peer may be well; its queue was full.
-    QueueFull(Frame),
-    /// There is no connection to the peer.
-    Unreachable(Frame),
 }
 
 /// The router of a node.

@@ -32,8 +32,9 @@ use super::counters::Counters;
 use super::jobs::Jobs;
 use super::mailbox::{Chunk, Control, Mailbox};
 use super::observer::Observer;
-use super::router::{NotSent, PeerLinks};
+use super::router::PeerLinks;
 use super::sync_thread::Syncs;
+use crate::transport::{NotSent, WhyNotSent};
 
 /// A turn is sealed after this long, however many inputs still wait: its answers must not.
 pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
@@ -187,13 +188,13 @@ impl<M: Machine> ShardThread<M> {
 
     /// What does not leave comes back to this shard as its next input.
     fn send(&mut self, to: NodeId, frame: Frame) {
-        match self.outlets.links.send(to, frame) {
-            Ok(()) => self.outlets.counters.frames_sent.add(1),
-            Err(NotSent::QueueFull(frame)) => self.waiting.push_back(Input::PeerQueueFull { node: to, frame }),
-            Err(NotSent::Unreachable(frame)) => {
-                self.waiting.push_back(Input::PeerUnreachable { node: to, not_sent: vec![frame] });
-            }
-        }
+        let Err(NotSent { frame, why }) = self.outlets.links.send(to, frame) else {
+            return self.outlets.counters.frames_sent.add(1);
+        };
+        self.waiting.push_back(match why {
+            WhyNotSent::QueueFull => Input::PeerQueueFull { node: to, frame },
+            WhyNotSent::Unreachable => Input::PeerUnreachable { node: to, not_sent: vec![frame] },
+        });
     }
 }
 

@@ -89,8 +89,8 @@ impl PeerLinks for Outside {
     fn send(&self, to: NodeId, frame: Frame) -> Result<(), NotSent> {
         self.log.lock().unwrap().push(format!("send {}", to.0));
         match to.0 {
-            8 => Err(NotSent::QueueFull(frame)),
-            9 => Err(NotSent::Unreachable(frame)),
+            8 => Err(NotSent { frame, why: WhyNotSent::QueueFull }),
+            9 => Err(NotSent { frame, why: WhyNotSent::Unreachable }),
             _ => Ok(()),
         }
     }

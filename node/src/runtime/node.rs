@@ -1,0 +1,402 @@
+//! The node as a whole: what is started in which order, and how it is stopped.
+//!
+//! ```text
+//! start  bundle → store (locked) → new epoch, synced → shards opened → port taken → threads → ready
+//! stop   new requests refused → open ones end (or time is up) → port closed → last turns written → last sync → store closed
+//! ```
+//!
+//! Nothing is started before everything it needs was checked, so a node that cannot run leaves nothing behind but a
+//! burnt epoch. The order of the stop makes every acknowledgement true: nothing is answered after the last turn.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustls::crypto::ring;
+use starling::membership::Member;
+use starling::message::peer::Frame;
+use starling::replica::{OpenError, begin_start};
+use starling::ring::RingView;
+use starling::shard::{Effect, Input, Shard, ShardScope};
+use starling::storage::{Batch, Store};
+use starling::time::{Now, Timestamp};
+use tracing::{info, warn};
+
+use super::clock::Clock;
+use super::connections::Connections;
+use super::counters::Counters;
+use super::disk::{self, DiskGauge};
+use super::jobs::Jobs;
+use super::mailbox::{Control, Mailbox};
+use super::router::{PeerLinks, Router};
+use super::shard_thread::{Machine, Outlets, ShardThread};
+use super::sync_thread::Syncs;
+use crate::bundle::{Bundle, BundleError};
+use crate::config::Settings;
+use crate::exit::{self, Exit};
+use crate::status::{self, NodeFacts, StatusSource, SyncGauge};
+use crate::storage::{OpenStoreError, RocksStore, Tuning};
+use crate::transport::settings::Settings as DoorSettings;
+use crate::transport::tls::Credentials;
+use crate::transport::{NotSent, Transport, TransportError};
+
+/// How often the free space is looked at.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the counters are logged, if they changed.
+const SUMMARY_PAUSE: Duration = Duration::from_secs(60);
+
+/// A node that runs.
+pub struct Node {
+    member: Member,
+    address: SocketAddr,
+    router: Router,
+    mailboxes: Vec<Arc<Mailbox>>,
+    transport: Transport,
+    shards: Vec<JoinHandle<()>>,
+    syncs: Arc<Syncs>,
+    sync_thread: JoinHandle<()>,
+    jobs: Arc<Jobs>,
+    workers: Vec<JoinHandle<()>>,
+    counters: Arc<Counters>,
+    watchers: Vec<tokio::task::JoinHandle<()>>,
+    stop_timeout: Duration,
+}
+
+/// A node that could not start. Nothing was acknowledged; the data directory holds what it held.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The data directory.
+    #[error(transparent)]
+    Store(#[from] OpenStoreError),
+    /// The data directory's owner, or what stands in it.
+    #[error("{}: {source}", .data.display())]
+    Open {
+        /// Which directory.
+        data: PathBuf,
+        /// What is wrong.
+        source: OpenError,
+    },
+    /// The member's address names nothing to listen on.
+    #[error("cannot listen on {address}, the member's address in the layout ({reason}); give --listen IP:PORT")]
+    Address {
+        /// The address.
+        address: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// The door.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// No randomness for the epoch.
+    #[error("the operating system gave no random bytes")]
+    NoEntropy,
+    /// No thread.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            StartError::Bundle(_) => Exit::Bundle,
+            StartError::Store(_) => Exit::Data,
+            StartError::Open { source: OpenError::Config(_), .. } => Exit::Config,
+            StartError::Open { source: OpenError::NotAMember { .. }, .. } => Exit::Bundle,
+            StartError::Open { .. } => Exit::Data,
+            StartError::Address { .. } => Exit::Listen,
+            StartError::Transport(error) => match error {
+                TransportError::PortInUse { .. } | TransportError::Bind { .. } | TransportError::Socket(_) => {
+                    Exit::Listen
+                }
+                TransportError::Setting { .. } => Exit::Config,
+                TransportError::Credentials(_)
+                | TransportError::Certificate(_)
+                | TransportError::OtherCluster { .. }
+                | TransportError::NotInLayout(_) => Exit::Bundle,
+            },
+            StartError::NoEntropy | StartError::Thread(_) => Exit::Internal,
+        }
+    }
+}
+
+impl Node {
+    /// Starts a node. Within a tokio runtime. When it returns, peers and clients are served.
+    pub fn start(settings: &Settings) -> Result<Node, StartError> {
+        let started = Instant::now();
+        let Bundle { node, layout, ca_pem, cert_pem, key_pem } = Bundle::load(&settings.bundle)?;
+        let open_error = |source| StartError::Open { data: settings.data.clone(), source };
+        let not_a_member = || open_error(OpenError::NotAMember { node, cluster: layout.cluster });
+        let member = layout.member(node).ok_or_else(not_a_member)?.clone();
+        let listen = match settings.listen {
+            Some(listen) => listen,
+            None => resolve(&member.address)?,
+        };
+        let tuning = Tuning { block_cache_bytes: settings.block_cache as usize, ..Tuning::default() };
+        let durability = settings.shard.durability;
+        let store: Arc<dyn Store> = Arc::new(RocksStore::open_tuned(&settings.data, durability, &tuning)?);
+        let identity = begin_start(store.as_ref(), &layout, node, random()?).map_err(open_error)?;
+        let ring =
+            RingView::new(layout).map_err(|source| BundleError::Layout { path: settings.bundle.clone(), source })?;
+        let ring = Arc::new(ring);
+
+        let clock = Clock::start();
+        let mut shards = Vec::with_capacity(settings.shards);
+        for index in 0..settings.shards {
+            let scope = ShardScope { index, count: settings.shards };
+            let (config, ring, store) = (settings.shard.clone(), ring.clone(), store.clone());
+            let shard =
+                Shard::open(config, identity, scope, ring, store, random()?, clock.now()).map_err(open_error)?;
+            shards.push(shard);
+        }
+
+        let facts = NodeFacts {
+            node,
+            layout: ring.epoch(),
+            epoch: identity.epoch,
+            starts: identity.start,
+            durability,
+            drills: settings.drills,
+            started,
+        };
+        let disk = Arc::new(DiskGauge::default());
+        let gauge = Arc::new(SyncGauge::default());
+        let source = StatusSource { facts: Arc::new(facts), disk: disk.clone(), syncs: gauge.clone() };
+        let mailboxes: Vec<Arc<Mailbox>> = shards.iter().map(|_| Arc::default()).collect();
+        let connections = Arc::new(Connections::default());
+        let counters = Arc::new(Counters::default());
+        let router = Router::new(ring.clone(), mailboxes.clone(), connections.clone(), source, counters.clone());
+        watch_disk_once(&settings.data, settings.disk_reserve, &disk, &mailboxes);
+
+        let mut door = DoorSettings::new(listen);
+        door.drills = settings.drills;
+        door.close_grace = settings.stop_timeout;
+        let credentials = Credentials { ca_pem, cert_pem, key_pem };
+        let transport = Transport::start(door, &credentials, &ring, router.clone())?;
+        router.attach(Arc::new(transport.clone()));
+
+        let jobs = Arc::new(Jobs::default());
+        let syncs = Arc::new(Syncs::new(shards.len()));
+        let outlets = Outlets {
+            links: Arc::new(transport.clone()),
+            connections,
+            jobs: jobs.clone(),
+            syncs: syncs.clone(),
+            counters: counters.clone(),
+        };
+        let workers = jobs.start(&store, &counters)?;
+        let sync_thread = start_syncs(&syncs, &store, &mailboxes, &gauge, &counters)?;
+        let mut threads = Vec::with_capacity(shards.len());
+        for (index, (shard, mailbox)) in shards.into_iter().zip(&mailboxes).enumerate() {
+            let (mailbox, store) = (mailbox.clone(), store.clone());
+            let thread = ShardThread::new(index, shard, mailbox, store, durability, clock, outlets.clone());
+            threads.push(start_shard(index, thread)?);
+        }
+        let watchers = vec![
+            tokio::spawn(watch_disk(settings.data.clone(), settings.disk_reserve, disk, mailboxes.clone())),
+            tokio::spawn(summarise(counters.clone())),
+        ];
+        let address = transport.local_address()?;
+        info!(
+            node = %member.name, id = %node, cluster = %ring.layout().name, epoch = %identity.epoch,
+            start = identity.start, %address, shards = settings.shards, ?durability, "node started"
+        );
+        Ok(Node {
+            member,
+            address,
+            router,
+            mailboxes,
+            transport,
+            shards: threads,
+            syncs,
+            sync_thread,
+            jobs,
+            workers,
+            counters,
+            watchers,
+            stop_timeout: settings.stop_timeout,
+        })
+    }
+
+    /// The member's name.
+    pub fn name(&self) -> &str {
+        &self.member.name
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops cleanly: everything that was acknowledged is on disk, and the store is closed.
+    pub async fn stop(self) {
+        info!(node = %self.member.name, "stopping");
+        self.router.stop_accepting();
+        let deadline = Instant::now() + self.stop_timeout;
+        if !open_ops_end(&self.mailboxes, deadline).await {
+            warn!("open requests are left; their clients will not know what became of them");
+        }
+        self.transport.close().await;
+        for watcher in &self.watchers {
+            watcher.abort();
+        }
+        let Node { mailboxes, shards, syncs, sync_thread, jobs, workers, counters, .. } = self;
+        let closing = move || {
+            for mailbox in &mailboxes {
+                let _never_refused = mailbox.control(Control::Stop).is_ok();
+            }
+            join(shards);
+            syncs.stop();
+            join([sync_thread]);
+            jobs.stop();
+            join(workers);
+        };
+        // Apart from the async threads, so that a second signal is heard meanwhile.
+        let _panics_stop_the_process = tokio::task::spawn_blocking(closing).await.is_ok();
+        info!(counters = ?counters.all(), "stopped");
+    }
+}
+
+/// The core's shard is what production drives.
+impl Machine for Shard {
+    fn handle(&mut self, now: Now, input: Input) {
+        Shard::handle(self, now, input);
+    }
+    fn tick(&mut self, now: Now) {
+        Shard::tick(self, now);
+    }
+    fn next_deadline(&self) -> Option<Timestamp> {
+        Shard::next_deadline(self)
+    }
+    fn turn_is_full(&self) -> bool {
+        Shard::turn_is_full(self)
+    }
+    fn seal(&mut self, now: Now) -> (Batch, starling::ids::Ticket, Vec<Effect>) {
+        let turn = Shard::seal(self, now);
+        (turn.batch, turn.ticket, turn.effects)
+    }
+    fn status(&self, now: Now) -> starling::message::client::ShardStatus {
+        Shard::status(self, now)
+    }
+}
+
+impl PeerLinks for Transport {
+    fn send(&self, to: starling::ids::NodeId, frame: Frame) -> Result<(), NotSent> {
+        Transport::send(self, to, frame)
+    }
+    fn faults(&self) -> starling::message::client::FaultPlan {
+        Transport::faults(self)
+    }
+}
+
+fn resolve(address: &str) -> Result<SocketAddr, StartError> {
+    let wrong = |reason: String| StartError::Address { address: address.to_owned(), reason };
+    let mut found = address.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
+    found.next().ok_or_else(|| wrong("the name has no address".into()))
+}
+
+fn random() -> Result<u64, StartError> {
+    let mut bytes = [0; 8];
+    ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| StartError::NoEntropy)?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn start_shard(index: usize, thread: ShardThread<Shard>) -> std::io::Result<JoinHandle<()>> {
+    let name = format!("shard-{index}");
+    std::thread::Builder::new().name(name.clone()).spawn(move || {
+        if let Err(error) = exit::guarded(&name, || thread.run()) {
+            exit::stop_now(Exit::Storage, format_args!("{name}: {error}; what was not written was not acknowledged"));
+        }
+    })
+}
+
+fn start_syncs(
+    syncs: &Arc<Syncs>,
+    store: &Arc<dyn Store>,
+    mailboxes: &[Arc<Mailbox>],
+    gauge: &Arc<SyncGauge>,
+    counters: &Arc<Counters>,
+) -> std::io::Result<JoinHandle<()>> {
+    let (syncs, store, gauge, counters) = (syncs.clone(), store.clone(), gauge.clone(), counters.clone());
+    let mailboxes = mailboxes.to_vec();
+    std::thread::Builder::new().name("sync".into()).spawn(move || {
+        let done = exit::guarded("sync", || syncs.run(store.as_ref(), &mailboxes, &gauge, &counters));
+        if let Err(error) = done {
+            exit::stop_now(Exit::Storage, format_args!("sync: {error}; what was not synced was not acknowledged"));
+        }
+    })
+}
+
+fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        // A panic in it would have stopped the process: every body is guarded.
+        let _ended_well = thread.join().is_ok();
+    }
+}
+
+/// Waits until the shards have nothing under way, or for the deadline; whether they have nothing.
+async fn open_ops_end(mailboxes: &[Arc<Mailbox>], deadline: Instant) -> bool {
+    let mut quiet = 0;
+    loop {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let asked = status::gather(
+            mailboxes,
+            Box::new(move |sum| {
+                let _nobody_waits = sender.send(sum.open_ops).is_err();
+            }),
+        );
+        if asked.is_ok()
+            && let Ok(Ok(open_ops)) = tokio::time::timeout_at(deadline.into(), receiver).await
+        {
+            // Twice, because questions overtake requests that still wait in the mailbox.
+            quiet = if open_ops == 0 { quiet + 1 } else { 0 };
+        }
+        if quiet == 2 || Instant::now() >= deadline {
+            return quiet == 2;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn watch_disk(data: PathBuf, reserve: u64, gauge: Arc<DiskGauge>, mailboxes: Vec<Arc<Mailbox>>) {
+    let mut ticks = tokio::time::interval(DISK_PAUSE);
+    loop {
+        ticks.tick().await;
+        watch_disk_once(&data, reserve, &gauge, &mailboxes);
+    }
+}
+
+fn watch_disk_once(data: &Path, reserve: u64, gauge: &DiskGauge, mailboxes: &[Arc<Mailbox>]) {
+    let free = match disk::free_bytes(data) {
+        Ok(free) => free,
+        Err(error) => return warn!(directory = %data.display(), %error, "cannot tell the free space"),
+    };
+    let Some(is_below) = gauge.note(free, reserve) else { return };
+    if is_below {
+        warn!(free, reserve, "the disk is below its reserve: writes are refused until space is free");
+    } else {
+        info!(free, reserve, "the disk is above its reserve again: writes are taken");
+    }
+    for mailbox in mailboxes {
+        mailbox.own(Input::DiskReserve { is_below });
+    }
+}
+
+async fn summarise(counters: Arc<Counters>) {
+    let mut ticks = tokio::time::interval(SUMMARY_PAUSE);
+    let mut last = counters.all();
+    loop {
+        ticks.tick().await;
+        let all = counters.all();
+        if all != last {
+            info!(counters = ?all, "summary");
+            last = all;
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of real processes: the built `starling-node`, started on free ports of this machine, signalled and killed.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod cluster;
+mod command;
+mod data;
+mod start;
+mod stop;
