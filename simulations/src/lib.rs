@@ -6,7 +6,14 @@
 //! Called by the program `starling-sim` and by the integration tests. One world is single-threaded and draws all
 //! chance from one seed, so two runs of a seed leave the same trace hash; several worlds may run on several threads.
 
+pub mod checker;
 pub mod cli;
 pub mod drill;
+pub mod faults;
+mod panics;
 pub mod plan;
 pub mod report;
+pub mod scenario;
+pub mod swarm;
+pub mod workload;
+pub mod world;

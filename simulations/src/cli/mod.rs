@@ -5,6 +5,8 @@
 pub mod cluster;
 pub mod drill;
 pub mod list;
+pub mod replay;
+pub mod swarm;
 
 use std::process::ExitCode;
 
@@ -38,6 +40,10 @@ enum Command {
     List,
     Drill(drill::Args),
     Cluster(cluster::Args),
+    /// Many seeds: a random cluster, random faults, every checker
+    Swarm(swarm::Args),
+    /// One seed of a swarm again
+    Replay(replay::Args),
 }
 
 /// Reads the command line and runs it.
@@ -46,5 +52,7 @@ pub fn main() -> ExitCode {
         Command::List => list::run(),
         Command::Drill(args) => drill::run(&args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Swarm(args) => swarm::run(&args),
+        Command::Replay(args) => replay::run(&args),
     }
 }

@@ -1,0 +1,142 @@
+//! What must be true of a run: one checker per file, each looking at evidence and answering with violations.
+//!
+//! A checker knows what clients asked and were told, what nodes reported, and what stands on every disk at the end. It
+//! shares no code with the protocol but the decoding of rows. A violation names the operations that prove it.
+//!
+//! What may be lost: a write that only one node had acknowledged (`--w 1`) when a disk was damaged later; such writes
+//! count as "may or may not be there" ([`Evidence::certainty`]).
+
+pub mod convergence;
+pub mod counter_bounds;
+pub mod dot_uniqueness;
+pub mod honest_answers;
+pub mod no_debt_left;
+pub mod no_lost_ack;
+pub mod reads_see_acks;
+pub mod subset_sum;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use starling::ids::Key;
+use starling::message::client::{Response, WriteReply};
+use starling::storage::RowKey;
+use starling::time::Timestamp;
+
+use crate::world::history::{Known, Op, OpNumber};
+use crate::world::{StoredRows, World};
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Who found it.
+    pub checker: &'static str,
+    /// What, with the evidence.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.checker, self.text)
+    }
+}
+
+/// What checkers look at.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// The world at the end of the run.
+    pub world: &'a World,
+    /// What stands on every disk.
+    pub rows: StoredRows,
+    /// Operations by key, in the order in which they were invoked.
+    pub by_key: BTreeMap<Key, Vec<OpNumber>>,
+}
+
+/// Whether a write must be found at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// It was acknowledged, and nothing excuses its loss.
+    Must,
+    /// It may be there or not.
+    May,
+    /// It was refused as not applied.
+    MustNot,
+}
+
+impl<'a> Evidence<'a> {
+    /// Gathers the evidence of a world.
+    pub fn of(world: &'a World) -> Evidence<'a> {
+        let mut by_key: BTreeMap<Key, Vec<OpNumber>> = BTreeMap::new();
+        for (number, op) in world.history.ops().iter().enumerate() {
+            by_key.entry(op.request.key.clone()).or_default().push(OpNumber(number));
+        }
+        Evidence { world, rows: world.stored_rows(), by_key }
+    }
+
+    /// The operations on a key.
+    pub fn ops<'b>(&'b self, key: &Key) -> impl Iterator<Item = (OpNumber, &'b Op)> + use<'a, 'b> {
+        let numbers = self.by_key.get(key).map(Vec::as_slice).unwrap_or_default();
+        numbers.iter().map(|number| (*number, self.world.history.op(*number)))
+    }
+
+    /// Whether a write must be found at the end.
+    pub fn certainty(&self, op: &Op) -> Certainty {
+        match op.known() {
+            Known::NotApplied => Certainty::MustNot,
+            Known::Unknown => Certainty::May,
+            Known::Applied => match written(op) {
+                Some((at, reply)) if reply.acks.len() < 2 && self.was_damaged_since(at) => Certainty::May,
+                _ => Certainty::Must,
+            },
+        }
+    }
+
+    fn was_damaged_since(&self, at: Timestamp) -> bool {
+        self.world.nodes().iter().any(|node| node.damaged_at.is_some_and(|damaged| damaged >= at))
+    }
+
+    /// The last moment at which a write can have been minted: its answer, or the deadline that the node was given.
+    pub fn minted_by(&self, op: &Op) -> Timestamp {
+        const SLACK: Duration = Duration::from_secs(1);
+        match op.known() {
+            Known::Applied => op.ended_at().unwrap_or(op.invoked_at),
+            Known::NotApplied | Known::Unknown => {
+                self.world.pauses_end(None, op.invoked_at.after(op.deadline)).after(SLACK)
+            }
+        }
+    }
+
+    /// The row of a key.
+    pub fn row(&self, key: &Key) -> RowKey {
+        RowKey::main(key)
+    }
+}
+
+/// The acknowledgement of a write, and when it came.
+pub fn written(op: &Op) -> Option<(Timestamp, &WriteReply)> {
+    match &op.answer {
+        Some((at, Response::Written(reply))) => Some((*at, reply)),
+        _ => None,
+    }
+}
+
+/// One checker.
+pub type Checker = fn(&Evidence<'_>) -> Vec<Violation>;
+
+/// All of them.
+pub const ALL: [Checker; 7] = [
+    dot_uniqueness::check,
+    counter_bounds::check,
+    no_lost_ack::check,
+    reads_see_acks::check,
+    convergence::check,
+    no_debt_left::check,
+    honest_answers::check,
+];
+
+/// Asks every checker.
+pub fn check_all(world: &World) -> Vec<Violation> {
+    let evidence = Evidence::of(world);
+    ALL.iter().flat_map(|check| check(&evidence)).collect()
+}

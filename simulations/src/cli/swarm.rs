@@ -1,0 +1,106 @@
+//! `starling-sim swarm`: many seeds, several at once, each in a world of its own.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::exit;
+use crate::swarm::{SeedReport, SwarmOptions, Verdict, run_seed};
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How many seeds
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    first: u64,
+    /// Simulated minutes under load and faults, per seed
+    #[arg(long, default_value_t = 5.0)]
+    minutes: f64,
+    /// Requests per simulated second
+    #[arg(long, default_value_t = 50)]
+    rate: u32,
+    /// Worlds at a time
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Say what every seed was made of and did
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// Runs the seeds and prints what failed, with the command that replays it.
+pub fn run(args: &Args) -> ExitCode {
+    let lasts = Duration::from_secs_f64(args.minutes.clamp(0.01, 1e5) * 60.0);
+    let options = SwarmOptions { lasts, rate: args.rate, prints: false };
+    let began = Instant::now();
+    let reports = run_seeds(args.first..args.first.saturating_add(args.seeds), args.jobs, options, |report| {
+        if args.verbose {
+            println!("seed {}: {}\n  {}", report.seed, report.shape, report.statistics);
+        }
+        if report.verdict != Verdict::Passed {
+            println!("seed {}: {}\n  made of {}", report.seed, report.verdict, report.shape);
+            println!("  replay: starling-sim replay {} --minutes {} --rate {}", report.seed, args.minutes, args.rate);
+        }
+    });
+    summary(&reports, began.elapsed());
+    let worst = reports.iter().map(|report| &report.verdict).find(|verdict| **verdict != Verdict::Passed);
+    worst.map_or(ExitCode::SUCCESS, exit_code)
+}
+
+/// Runs seeds on so many threads, one world per thread at a time; reports come as they are ready, and sorted at the end.
+pub fn run_seeds(
+    seeds: std::ops::Range<u64>,
+    jobs: usize,
+    options: SwarmOptions,
+    on_report: impl Fn(&SeedReport) + Sync,
+) -> Vec<SeedReport> {
+    let next = AtomicU64::new(seeds.start);
+    let reports = Mutex::new(Vec::new());
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= seeds.end {
+            return;
+        }
+        let report = run_seed(seed, options);
+        let mut reports = reports.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        on_report(&report);
+        reports.push(report);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let mut reports = reports.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    reports.sort_by_key(|report| report.seed);
+    reports
+}
+
+fn summary(reports: &[SeedReport], took: Duration) {
+    let passed = reports.iter().filter(|report| report.verdict == Verdict::Passed).count();
+    let simulated: Duration = reports.iter().map(|report| report.statistics.simulated).sum();
+    let busy: Duration = reports.iter().map(|report| report.took).sum();
+    let slowest = reports.iter().map(|report| report.statistics.settled_after).max().unwrap_or_default();
+    println!(
+        "{passed} of {} seeds passed; {:.1} simulated hours in {:.1} s ({:.0} times real time per thread); the slowest \
+         to come to rest took {:.1} s",
+        reports.len(),
+        simulated.as_secs_f64() / 3600.0,
+        took.as_secs_f64(),
+        simulated.as_secs_f64() / busy.as_secs_f64().max(1e-9),
+        slowest.as_secs_f64()
+    );
+}
+
+/// The exit code that tells what was found.
+pub fn exit_code(verdict: &Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Passed => ExitCode::SUCCESS,
+        Verdict::Wrong(_) => ExitCode::from(exit::WRONG_ANSWER),
+        Verdict::NotConverged(_) => ExitCode::from(exit::NOT_CONVERGED),
+        Verdict::Crashed(_) => ExitCode::from(exit::CRASHED),
+    }
+}

@@ -1,0 +1,82 @@
+//! Scenarios: short stories in a world, each about one way to lose data that a rule of the core forbids.
+//!
+//! Deterministic and quick. A scenario plays its story on a [`Stage`], says what must hold on the way, and at the end
+//! everything is made well, the cluster must come to rest, and every checker is asked. The mutation tests switch the
+//! rule off and expect the scenario to fail.
+
+mod acknowledged_then_lost;
+mod changing_signs;
+mod cloned_directory;
+mod fallback_twice;
+mod growing_debt;
+mod late_acknowledgement;
+mod lost_third_message;
+mod lost_wal_tail;
+mod old_delete_returns;
+mod slow_reads;
+mod split_and_heal;
+mod stage;
+mod wiped_disk;
+
+pub use stage::Stage;
+
+use crate::checker::Violation;
+use crate::panics;
+
+/// One story.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// What `starling-sim run` takes.
+    pub name: &'static str,
+    /// What happens, in a sentence.
+    pub story: &'static str,
+    /// Plays it.
+    play: fn(Setting) -> Stage,
+}
+
+/// How a scenario is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// Print every event.
+    pub prints: bool,
+}
+
+/// What came of a scenario.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was wrong.
+    pub violations: Vec<Violation>,
+    /// Hash of the trace.
+    pub hash: u64,
+}
+
+/// All scenarios, in the order of their names.
+pub const ALL: [Scenario; 12] = [
+    acknowledged_then_lost::SCENARIO,
+    changing_signs::SCENARIO,
+    cloned_directory::SCENARIO,
+    fallback_twice::SCENARIO,
+    growing_debt::SCENARIO,
+    late_acknowledgement::SCENARIO,
+    lost_third_message::SCENARIO,
+    lost_wal_tail::SCENARIO,
+    old_delete_returns::SCENARIO,
+    slow_reads::SCENARIO,
+    split_and_heal::SCENARIO,
+    wiped_disk::SCENARIO,
+];
+
+/// The scenario with a name.
+pub fn named(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}
+
+impl Scenario {
+    /// Plays the story to its end and asks every checker. A panic of the core is a violation too.
+    pub fn run(&self, setting: Setting) -> Outcome {
+        match panics::catch(|| (self.play)(setting).finish()) {
+            Ok(outcome) => outcome,
+            Err(panic) => Outcome { violations: vec![Violation { checker: "panic", text: panic }], hash: 0 },
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Swarms: many seeds, each a cluster, a workload and faults of its own (Groce et al., "Swarm Testing", 2012).
+//!
+//! ```text
+//! seed ─shape─→ cluster, network, faults ─→ load + faults ─→ everything made well ─→ at rest? ─→ probes ─→ checkers
+//!                                          └─ --minutes ──┘  └────── within a stated bound ─────┘
+//! ```
+//!
+//! A seed decides everything, so a failed one replays exactly (`starling-sim replay SEED`).
+
+mod shape;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use starling::message::client::{Command, Options, Request, Response};
+use starling::time::Timestamp;
+
+pub use shape::Shape;
+
+use crate::checker::{self, Violation};
+use crate::faults::atlas;
+use crate::panics;
+use crate::workload::{Workload, WorkloadOptions};
+use crate::world::World;
+use crate::world::history::{Known, OpNumber};
+
+/// How a swarm is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SwarmOptions {
+    /// Simulated time under load and faults.
+    pub lasts: Duration,
+    /// Requests per second.
+    pub rate: u32,
+    /// Print every event.
+    pub prints: bool,
+}
+
+/// What came of a seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All checkers are content.
+    Passed,
+    /// Checkers found something.
+    Wrong(Vec<Violation>),
+    /// The cluster was not at rest within the bound: what kept it.
+    NotConverged(Vec<String>),
+    /// The core panicked.
+    Crashed(String),
+}
+
+/// What a run did: shows that it exercised something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunStatistics {
+    /// Hash of the trace.
+    pub hash: u64,
+    /// Events in the trace.
+    pub events: u64,
+    /// Virtual time that passed.
+    pub simulated: Duration,
+    /// From the moment when everything was made well until the cluster was at rest.
+    pub settled_after: Duration,
+    /// Requests that were done, refused as not applied, unknown.
+    pub outcomes: [u64; 3],
+    /// Frames sent.
+    pub frames: u64,
+    /// How often each kind of fact was reported.
+    pub facts: Vec<(&'static str, u64)>,
+}
+
+/// A seed's run.
+#[derive(Clone, Debug)]
+pub struct SeedReport {
+    /// Which.
+    pub seed: u64,
+    /// What it was made of.
+    pub shape: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// What it did (nothing, after a panic).
+    pub statistics: RunStatistics,
+    /// Real time that it took.
+    pub took: Duration,
+}
+
+/// Runs one seed.
+pub fn run_seed(seed: u64, options: SwarmOptions) -> SeedReport {
+    let shape = Shape::draw(seed, options);
+    let began = Instant::now();
+    let text = shape.to_string();
+    let (verdict, statistics) = match panics::catch(|| run_shape(&shape, options)) {
+        Ok(outcome) => outcome,
+        Err(panic) => (Verdict::Crashed(panic), RunStatistics::default()),
+    };
+    SeedReport { seed, shape: text, verdict, statistics, took: began.elapsed() }
+}
+
+/// Runs a shape that was drawn or made.
+pub fn run_shape(shape: &Shape, options: SwarmOptions) -> (Verdict, RunStatistics) {
+    let mut world = match World::new(shape.world.clone()) {
+        Ok(world) => world,
+        Err(error) => panic!("the layout of the world is refused: {error}"),
+    };
+    load(&mut world, shape, options);
+    let (restless, settled_after) = settle(&mut world, shape.settles_within());
+    let verdict = if restless.is_empty() {
+        let mut violations = probe(&mut world);
+        violations.extend(checker::check_all(&world));
+        if violations.is_empty() { Verdict::Passed } else { Verdict::Wrong(violations) }
+    } else {
+        // What is wrong besides is worth more than that it did not come to rest.
+        match checker::dot_uniqueness::check(&checker::Evidence::of(&world)) {
+            violations if violations.is_empty() => Verdict::NotConverged(restless),
+            violations => Verdict::Wrong(violations),
+        }
+    };
+    (verdict, statistics(&world, settled_after))
+}
+
+/// Load and faults, side by side.
+fn load(world: &mut World, shape: &Shape, options: SwarmOptions) {
+    let end = Timestamp(0).after(options.lasts);
+    let mut workload = Workload::new(shape.world.seed, WorkloadOptions::of_rate(options.rate));
+    let mut faults = atlas::draw(&shape.world, shape.faults, end).sorted().into_iter().peekable();
+    let mut ask_at = world.now().after(workload.gap());
+    loop {
+        let fault_at = faults.peek().map(|(at, _)| *at).filter(|at| *at <= ask_at);
+        let next = fault_at.unwrap_or(ask_at);
+        if next >= end {
+            return world.run_until(end);
+        }
+        world.run_until(next);
+        match fault_at.and_then(|_| faults.next()) {
+            Some((_, action)) => action.apply(world),
+            None => {
+                workload.ask(world);
+                ask_at = world.now().after(workload.gap());
+            }
+        }
+    }
+}
+
+/// Makes everything well and waits until the cluster is at rest: what keeps it from that (nothing, if it is), and how
+/// long it took.
+pub fn settle(world: &mut World, within: Duration) -> (Vec<String>, Duration) {
+    const STEP: Duration = Duration::from_millis(500);
+    world.make_well();
+    let began = world.now();
+    loop {
+        world.run_for(STEP);
+        let passed = world.now().since(began);
+        let differences = world.unrest(5);
+        if differences.is_empty() || passed >= within {
+            return (differences.iter().map(|difference| format!("{difference:?}")).collect(), passed);
+        }
+    }
+}
+
+/// Reads every key through one of its nodes: at rest every read must be served, and show what all owners have.
+pub fn probe(world: &mut World) -> Vec<Violation> {
+    let replicas = world.options.replicas;
+    let keys: Vec<_> = checker::Evidence::of(world).by_key.keys().cloned().collect();
+    let mut asked: Vec<(OpNumber, _)> = Vec::new();
+    for (place, key) in keys.into_iter().enumerate() {
+        let options = Options { r: Some(replicas), ..Options::default() };
+        let request = Request { key: key.clone(), command: Command::Get, options };
+        asked.push((world.request(place % world.nodes().len(), 0, request), key));
+        world.run_for(Duration::from_millis(2));
+    }
+    world.run_for(Duration::from_secs(3));
+    let evidence = checker::Evidence::of(world);
+    let wrong = asked.into_iter().filter_map(|(number, key)| {
+        let ring = world.ring();
+        let owner = ring.owners(ring.partition_of(&key)).first()?;
+        let stored = evidence.rows.get(&evidence.row(&key)).and_then(|by_node| by_node.get(owner));
+        let expected = stored.map_or(starling::message::client::Visible::Nothing, |stored| stored.row.visible());
+        match world.answer(number) {
+            Some(Response::Value(reply)) if reply.value == expected && !reply.partial => None,
+            other => Some(format!("a read of {key} at rest must show {expected:?}, but came to {other:?}")),
+        }
+    });
+    wrong.take(3).map(|text| Violation { checker: "probe", text }).collect()
+}
+
+fn statistics(world: &World, settled_after: Duration) -> RunStatistics {
+    let mut outcomes = [0; 3];
+    for op in world.history.ops() {
+        let place = match op.known() {
+            Known::Applied => 0,
+            Known::NotApplied => 1,
+            Known::Unknown => 2,
+        };
+        if let Some(count) = outcomes.get_mut(place) {
+            *count += 1;
+        }
+    }
+    RunStatistics {
+        hash: world.trace.hash(),
+        events: world.trace.events(),
+        simulated: world.now().since(Timestamp(0)),
+        settled_after,
+        outcomes,
+        frames: world.network.counters.sent,
+        facts: world.facts.counts.iter().map(|(kind, count)| (*kind, *count)).collect(),
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Passed => write!(f, "passed"),
+            Verdict::Wrong(violations) => {
+                write!(f, "WRONG ANSWER")?;
+                violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
+            }
+            Verdict::NotConverged(differences) => {
+                write!(f, "NOT CONVERGED")?;
+                differences.iter().try_for_each(|difference| write!(f, "\n  {difference}"))
+            }
+            Verdict::Crashed(panic) => write!(f, "CRASHED\n  {panic}"),
+        }
+    }
+}
+
+impl fmt::Display for RunStatistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [done, refused, unknown] = self.outcomes;
+        write!(
+            f,
+            "trace {:016x} over {} events; {done} requests done, {refused} refused, {unknown} unknown; {} frames; \
+             at rest after {:.1} s;",
+            self.hash,
+            self.events,
+            self.frames,
+            self.settled_after.as_secs_f64()
+        )?;
+        self.facts.iter().try_for_each(|(kind, count)| write!(f, " {kind} {count}"))
+    }
+}

@@ -1,0 +1,130 @@
+//! The shape of a seed: its cluster, its network, its disks and its faults, drawn so that every knob is turned in some
+//! seeds and left alone in others.
+
+use std::fmt;
+use std::time::Duration;
+
+use starling::config::{Durability, ShardConfig};
+use starling::membership::Fallbacks;
+use starling::storage::memory::MemoryFaults;
+
+use super::SwarmOptions;
+use crate::faults::atlas::FaultMix;
+use crate::world::chance::{Chance, Use};
+use crate::world::network::{Delays, NetworkOptions};
+use crate::world::options::WorldOptions;
+
+/// What a seed is made of.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// The world.
+    pub world: WorldOptions,
+    /// Its faults.
+    pub faults: FaultMix,
+}
+
+impl Shape {
+    /// The shape of a seed.
+    pub fn draw(seed: u64, options: SwarmOptions) -> Shape {
+        let mut chance = Chance::new(seed, Use::Options);
+        let nodes = *chance.pick(&[5, 5, 5, 5, 5, 3, 4, 6, 7]).unwrap_or(&5);
+        let fallbacks = match chance.below(5) {
+            0 => Fallbacks::Next(0),
+            1 => Fallbacks::Next(1),
+            2 => Fallbacks::All,
+            _ => Fallbacks::Next(2),
+        };
+        let world = WorldOptions {
+            seed,
+            nodes,
+            shards: if chance.happens(200) { 2 } else { 1 },
+            partitions: *chance.pick(&[8, 8, 16, 32]).unwrap_or(&8),
+            replicas: 3,
+            fallbacks,
+            config: config(&mut chance),
+            network: network(&mut chance),
+            sync: sync(&mut chance),
+            disk: MemoryFaults {
+                not_in_memory_per_mille: *chance.pick(&[0, 20, 300]).unwrap_or(&0),
+                ..MemoryFaults::default()
+            },
+            skew_max: Duration::from_millis(*chance.pick(&[0, 50, 2_000]).unwrap_or(&0)),
+            prints: options.prints,
+        };
+        Shape { world, faults: FaultMix::draw(&mut chance) }
+    }
+
+    /// How long the cluster may take to come to rest once everything is well: deliveries back off up to 32 times the
+    /// first pause, nodes may still stand still, and whatever nobody remembers waits for the timer of the exchange.
+    pub fn settles_within(&self) -> Duration {
+        Duration::from_secs(60) + self.world.config.exchange_interval * 3
+    }
+}
+
+fn config(chance: &mut Chance) -> ShardConfig {
+    let millis = |chance: &mut Chance, low, high| chance.span(Duration::from_millis(low), Duration::from_millis(high));
+    let usual = ShardConfig::default();
+    let ping_interval = millis(chance, 100, 400);
+    ShardConfig {
+        durability: if chance.happens(150) { Durability::Wal } else { Durability::Fsync },
+        request_deadline: millis(chance, 500, 3_000),
+        widen_after: millis(chance, 20, 300),
+        ping_interval,
+        suspect_after: ping_interval * 2 + millis(chance, 0, 1_500),
+        exchange_interval: millis(chance, 5_000, 20_000),
+        exchanges_max: if chance.happens(300) { 1 } else { usual.exchanges_max },
+        ops_max: if chance.happens(100) { 8 } else { usual.ops_max },
+        ledger_entries_max: if chance.happens(250) { chance.between(1, 16) as usize } else { usual.ledger_entries_max },
+        debts_per_owner_max: if chance.happens(150) { chance.between(1, 40) } else { usual.debts_per_owner_max },
+        parked_max: if chance.happens(100) { 4 } else { usual.parked_max },
+        tick: Duration::from_secs(1),
+        // Leases from a few seconds on: actors roll over within a run.
+        actor_lease_ticks: if chance.happens(400) { chance.between(2, 30) as u32 } else { usual.actor_lease_ticks },
+        ..usual
+    }
+}
+
+fn network(chance: &mut Chance) -> NetworkOptions {
+    let some = |chance: &mut Chance, share, most| if chance.happens(share) { chance.below(most) as u16 } else { 0 };
+    NetworkOptions {
+        delays: *chance
+            .pick(&[Delays::Lan, Delays::Lan, Delays::Lan, Delays::Wan, Delays::HeavyTail])
+            .unwrap_or(&Delays::Lan),
+        loss_per_mille: some(chance, 400, 60),
+        duplicate_per_mille: some(chance, 400, 150),
+        replay_per_mille: some(chance, 300, 60),
+        queue_full_per_mille: some(chance, 200, 20),
+        reset_per_mille: some(chance, 200, 4),
+        notice_after: chance.happens(750).then(|| chance.span(Duration::from_millis(5), Duration::from_millis(1_500))),
+    }
+}
+
+fn sync(chance: &mut Chance) -> (Duration, Duration) {
+    match chance.below(3) {
+        0 => (Duration::from_millis(1), Duration::from_millis(25)),
+        _ => (Duration::from_micros(100), Duration::from_micros(600)),
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (world, config) = (&self.world, &self.world.config);
+        write!(
+            f,
+            "{} nodes × {} shards, Q {}, F {:?}, {:?}, {:?}, lease {} s, exchange every {:?}, {:?}, \
+             not in memory {}‰, skew {:?}, faults {:?}",
+            world.nodes,
+            world.shards,
+            world.partitions,
+            world.fallbacks,
+            config.durability,
+            world.network,
+            config.actor_lease_ticks,
+            config.exchange_interval,
+            world.sync,
+            world.disk.not_in_memory_per_mille,
+            world.skew_max,
+            self.faults
+        )
+    }
+}

@@ -1,0 +1,68 @@
+//! What the nodes reported: every dot ever minted, across all starts, and how often each kind of fact was seen.
+
+use std::collections::BTreeMap;
+
+use starling::causality::Dot;
+use starling::ids::NodeId;
+use starling::shard::Observation;
+use starling::storage::RowKey;
+use starling::time::Timestamp;
+
+/// One minting of a dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mint {
+    /// Who.
+    pub node: NodeId,
+    /// In which of its starts.
+    pub life: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Hash of the delta.
+    pub delta_hash: u64,
+}
+
+/// The log of a world's observations.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Every minting, by what was minted. More than one entry is a fault.
+    pub mints: BTreeMap<(RowKey, Dot), Vec<Mint>>,
+    /// How often each kind of fact was seen: shows what a run has really exercised.
+    pub counts: BTreeMap<&'static str, u64>,
+}
+
+impl Facts {
+    /// Takes a fact into account.
+    pub fn record(&mut self, node: NodeId, life: u32, at: Timestamp, fact: &Observation) {
+        *self.counts.entry(kind(fact)).or_default() += 1;
+        if let Observation::Minted { row, dot, delta_hash } = fact {
+            let mint = Mint { node, life, at, delta_hash: *delta_hash };
+            self.mints.entry((row.clone(), *dot)).or_default().push(mint);
+        }
+    }
+
+    /// How often a kind of fact was seen.
+    pub fn count(&self, kind: &str) -> u64 {
+        self.counts.get(kind).copied().unwrap_or(0)
+    }
+}
+
+/// The name of a kind of fact.
+pub fn kind(fact: &Observation) -> &'static str {
+    match fact {
+        Observation::Minted { .. } => "minted",
+        Observation::Amnesia { .. } => "amnesia",
+        Observation::PeerSuspected { .. } => "peer suspected",
+        Observation::PeerReachable { .. } => "peer reachable",
+        Observation::DebtRecorded { .. } => "debt recorded",
+        Observation::DebtStruck { .. } => "debt struck",
+        Observation::HintDropped { .. } => "hint dropped",
+        Observation::NeedsRepair { .. } => "needs repair",
+        Observation::Established { is_founding: true, .. } => "founded",
+        Observation::Established { is_founding: false, .. } => "established",
+        Observation::ExchangeDone { .. } => "exchange done",
+        Observation::Conflict { .. } => "conflict",
+        Observation::Malformed { .. } => "malformed",
+        Observation::ClockAhead { .. } => "clock ahead",
+        Observation::ForeignLayout { .. } => "foreign layout",
+    }
+}

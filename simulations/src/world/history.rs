@@ -1,0 +1,124 @@
+//! What clients asked and what they were told: the evidence of the checkers.
+
+use std::time::Duration;
+
+use starling::ids::{ConnectionId, RequestId};
+use starling::message::client::{Outcome, Request, Response};
+use starling::time::Timestamp;
+
+/// Number of an operation in a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpNumber(pub usize);
+
+/// One request of a client.
+#[derive(Clone, Debug)]
+pub struct Op {
+    /// The node that was asked (by its number in the world).
+    pub node: usize,
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// What.
+    pub request: Request,
+    /// When.
+    pub invoked_at: Timestamp,
+    /// How long the client waits.
+    pub deadline: Duration,
+    /// What came, and when.
+    pub answer: Option<(Timestamp, Response)>,
+    /// The connection broke before an answer came.
+    pub broken_at: Option<Timestamp>,
+    /// The node did not run when it was asked: nothing was sent.
+    pub is_refused: bool,
+}
+
+/// What a client knows about its write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It was acknowledged.
+    Applied,
+    /// It was certainly not applied.
+    NotApplied,
+    /// It may have been, or may still be.
+    Unknown,
+}
+
+impl Op {
+    /// What the client knows now.
+    pub fn known(&self) -> Known {
+        match &self.answer {
+            _ if self.is_refused => Known::NotApplied,
+            Some((_, Response::Failed(error))) => match error.outcome {
+                Outcome::NotApplied => Known::NotApplied,
+                Outcome::Unknown => Known::Unknown,
+            },
+            Some(_) => Known::Applied,
+            None => Known::Unknown,
+        }
+    }
+
+    /// When the client stopped waiting: its answer, or the end of its connection.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.answer.as_ref().map(|(at, _)| *at).or(self.broken_at)
+    }
+}
+
+/// All operations of a world, in the order in which they were invoked.
+#[derive(Debug, Default)]
+pub struct History {
+    ops: Vec<Op>,
+    /// Answers that should not have come: a second one, or one that nobody had asked for.
+    pub stray_answers: Vec<String>,
+}
+
+impl History {
+    /// Adds an operation.
+    pub fn invoke(&mut self, op: Op) -> OpNumber {
+        self.ops.push(op);
+        OpNumber(self.ops.len() - 1)
+    }
+
+    /// The request id under which an operation is sent.
+    pub fn request_id(number: OpNumber) -> RequestId {
+        RequestId(number.0 as u64)
+    }
+
+    /// Takes an answer of a node.
+    pub fn answer(&mut self, node: usize, connection: ConnectionId, id: RequestId, at: Timestamp, response: Response) {
+        let stray = match usize::try_from(id.0).ok().and_then(|place| self.ops.get_mut(place)) {
+            None => Some("nobody had asked".to_owned()),
+            Some(op) if op.node != node || op.connection != connection => Some("somebody else had asked".to_owned()),
+            Some(op) if op.broken_at.is_some() => Some("the connection had ended with an earlier start".to_owned()),
+            Some(op) => match op.answer.replace((at, response.clone())) {
+                None => None,
+                Some(first) => {
+                    let text = format!("it was answered before, with {first:?}");
+                    op.answer = Some(first);
+                    Some(text)
+                }
+            },
+        };
+        if let Some(reason) = stray {
+            self.stray_answers.push(format!("node {node} answered {id:?} with {response:?}, but {reason}"));
+        }
+    }
+
+    /// Every open operation of a node's clients ends without an answer.
+    pub fn break_connections(&mut self, node: usize, at: Timestamp) {
+        // Open operations are recent: deadlines are short.
+        for op in self.ops.iter_mut().rev().take(100_000) {
+            if op.node == node && op.ended_at().is_none() {
+                op.broken_at = Some(at);
+            }
+        }
+    }
+
+    /// One operation.
+    pub fn op(&self, number: OpNumber) -> &Op {
+        self.ops.get(number.0).expect("operation numbers come from this history")
+    }
+
+    /// All of them.
+    pub fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+}

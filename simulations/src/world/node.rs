@@ -1,0 +1,214 @@
+//! A node of the world: one process around the shards of the core, as the driver of a real node runs them.
+//!
+//! ```text
+//!            ┌ answers  ┐
+//! mailboxes ─┼ peers    ├─→ handle × n ─→ tick ─→ seal ─→ write ─→ effects ─→ (sync under way) ─→ Durable
+//!            └ clients  ┘                            ╳ crash     ╳ crash  ╳ crash            ╳ crash
+//! ```
+//!
+//! The store outlives the process; the process and all that waited in it do not outlive a crash.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use starling::ids::{NodeId, PartitionId, Ticket};
+use starling::message::peer::{Addressed, Frame, PeerMessage};
+use starling::replica::Identity;
+use starling::shard::Input;
+use starling::shard::Shard;
+use starling::storage::memory::{BatchNumber, MemoryStore};
+use starling::time::Timestamp;
+
+use super::clock::NodeClock;
+
+/// Requests of peers that may wait in front of one shard; further frames are dropped, as flow control would stop them.
+pub(super) const PEER_MAILBOX_MAX: usize = 4096;
+
+/// Requests of clients that may wait in front of one shard; a further one is answered `Busy`.
+pub(super) const CLIENT_MAILBOX_MAX: usize = 1024;
+
+/// Where in a step a node dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// After a turn was sealed, before its batch was written.
+    BeforeWrite,
+    /// After the batch was written, before any effect.
+    AfterWrite,
+    /// After some of the effects.
+    AmidEffects,
+    /// After a sync reached the disk, before the shard learns of it.
+    AfterSync,
+}
+
+/// What a crash does to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The process was killed: all that was written stays.
+    None,
+    /// A power cut: any part of what was not synced is lost.
+    UnsyncedTail,
+    /// A power cut that loses all that was not synced.
+    AllUnsynced,
+    /// The disk had lied: so many synced batches are lost too.
+    SyncedTail(usize),
+    /// A new, empty disk.
+    Wiped,
+    /// The directory is replaced by the copy that was taken earlier, if there is one.
+    Restored,
+}
+
+/// A node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its member id.
+    pub id: NodeId,
+    /// Its disk.
+    pub store: MemoryStore,
+    /// Its clocks.
+    pub clock: NodeClock,
+    /// How often it was started.
+    pub life: u32,
+    /// The process, while it runs.
+    pub process: Option<Process>,
+    /// It stands still until then.
+    pub paused_until: Option<Timestamp>,
+    /// The next turn or sync dies there.
+    pub armed: Option<(CrashPoint, Damage)>,
+    /// A copy of the directory from some time ago.
+    pub copy: Option<MemoryStore>,
+    /// Syncs take so many times as long.
+    pub sync_factor: u32,
+    /// When its disk last lost something that was synced, or all.
+    pub damaged_at: Option<Timestamp>,
+    /// When it stood still: from, until.
+    pub pauses: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Node {
+    /// Whether the process runs (it may stand still).
+    pub fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+}
+
+/// A running process.
+#[derive(Debug)]
+pub struct Process {
+    /// The name of this start.
+    pub identity: Identity,
+    /// Its shards.
+    pub shards: Vec<ShardSlot>,
+    /// A sync is under way.
+    pub is_syncing: bool,
+}
+
+/// A shard with what waits for it.
+#[derive(Debug)]
+pub struct ShardSlot {
+    /// The core.
+    pub shard: Shard,
+    pub(super) answers: VecDeque<Input>,
+    pub(super) peers: VecDeque<Input>,
+    pub(super) clients: VecDeque<Input>,
+    /// Newest ticket whose batch was written.
+    pub(super) written: Ticket,
+    /// Newest ticket that was reported durable.
+    pub(super) durable: Ticket,
+    /// When the next turn is scheduled.
+    pub(super) turn_at: Option<Timestamp>,
+    /// The thread is at work until then.
+    pub(super) busy_until: Timestamp,
+}
+
+impl ShardSlot {
+    pub(super) fn new(shard: Shard) -> ShardSlot {
+        ShardSlot {
+            shard,
+            answers: VecDeque::new(),
+            peers: VecDeque::new(),
+            clients: VecDeque::new(),
+            written: Ticket::default(),
+            durable: Ticket::default(),
+            turn_at: None,
+            busy_until: Timestamp::default(),
+        }
+    }
+
+    /// The next input, in the order in which a driver drains.
+    pub(super) fn next_input(&mut self) -> Option<Input> {
+        self.answers.pop_front().or_else(|| self.peers.pop_front()).or_else(|| self.clients.pop_front())
+    }
+
+    pub(super) fn has_input(&self) -> bool {
+        !(self.answers.is_empty() && self.peers.is_empty() && self.clients.is_empty())
+    }
+
+    /// Puts a peer's frame where it belongs; drops it when the mailbox is full.
+    pub(super) fn on_frame(&mut self, from: NodeId, frame: Frame) {
+        let input = Input::Peer { from, frame };
+        match &input {
+            Input::Peer { frame, .. } if frame.messages.iter().all(is_answer) => self.answers.push_back(input),
+            _ if self.peers.len() < PEER_MAILBOX_MAX => self.peers.push_back(input),
+            _ => {}
+        }
+    }
+}
+
+/// A sync under way: what it covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sync {
+    /// Per shard, the newest ticket written when it began.
+    pub tickets: Vec<Ticket>,
+    /// The newest batch when it began.
+    pub batch: BatchNumber,
+    /// The disk is reached at its end (else at its beginning).
+    pub is_at_end: bool,
+}
+
+/// Whether a message answers a dialogue of the receiver, which bounded how many there can be.
+fn is_answer(addressed: &Addressed) -> bool {
+    match &addressed.message {
+        PeerMessage::Pong(_)
+        | PeerMessage::Forwarded(_)
+        | PeerMessage::Replicated(_)
+        | PeerMessage::ReadAnswer(_)
+        | PeerMessage::Delivered(_)
+        | PeerMessage::NewbornAnswer(_)
+        | PeerMessage::ExchangeAnswer(_)
+        | PeerMessage::ExchangePushed(_) => true,
+        PeerMessage::Ping(_)
+        | PeerMessage::Forward(_)
+        | PeerMessage::Replicate(_)
+        | PeerMessage::Read(_)
+        | PeerMessage::Deliver(_)
+        | PeerMessage::NewbornQuery(_)
+        | PeerMessage::ExchangeOffer(_)
+        | PeerMessage::ExchangePush(_) => false,
+    }
+}
+
+/// The shard of a partition, of `shards`.
+pub fn shard_of(partition: PartitionId, shards: usize) -> usize {
+    usize::from(partition.0) % shards.max(1)
+}
+
+/// The parts of a frame, by shard of the receiving node.
+pub(super) fn split_frame(frame: Frame, shards: usize) -> Vec<(usize, Frame)> {
+    if shards <= 1 {
+        return vec![(0, frame)];
+    }
+    let mut parts: Vec<(usize, Frame)> =
+        (0..shards).map(|shard| (shard, Frame { messages: Vec::new(), ..frame })).collect();
+    for message in frame.messages {
+        if let Some((_, part)) = parts.get_mut(shard_of(message.partition, shards)) {
+            part.messages.push(message);
+        }
+    }
+    parts.retain(|(_, part)| !part.messages.is_empty());
+    parts
+}
+
+/// Virtual time that a turn with so many inputs takes.
+pub(super) fn turn_time(inputs: usize) -> Duration {
+    Duration::from_micros(20 + 8 * inputs as u64)
+}

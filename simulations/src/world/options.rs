@@ -1,0 +1,84 @@
+//! The shape of a world: its cluster, its network, its disks and its clocks.
+
+use std::time::Duration;
+
+use starling::config::ShardConfig;
+use starling::ids::{ClusterId, NodeId};
+use starling::membership::{Fallbacks, Layout, LayoutError, Member};
+use starling::storage::memory::MemoryFaults;
+
+use super::network::NetworkOptions;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// All chance of the world comes from it.
+    pub seed: u64,
+    /// Members of the cluster.
+    pub nodes: usize,
+    /// Shards of each node.
+    pub shards: usize,
+    /// Q.
+    pub partitions: u16,
+    /// N.
+    pub replicas: u8,
+    /// F.
+    pub fallbacks: Fallbacks,
+    /// Knobs of every shard.
+    pub config: ShardConfig,
+    /// What every link does.
+    pub network: NetworkOptions,
+    /// Shortest and longest time of a sync.
+    pub sync: (Duration, Duration),
+    /// Faults of every disk.
+    pub disk: MemoryFaults,
+    /// Wall clocks are off by up to this.
+    pub skew_max: Duration,
+    /// Print every event.
+    pub prints: bool,
+}
+
+impl WorldOptions {
+    /// Five nodes on a quiet LAN with good disks and clocks: N = 3, F = 2, Q = 8.
+    pub fn calm(seed: u64) -> WorldOptions {
+        WorldOptions {
+            seed,
+            nodes: 5,
+            shards: 1,
+            partitions: 8,
+            replicas: 3,
+            fallbacks: Fallbacks::Next(2),
+            config: ShardConfig { exchange_interval: Duration::from_secs(10), ..ShardConfig::default() },
+            network: NetworkOptions::CALM,
+            sync: (Duration::from_micros(100), Duration::from_micros(600)),
+            disk: MemoryFaults::default(),
+            skew_max: Duration::ZERO,
+            prints: false,
+        }
+    }
+
+    /// The member id of a node of the world.
+    pub fn id(node: usize) -> NodeId {
+        NodeId(node as u64 + 1)
+    }
+
+    /// The cluster's layout.
+    pub fn layout(&self) -> Result<Layout, LayoutError> {
+        let members = (0..self.nodes)
+            .map(|node| Member {
+                id: WorldOptions::id(node),
+                name: format!("n{}", node + 1),
+                address: format!("node-{}:1", node + 1),
+                weight: 1,
+                zone: String::new(),
+            })
+            .collect();
+        let mut layout = Layout::founding(ClusterId([7; 16]), "world", members);
+        layout.replicas = self.replicas;
+        layout.read_quorum = self.replicas / 2 + 1;
+        layout.write_quorum = self.replicas / 2 + 1;
+        layout.partitions = self.partitions;
+        layout.fallbacks = self.fallbacks;
+        layout.seal()
+    }
+}

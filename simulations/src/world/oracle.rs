@@ -1,0 +1,151 @@
+//! What only a world can see: the rows of all nodes at once, read without their faults.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use starling::ids::NodeId;
+use starling::replica::StoredRow;
+use starling::storage::memory::MemoryFaults;
+use starling::storage::{PageLimit, Range, RowKey, Space, Store};
+
+use starling::time::Timestamp;
+
+use super::World;
+
+/// Every stored row, by row and by node.
+pub type StoredRows = BTreeMap<RowKey, BTreeMap<NodeId, StoredRow>>;
+
+/// Why the cluster is not at rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// A node does not run.
+    Down(NodeId),
+    /// An owner's row differs from another owner's, or is missing.
+    Row(RowKey, Vec<NodeId>),
+    /// A node holds a row that is not its own.
+    Foreign(RowKey, NodeId),
+    /// A node owes something.
+    Debts(NodeId, usize),
+    /// A node has entries in its ledger, or open requests.
+    Busy(NodeId, u64),
+    /// An owner has not taken over its data.
+    Newborn(NodeId, u32),
+}
+
+impl World {
+    /// Every row of every node, decoded. A row that cannot be decoded is a fault of the core, and ends the world.
+    pub fn stored_rows(&self) -> StoredRows {
+        let mut rows = StoredRows::new();
+        for node in self.nodes() {
+            for (key, value) in entries(self, node.id, Space::Rows) {
+                let parsed = RowKey::parse(key).map_err(|error| error.to_string());
+                let stored = StoredRow::decode(&value).map_err(|error| error.to_string());
+                match (parsed, stored) {
+                    (Ok(row), Ok(stored)) => {
+                        rows.entry(row).or_default().insert(node.id, stored);
+                    }
+                    (Err(error), _) | (_, Err(error)) => panic!("{} stores a malformed row: {error}", node.id),
+                }
+            }
+        }
+        rows
+    }
+
+    /// Entries of a space of a node.
+    pub fn entries_of(&self, node: NodeId, space: Space) -> Vec<(Bytes, Bytes)> {
+        entries(self, node, space)
+    }
+
+    /// What keeps the cluster from being at rest, at most `most` findings; empty: every owner of every row has the
+    /// same, nobody owes anything, and nobody holds what is not its own.
+    pub fn unrest(&self, most: usize) -> Vec<Difference> {
+        let mut found = self.cheap_unrest();
+        if !found.is_empty() {
+            found.truncate(most);
+            return found;
+        }
+        let partitions = self.ring().layout().partitions;
+        let mut states: BTreeMap<RowKey, BTreeMap<NodeId, Bytes>> = BTreeMap::new();
+        for node in self.nodes() {
+            for (key, value) in entries(self, node.id, Space::Rows) {
+                let state = StoredRow::state_bytes(&value);
+                if let (Ok(row), Ok(state)) = (RowKey::parse(key), state) {
+                    states.entry(row).or_default().insert(node.id, state);
+                }
+            }
+        }
+        for (row, by_node) in states {
+            let owners = self.ring().owners(row.partition(partitions));
+            for node in by_node.keys().filter(|node| !owners.contains(node)) {
+                found.push(Difference::Foreign(row.clone(), *node));
+            }
+            let first = owners.first().and_then(|owner| by_node.get(owner));
+            if owners.iter().any(|owner| by_node.get(owner) != first || first.is_none()) {
+                found.push(Difference::Row(row.clone(), owners.to_vec()));
+            }
+            if found.len() >= most {
+                break;
+            }
+        }
+        found
+    }
+
+    /// The most that any wall clock was off so far.
+    pub fn skew_bound(&self) -> Duration {
+        self.skew_bound
+    }
+
+    /// When the pauses end that are under way at `at`, of one node or of all, and those that follow without a gap;
+    /// `at` itself if there are none.
+    pub fn pauses_end(&self, node: Option<usize>, at: Timestamp) -> Timestamp {
+        let mut end = at;
+        loop {
+            let asked = self.nodes().iter().enumerate().filter(|(number, _)| node.is_none_or(|node| node == *number));
+            let under_way =
+                asked.flat_map(|(_, node)| &node.pauses).filter(|(from, until)| *from <= end && end < *until);
+            match under_way.map(|(_, until)| *until).max() {
+                Some(until) => end = until,
+                None => return end,
+            }
+        }
+    }
+
+    fn cheap_unrest(&self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        for (number, node) in self.nodes().iter().enumerate() {
+            if !node.is_up() {
+                found.push(Difference::Down(node.id));
+                continue;
+            }
+            let debts = node.store.len(Space::Debts);
+            if debts > 0 {
+                found.push(Difference::Debts(node.id, debts));
+            }
+            for status in self.status(number) {
+                let open = status.ledger_entries + status.open_ops;
+                if open > 0 {
+                    found.push(Difference::Busy(node.id, open));
+                }
+                if status.newborn_partitions > 0 {
+                    found.push(Difference::Newborn(node.id, status.newborn_partitions));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn entries(world: &World, node: NodeId, space: Space) -> Vec<(Bytes, Bytes)> {
+    let store = &world.node(world.number_of(node)).store;
+    let faults = store.faults();
+    store.set_faults(MemoryFaults::default());
+    let everything = Range { start: Bytes::new(), end: None };
+    let limit = PageLimit { rows: usize::MAX, bytes: usize::MAX };
+    let page = store.scan(space, &everything, limit);
+    store.set_faults(faults);
+    match page {
+        Ok(page) => page.entries,
+        Err(error) => panic!("the memory of {node} cannot be read: {error}"),
+    }
+}
