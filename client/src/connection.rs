@@ -294,18 +294,25 @@ enum ReadError {
 /// Reads one envelope. Its length is checked before memory is taken.
 async fn read_message<M: Message>(recv: &mut BufReader<RecvStream>) -> Result<M, ReadError> {
     let mut prefix = [0; codec::LENGTH_BYTES];
-    recv.read_exact(&mut prefix).await.map_err(|error| ReadError::Stream(error.to_string()))?;
+    recv.read_exact(&mut prefix).await.map_err(broken)?;
     let length = codec::envelope_length(prefix).map_err(ReadError::Malformed)?;
     let mut envelope = vec![0; length];
-    recv.read_exact(&mut envelope).await.map_err(|error| ReadError::Stream(error.to_string()))?;
+    recv.read_exact(&mut envelope).await.map_err(broken)?;
     codec::decode(&envelope).map_err(ReadError::Malformed)
+}
+
+fn broken(error: std::io::Error) -> ReadError {
+    ReadError::Stream(match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the node ended it, as one does that is stopping".into(),
+        _ => error.to_string(),
+    })
 }
 
 /// The connection knows better than its stream why the stream ended.
 fn stream_reason(quic: &quinn::Connection, error: &str) -> String {
     match quic.close_reason() {
         Some(reason) => dial::reason_of(&reason),
-        None => format!("the stream ended ({error})"),
+        None => format!("the stream is over: {error}"),
     }
 }
 
@@ -321,7 +328,7 @@ async fn hello_failed(quic: &quinn::Connection, error: ReadError) -> DialError {
             Ok(reason) => dial::error_of(&reason),
             Err(_) => {
                 quic.close(CLOSE_DONE, b"no hello");
-                DialError::Lost(format!("its stream ended before the greeting ({error})"))
+                DialError::Lost(format!("its stream was over before the greeting: {error}"))
             }
         },
     }
