@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use quinn::{ConnectionError, Endpoint};
 use starling::membership::{Layout, Member, principal};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::connection::{CLOSE_DONE, Connection};
@@ -20,6 +21,9 @@ const CERTIFICATE_ALERTS: [u64; 9] = [42, 43, 44, 45, 46, 48, 49, 51, 116];
 
 /// QUIC carries a TLS alert as a transport error of this number plus the alert (RFC 9001 §4.8).
 const CRYPTO_ERROR: u64 = 0x100;
+
+/// Addresses of one name that are dialled.
+const ADDRESSES_MAX: usize = 8;
 
 /// How long a closing client stays for its last packets.
 const FAREWELL: Duration = Duration::from_millis(15);
@@ -51,8 +55,8 @@ impl Dialer {
     }
 
     /// A greeted connection to the member, or why there is none.
-    pub(crate) async fn dial(&self, member: &Member) -> Result<Arc<Connection>, DialError> {
-        match timeout(self.timeout, self.try_addresses(member)).await {
+    pub(crate) async fn dial(self: &Arc<Self>, member: &Member) -> Result<Arc<Connection>, DialError> {
+        match timeout(self.timeout, self.clone().try_addresses(member)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(DialError::Timeout),
         }
@@ -79,15 +83,22 @@ impl Dialer {
         let _ = timeout(FAREWELL, farewell).await;
     }
 
-    async fn try_addresses(&self, member: &Member) -> Result<Arc<Connection>, DialError> {
+    /// All addresses of a name at once: `localhost` may be `::1` and `127.0.0.1`, and the node listens on one of them.
+    async fn try_addresses(self: Arc<Self>, member: &Member) -> Result<Arc<Connection>, DialError> {
         let addresses =
             tokio::net::lookup_host(&member.address).await.map_err(|error| DialError::Address(error.to_string()))?;
+        let mut tries = JoinSet::new();
+        for address in addresses.take(ADDRESSES_MAX) {
+            let (dialer, member) = (self.clone(), member.clone());
+            tries.spawn(async move { dialer.try_address(&member, address).await });
+        }
         let mut outcome = Err(DialError::Address("it has no address".into()));
-        for address in addresses {
-            outcome = self.try_address(member, address).await;
-            match &outcome {
-                Err(DialError::Address(_) | DialError::Lost(_) | DialError::Timeout) => {}
-                _ => break,
+        while let Some(tried) = tries.join_next().await {
+            match tried {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => outcome = Err(error),
+                // Not awaited after an abort, so only a panic can end here: it was reported on its thread.
+                Err(_) => {}
             }
         }
         outcome

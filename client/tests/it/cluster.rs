@@ -55,6 +55,15 @@ impl TestCluster {
         TestCluster { layout, directory: tempfile::tempdir().unwrap(), authority, sockets }
     }
 
+    /// Writes `localhost` instead of an address into the layout.
+    pub fn call_hosts_by_name(&mut self) {
+        let mut layout = self.layout.clone();
+        for member in &mut layout.members {
+            member.address = member.address.replace("127.0.0.1", "localhost");
+        }
+        self.layout = layout.seal().unwrap();
+    }
+
     pub fn authority_pem(&self) -> String {
         self.authority.pem()
     }

@@ -171,3 +171,12 @@ async fn a_node_that_is_no_member_is_refused_by_name() {
     assert!(error.to_string().contains("zebra") && error.to_string().contains("a, b"), "{error}");
     assert!(matches!(client.status(NodeId(9), &Options::default()).await, Err(Error::UnknownNode { .. })));
 }
+
+#[tokio::test]
+async fn a_host_name_is_dialled_at_whichever_address_answers() {
+    let mut cluster = TestCluster::new(1);
+    // The node listens on 127.0.0.1 alone; the name may stand for ::1 too.
+    cluster.call_hosts_by_name();
+    let _node = FakeNode::start(&mut cluster, NodeId(1), obliging);
+    cluster.client().increment(&key("k"), 1, &Options::default()).await.unwrap();
+}
