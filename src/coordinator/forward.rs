@@ -46,10 +46,12 @@ impl ForwardOp {
             .filter(|node| *node != env.me && env.liveness.is_reachable(*node))
             .find(|node| !self.tried.contains(node));
         let Some(target) = next else { return false };
+        // A reachable peer has answered, so its start is known.
+        let Some(start) = env.liveness.epoch_of(target) else { return false };
         self.target = target;
         self.tried.push(target);
         let remaining_ms = env.remaining_ms(self.deadline);
-        let forward = Forward { op, request: self.request.clone(), remaining_ms };
+        let forward = Forward { op, target: start, request: self.request.clone(), remaining_ms };
         out.send(target, self.partition, PeerMessage::Forward(forward));
         true
     }

@@ -16,6 +16,7 @@ mod order;
 mod origin;
 mod quorum_read;
 mod read;
+mod replay;
 mod tally;
 mod write;
 
@@ -28,13 +29,17 @@ use self::forward::ForwardOp;
 use self::order::ConnectionOrder;
 use self::quorum_read::QuorumRead;
 use self::read::ReadOp;
+use self::replay::Replay;
 use self::write::{Progress, Stage, Waiter, WriteOp};
+use crate::causality::Epoch;
 use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId, RequestId};
 use crate::limits;
 use crate::message::client::{Command, Location, Observe, Reason, Request, RequestError, Response, Visible};
 use crate::message::peer::{Forward, Forwarded, Frame, PeerMessage, ReadAnswer, Replicated};
 use crate::replica::Standing;
-use crate::shard::{Env, Local, MintCommand, Minted, Outbox, Start, Task, TaskBody, TimerKey, not_applied};
+use crate::shard::{
+    Env, Local, MintCommand, Minted, Outbox, ShardScope, Start, Task, TaskBody, TimerKey, not_applied, unknown,
+};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
 
@@ -43,7 +48,10 @@ use crate::time::Timestamp;
 pub struct Coordinator {
     ops: BTreeMap<OpId, Op>,
     next_op: u64,
+    /// Shards of the node: their dialogues are numbered in turns.
+    step: u64,
     order: ConnectionOrder,
+    replay: Replay,
     /// Connection and key of the ops of this node's clients that still hold their place in the order.
     lanes: BTreeMap<OpId, (ConnectionId, Key)>,
     /// Writes minted in this turn, which increments of the same key, quorum and strictness join.
@@ -58,6 +66,11 @@ enum Op {
 }
 
 impl Coordinator {
+    /// A coordinator whose dialogues have numbers that no other shard of the node gives.
+    pub fn new(scope: ShardScope) -> Coordinator {
+        Coordinator { next_op: scope.index as u64, step: scope.count.max(1) as u64, ..Coordinator::default() }
+    }
+
     /// Requests under way.
     pub fn open_ops(&self) -> usize {
         self.ops.len() + self.order.queued
@@ -91,9 +104,23 @@ impl Coordinator {
     }
 
     /// A peer asks this node to coordinate. It is not forwarded again.
-    pub fn on_forward(&mut self, env: &Env<'_>, out: &mut Outbox, standing: Standing, from: Origin, forward: Forward) {
+    pub fn on_forward(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        standing: Standing,
+        from: (NodeId, Epoch),
+        forward: Forward,
+    ) {
+        let (node, epoch) = from;
+        if !self.replay.admit(node, epoch, forward.op) {
+            // The first copy is answered; a second answer could contradict it.
+            return;
+        }
+        let from = Origin::Peer { node, epoch, op: forward.op };
         let partition = env.ring.partition_of(&forward.request.key);
         let refusal = match standing {
+            _ if forward.target != env.epoch => Some(unknown(Reason::CoordinatorLost { node: env.me })),
             Standing::Owner | Standing::Fallback => self.check(env, &forward.request).err(),
             Standing::Newborn => Some(not_applied(Reason::NotEstablished)),
             Standing::Outside => Some(not_applied(Reason::StaleLayout { have: env.ring.epoch().number })),
@@ -135,9 +162,13 @@ impl Coordinator {
     }
 
     /// The coordinator that a request was forwarded to answered.
-    pub fn on_forwarded(&mut self, env: &Env<'_>, out: &mut Outbox, answer: Forwarded) {
+    pub fn on_forwarded(&mut self, env: &Env<'_>, out: &mut Outbox, from: NodeId, answer: Forwarded) {
         let op = answer.op;
         let Some(Op::Forward(forward)) = self.ops.get_mut(&op) else { return };
+        if forward.target != from {
+            // A repeated refusal of a node that was asked before.
+            return;
+        }
         if ForwardOp::may_try_another(&answer.response) && forward.send_to_next(env, out, op) {
             return;
         }
@@ -438,7 +469,7 @@ impl Coordinator {
     }
 
     fn next_op(&mut self) -> OpId {
-        self.next_op += 1;
+        self.next_op += self.step;
         OpId(self.next_op)
     }
 }

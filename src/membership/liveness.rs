@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::causality::Epoch;
 use crate::ids::NodeId;
 use crate::message::client::PeerStatus;
 use crate::time::{Now, Timestamp, WallTime};
@@ -28,6 +29,7 @@ pub struct Liveness {
 struct Peer {
     answered_at: Option<Timestamp>,
     is_reachable: bool,
+    epoch: Option<Epoch>,
     /// The peer's wall clock minus ours when it last told. Unit: microseconds.
     clock_offset: Option<i64>,
 }
@@ -54,6 +56,18 @@ impl Liveness {
         let Some(peer) = self.peers.get_mut(&from) else { return false };
         peer.answered_at = Some(now);
         !std::mem::replace(&mut peer.is_reachable, true)
+    }
+
+    /// A peer's frame told in which start it is.
+    pub fn on_epoch(&mut self, from: NodeId, epoch: Epoch) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.epoch = Some(epoch);
+        }
+    }
+
+    /// The start in which a peer was last heard.
+    pub fn epoch_of(&self, node: NodeId) -> Option<Epoch> {
+        self.peers.get(&node).and_then(|peer| peer.epoch)
     }
 
     /// A peer told its wall clock.

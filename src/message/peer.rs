@@ -81,11 +81,13 @@ pub struct Ping {
     pub wall: WallTime,
 }
 
-/// A client's request on its way to a coordinator. It is never forwarded again.
+/// A client's request on its way to a coordinator. It is never forwarded again, and never coordinated twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
     /// The forwarder's dialogue.
     pub op: OpId,
+    /// The start of the receiver that is meant. Another one cannot know what became of an earlier copy.
+    pub target: Epoch,
     /// What the client asked.
     pub request: Request,
     /// What is left of its deadline. Unit: milliseconds.

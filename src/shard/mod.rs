@@ -39,7 +39,7 @@ pub use turn::{Access, Turn};
 
 use crate::antientropy::{Exchanges, Finding, Newborns, Outcome, Responders, Schedule};
 use crate::config::ShardConfig;
-use crate::coordinator::{Coordinator, Origin};
+use crate::coordinator::Coordinator;
 use crate::hints::{Delivery, Ledger};
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
 use crate::membership::liveness::Liveness;
@@ -113,7 +113,7 @@ impl Shard {
         let mut shard = Shard {
             site,
             turn,
-            coordinator: Coordinator::default(),
+            coordinator: Coordinator::new(scope),
             replica: Replica::default(),
             ledger: Ledger::default(),
             delivery: Delivery::default(),

@@ -23,6 +23,7 @@ impl Shard {
         if frame.layout != self.site.ring.epoch() {
             self.turn.out.observe(Observation::ForeignLayout { from, number: frame.layout.number });
         }
+        self.site.liveness.on_epoch(from, frame.epoch);
         self.replica.clock.observe(frame.clock, now.wall, self.site.config.clock_ahead_max);
         for addressed in frame.messages {
             self.on_message(now, from, frame.epoch, addressed);
@@ -69,7 +70,7 @@ impl Shard {
         let env = self.site.env(now);
         let out = &mut self.turn.out;
         match message {
-            PeerMessage::Forwarded(answer) => self.coordinator.on_forwarded(&env, out, answer),
+            PeerMessage::Forwarded(answer) => self.coordinator.on_forwarded(&env, out, from, answer),
             PeerMessage::ReadAnswer(answer) => self.coordinator.on_read_answer(&env, out, from, answer),
             PeerMessage::Replicated(answer) => {
                 if !self.coordinator.on_replicated(&env, out, from, &answer) {
@@ -78,8 +79,7 @@ impl Shard {
             }
             PeerMessage::Forward(forward) => {
                 let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&forward.request.key));
-                let origin = Origin::Peer { node: from, epoch, op: forward.op };
-                self.coordinator.on_forward(&env, &mut self.turn.out, standing, origin, forward);
+                self.coordinator.on_forward(&env, &mut self.turn.out, standing, (from, epoch), forward);
             }
             other => unreachable!("{other:?} is no message of a coordinator's dialogues"),
         }

@@ -178,3 +178,18 @@ fn an_overflow_and_an_impossible_quorum_are_refused_and_change_nothing() {
     bus.run(Duration::from_millis(50));
     assert_eq!(refused(bus.replies.remove(&id).unwrap()), Reason::ImpossibleQuorum { asked: 4, replicas: 3 });
 }
+
+#[test]
+fn a_forward_that_arrives_twice_is_counted_once() {
+    let mut bus = Bus::new(5);
+    let (owners, _) = bus.list("k");
+    let outside = (1..=5).map(NodeId).find(|node| !owners.contains(node)).unwrap();
+    let id = bus.send(outside, "k", Command::Increment { by: 1 }, Options::default());
+    bus.turn(outside);
+    let copies: Vec<_> = bus.frames.iter().cloned().collect();
+    bus.run(Duration::from_millis(100));
+    bus.frames.extend(copies);
+    bus.run(Duration::from_millis(100));
+    assert!(matches!(bus.replies[&id], Response::Written(_)));
+    assert_eq!(bus.value(owners[0], "k"), number(1));
+}
