@@ -181,10 +181,13 @@ impl<I: Inbound> Acceptor<I> {
     /// Serves an admitted connection to its end.
     async fn keep(self, admitted: Admitted) {
         let Admitted { connection, who, first, _slot } = admitted;
-        tracing::info!(who = %who, address = %connection.remote_address(), "connected");
+        let address = connection.remote_address();
         if let Who::Node(node) = who {
+            tracing::info!(peer = %node, %address, "it connected");
             connection.set_receive_window(VarInt::from_u32(quic::PEER_WINDOW));
             self.door.replace_sender(node, &connection);
+        } else {
+            tracing::debug!(client = %who, %address, "connected");
         }
         let calls = Arc::new(Semaphore::new(self.door.settings.calls_max));
         let mut closing = self.door.closing.subscribe();
@@ -197,7 +200,7 @@ impl<I: Inbound> Acceptor<I> {
                         streams.spawn(self.clone().greet_stream(who.clone(), stream, Arc::clone(&calls)));
                     }
                     Err(reason) => {
-                        tracing::info!(who = %who, address = %connection.remote_address(), %reason, "disconnected");
+                        tracing::debug!(who = %who, %address, %reason, "disconnected");
                         break;
                     }
                 },

@@ -11,8 +11,10 @@ use starling::message::codec::{self, CodecError, LENGTH_BYTES, Message};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
-/// Room made for one read. Unit: bytes.
-const READ_BYTES: usize = 64 * 1024;
+/// Room made for the first read, and the most that is made for one. Unit: bytes. It doubles while reads fill it: an idle
+/// client costs little, a busy peer few calls.
+const READ_BYTES_MIN: usize = 4 * 1024;
+const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// What came is no envelope, or did not come.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,7 @@ pub(super) struct EnvelopeReader<R> {
     buffer: BytesMut,
     envelope_bytes_max: usize,
     envelope_timeout: Duration,
+    read_bytes: usize,
     /// When the envelope that was begun must be complete.
     due: Option<Instant>,
 }
@@ -64,7 +67,14 @@ impl<R: AsyncRead + Unpin> EnvelopeReader<R> {
     /// A reader that takes envelopes of at most `envelope_bytes_max`, each complete within `envelope_timeout` after its
     /// first byte.
     pub(super) fn new(stream: R, envelope_bytes_max: usize, envelope_timeout: Duration) -> EnvelopeReader<R> {
-        EnvelopeReader { stream, buffer: BytesMut::new(), envelope_bytes_max, envelope_timeout, due: None }
+        EnvelopeReader {
+            stream,
+            buffer: BytesMut::new(),
+            envelope_bytes_max,
+            envelope_timeout,
+            read_bytes: READ_BYTES_MIN,
+            due: None,
+        }
     }
 
     /// Allows other sizes from now on: little before the HELLO, more after it.
@@ -78,8 +88,7 @@ impl<R: AsyncRead + Unpin> EnvelopeReader<R> {
             if let Some(message) = self.buffered()? {
                 return Ok(Some(message));
             }
-            let wanted = self.wanted();
-            self.buffer.reserve(wanted.min(READ_BYTES).max(1024));
+            self.buffer.reserve(self.read_bytes);
             let read = self.stream.read_buf(&mut self.buffer);
             let count = match self.due {
                 None => read.await?,
@@ -89,6 +98,9 @@ impl<R: AsyncRead + Unpin> EnvelopeReader<R> {
             };
             if count == 0 {
                 return if self.buffer.is_empty() { Ok(None) } else { Err(ReadError::Torn) };
+            }
+            if count >= self.read_bytes {
+                self.read_bytes = (2 * self.read_bytes).min(READ_BYTES_MAX);
             }
             if self.due.is_none() {
                 self.due = Some(Instant::now() + self.envelope_timeout);
@@ -123,12 +135,6 @@ impl<R: AsyncRead + Unpin> EnvelopeReader<R> {
             return Err(ReadError::TooLong { bytes, bytes_max: self.envelope_bytes_max });
         }
         Ok(Some(bytes))
-    }
-
-    /// Bytes missing from the envelope at the front. Only called when [`EnvelopeReader::announced`] found no fault.
-    fn wanted(&self) -> usize {
-        let whole = self.announced().ok().flatten().map_or(READ_BYTES, |length| LENGTH_BYTES + length);
-        whole.saturating_sub(self.buffer.len()).max(READ_BYTES)
     }
 }
 

@@ -142,6 +142,7 @@ impl Transport {
         ring: &RingView,
         inbound: I,
     ) -> Result<Transport, TransportError> {
+        settings.validate()?;
         let layout = Arc::clone(ring.layout());
         let tls = tls::read(credentials)?;
         let node = tls.node;

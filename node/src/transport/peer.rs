@@ -67,7 +67,7 @@ enum DialError {
     Connect(#[from] ConnectError),
     #[error("{0}")]
     Connection(#[from] ConnectionError),
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {0:?}; it is not running, or UDP does not get through")]
     TooSlow(Duration),
     #[error("the answering side is refused: {0}")]
     Refused(#[from] Refusal),

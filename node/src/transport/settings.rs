@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::TransportError;
+
 /// Everything that can be set. Each bound says what happens at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -81,6 +83,59 @@ impl Settings {
             redial_max: Duration::from_secs(1),
             first_dial_grace: Duration::from_millis(250),
             close_grace: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses what could not work, naming it.
+    pub fn validate(&self) -> Result<(), TransportError> {
+        let wrong = |setting, reason: String| Err(TransportError::Setting { setting, reason });
+        if self.keep_alive.saturating_mul(2) > self.idle_timeout {
+            return wrong(
+                "keep_alive and idle_timeout",
+                format!(
+                    "{:?} twice is longer than {:?}: a quiet connection would be lost",
+                    self.keep_alive, self.idle_timeout
+                ),
+            );
+        }
+        if self.redial_min > self.redial_max {
+            return wrong("redial_min and redial_max", format!("{:?} is above {:?}", self.redial_min, self.redial_max));
+        }
+        let bounds = [
+            ("handshakes_max", self.handshakes_max),
+            ("clients_max", self.clients_max),
+            ("calls_max", self.calls_max),
+            ("answer_bytes_max", self.answer_bytes_max),
+            ("queue_frames_max", self.queue_frames_max),
+            ("queue_bytes_max", self.queue_bytes_max),
+        ];
+        match bounds.into_iter().find(|(_, bound)| *bound == 0 || *bound > BOUND_MAX) {
+            Some((setting, bound)) => wrong(setting, format!("{bound}; 1 to {BOUND_MAX} are possible")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Above every sensible bound, and within what the semaphores can count.
+const BOUND_MAX: usize = u32::MAX as usize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_possible_and_what_cannot_work_is_named() {
+        let defaults = Settings::new(([127, 0, 0, 1], 0).into());
+        assert!(defaults.validate().is_ok());
+        for (wrong, named) in [
+            (Settings { keep_alive: defaults.idle_timeout, ..defaults.clone() }, "keep_alive and idle_timeout"),
+            (Settings { redial_min: Duration::from_secs(9), ..defaults.clone() }, "redial_min and redial_max"),
+            (Settings { calls_max: 0, ..defaults.clone() }, "calls_max"),
+        ] {
+            let refused = wrong.validate();
+            assert!(matches!(refused, Err(TransportError::Setting { setting, .. }) if setting == named), "{refused:?}");
         }
     }
 }

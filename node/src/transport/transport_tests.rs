@@ -1,7 +1,9 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, PKCS_ED25519, SanType};
+use rand::rngs::SmallRng;
+use rand::{Rng, RngExt, SeedableRng};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, PKCS_ED25519, SanType, date_time_ymd};
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -96,15 +98,28 @@ impl TestCluster {
         TestNode { transport, recorder, frames }
     }
 
-    /// Somebody with this certificate knocks at a node.
+    /// Somebody with this certificate knocks at node 1 and says HELLO.
     async fn knock(&self, knock: Knock<'_>) -> Result<Visitor, String> {
+        let (endpoint, connection) = self.shake_hands(knock.certificate, knock.protocol).await?;
+        let outcome = Visitor::greet(&connection, &knock.hello).await;
+        match outcome {
+            Ok((send, reader)) => Ok(Visitor { _endpoint: endpoint, connection, send, reader }),
+            Err(error) => Err(connection.close_reason().map_or(error, |reason| reason.to_string())),
+        }
+    }
+
+    async fn shake_hands(
+        &self,
+        certificate: Option<&Issued>,
+        protocol: &[u8],
+    ) -> Result<(quinn::Endpoint, quinn::Connection), String> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.authority.cert_pem.as_bytes()).unwrap()).unwrap();
         let builder = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_root_certificates(roots);
-        let mut config = match knock.certificate {
+        let mut config = match certificate {
             None => builder.with_no_client_auth(),
             Some(issued) => {
                 let chain = vec![CertificateDer::from_pem_slice(issued.cert_pem.as_bytes()).unwrap()];
@@ -113,17 +128,13 @@ impl TestCluster {
                     .unwrap()
             }
         };
-        config.alpn_protocols = vec![knock.protocol.to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         let config = quinn::crypto::rustls::QuicClientConfig::try_from(Arc::new(config)).unwrap();
         let mut endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
         endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(config)));
         let name = server_name(CLUSTER, NodeId(1));
         let connection = endpoint.connect(self.address(1), &name).unwrap().await.map_err(|error| error.to_string())?;
-        let outcome = Visitor::greet(&connection, &knock.hello).await;
-        match outcome {
-            Ok((send, reader)) => Ok(Visitor { _endpoint: endpoint, connection, send, reader }),
-            Err(error) => Err(connection.close_reason().map_or(error, |reason| reason.to_string())),
-        }
+        Ok((endpoint, connection))
     }
 
     async fn visit(&self, role: Role) -> Visitor {
@@ -369,16 +380,28 @@ async fn whoever_is_not_who_the_certificate_says_is_refused_counted_and_told_why
     let stranger = cluster.issue(Role::Node(NodeId(9)));
     let own = cluster.issue(Role::Node(NodeId(1)));
     let client = cluster.issue(Role::Client("shop".into()));
-    let nameless = nameless(&cluster.authority);
+    let nameless = genuine_but(&cluster.authority, |params| params.subject_alt_names.clear());
+    let expired = genuine_but(&cluster.authority, |params| params.not_after = date_time_ymd(2001, 1, 1));
+    let not_yet_valid = genuine_but(&cluster.authority, |params| params.not_before = date_time_ymd(3001, 1, 1));
+    let not_for_dialling = genuine_but(&cluster.authority, |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    let two_names = genuine_but(&cluster.authority, |params| {
+        params.subject_alt_names.push(SanType::URI("https://example.org".try_into().unwrap()));
+    });
     let as_two = || hello(CLUSTER, Some(2));
 
     type Row<'a> = (&'a str, Option<&'a Issued>, &'a [u8], Hello, &'a str, &'a str);
-    let rows: [Row<'_>; 12] = [
+    let rows: [Row<'_>; 16] = [
         ("no certificate", None, tls::ALPN, as_two(), "handshake", "ertificate"),
         ("another authority", Some(&of_impostor), tls::ALPN, as_two(), "handshake", "peer certificate"),
         ("self-signed, right names", Some(&self_signed), tls::ALPN, as_two(), "handshake", "peer certificate"),
         ("a node of another cluster", Some(&of_other_cluster), tls::ALPN, as_two(), "handshake", "peer certificate"),
         ("another protocol", Some(&two), b"h3", as_two(), "handshake", "rotocol"),
+        ("expired", Some(&expired), tls::ALPN, as_two(), "handshake", "peer certificate"),
+        ("not yet valid", Some(&not_yet_valid), tls::ALPN, as_two(), "handshake", "peer certificate"),
+        ("not for dialling", Some(&not_for_dialling), tls::ALPN, as_two(), "handshake", "peer certificate"),
+        ("a certificate with two names", Some(&two_names), tls::ALPN, as_two(), "certificate", "more than one"),
         ("a certificate without a principal", Some(&nameless), tls::ALPN, as_two(), "certificate", "no URI name"),
         ("a client as a node", Some(&client), tls::ALPN, as_two(), "client_as_node", "cannot speak as n2"),
         ("a member as another", Some(&two), tls::ALPN, hello(CLUSTER, Some(3)), "other_member", "is of n2"),
@@ -401,9 +424,10 @@ async fn whoever_is_not_who_the_certificate_says_is_refused_counted_and_told_why
         assert!(reason.contains(word), "{what}: {reason}");
         eventually(what, || one.transport.refusals().counts().get(kind).copied() == Some(before + 1)).await;
     }
-    let record = one.recorder.record.lock().unwrap();
-    assert!(record.clients.is_empty() && record.calls.is_empty());
-    drop(record);
+    {
+        let record = one.recorder.record.lock().unwrap();
+        assert!(record.clients.is_empty() && record.calls.is_empty());
+    }
     // The door still opens for those who belong here.
     let as_member = cluster.knock(Knock { certificate: Some(&two), hello: as_two(), ..Knock::default() }).await;
     assert!(as_member.is_ok());
@@ -420,14 +444,26 @@ fn self_signed(principal: &Principal) -> Issued {
     Issued { cert_pem: certificate.pem(), key_pem: key.serialize_pem() }
 }
 
-/// A genuine certificate of the authority that names nobody.
-fn nameless(authority: &ClusterCa) -> Issued {
+/// A certificate of member 2, signed by the authority, with one thing wrong.
+fn genuine_but(authority: &ClusterCa, spoil: impl FnOnce(&mut CertificateParams)) -> Issued {
     let mut params = CertificateParams::default();
+    let principal = Principal { cluster: authority.cluster, role: Role::Node(NodeId(2)) };
+    params.subject_alt_names.push(SanType::URI(principal.to_string().as_str().try_into().unwrap()));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    spoil(&mut params);
     let issuer = certificates::tests::issuer(authority);
     let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let certificate = params.signed_by(&key, &issuer).unwrap();
     Issued { cert_pem: certificate.pem(), key_pem: key.serialize_pem() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_with_nothing_wrong_passes_where_the_spoilt_ones_fail() {
+    let cluster = TestCluster::new(2);
+    let _one = cluster.start(1);
+    let certificate = genuine_but(&cluster.authority, |_| {});
+    let knock = Knock { certificate: Some(&certificate), hello: hello(CLUSTER, Some(2)), ..Knock::default() };
+    assert!(cluster.knock(knock).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -581,13 +617,41 @@ async fn whoever_shakes_hands_and_says_nothing_is_sent_away() {
     let cluster = TestCluster::new(1);
     let settings = Settings { handshake_timeout: Duration::from_secs(2), ..cluster.settings() };
     let one = cluster.start_with(1, settings, &cluster.credentials(1), None);
-    let mut mute = cluster.visit(Role::Client("mute".into())).await;
-    // A second stream that says nothing ends the connection too.
-    let mut second = mute.connection.open_bi().await.unwrap();
+    let issued = cluster.issue(Role::Client("mute".into()));
+    let (_endpoint, mute) = cluster.shake_hands(Some(&issued), tls::ALPN).await.unwrap();
+    let reason = timeout(PATIENCE, mute.closed()).await.unwrap().to_string();
+    assert!(reason.contains("no HELLO within"), "{reason}");
+    assert_eq!(one.transport.refusals().counts().get("too_slow"), Some(&1));
+    eventually("the slot is given back", || one.transport.door.clients.load(Ordering::Relaxed) == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_without_a_hello_ends_its_connection() {
+    let cluster = TestCluster::new(1);
+    let settings = Settings { handshake_timeout: Duration::from_secs(2), ..cluster.settings() };
+    let _one = cluster.start_with(1, settings, &cluster.credentials(1), None);
+    let visitor = cluster.visit(Role::Client("mute".into())).await;
+    let mut second = visitor.connection.open_bi().await.unwrap();
     second.0.write_all(&[0]).await.unwrap();
-    assert!(mute.closed().await.contains("no HELLO within"), "{}", mute.closed().await);
-    assert!(mute.reader.next::<Answer>().await.is_err());
-    eventually("the client is forgotten", || one.transport.door.clients.load(Ordering::Relaxed) == 0).await;
+    assert!(visitor.closed().await.contains("no HELLO within"), "{}", visitor.closed().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_packets_disturb_nobody() {
+    let cluster = TestCluster::new(1);
+    let _one = cluster.start_with(1, cluster.settings(), &cluster.credentials(1), Some(done()));
+    let mut visitor = cluster.visit(Role::Client("shop".into())).await;
+    let noise = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut rng = SmallRng::seed_from_u64(1);
+    for id in 0..2_000_u64 {
+        let mut packet = vec![0; rng.random_range(1..1_400)];
+        rng.fill_bytes(&mut packet);
+        noise.send_to(&packet, cluster.address(1)).unwrap();
+        if id % 100 == 0 {
+            visitor.call(id, get("likes")).await;
+            assert_eq!(visitor.answer().await.id, RequestId(id));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
