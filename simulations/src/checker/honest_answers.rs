@@ -12,7 +12,8 @@ use starling::message::client::{Command, Response, Visible};
 use super::{Certainty, Evidence, Violation};
 use crate::world::history::OpNumber;
 
-/// A turn, its mailboxes and a timer's grain.
+/// A turn, its mailboxes and a timer's grain. An answer that shows a value also waits for the disk: at most for the sync
+/// under way and the next one.
 const SLACK: Duration = Duration::from_millis(250);
 
 /// Checks every operation.
@@ -20,7 +21,10 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let history = &evidence.world.history;
     let mut found: Vec<String> = history.stray_answers.iter().take(3).cloned().collect();
     let late = history.ops().iter().enumerate().filter_map(|(number, op)| {
-        let due = evidence.world.pauses_end(Some(op.node), op.invoked_at.after(op.deadline)).after(SLACK);
+        // A deadline counts from the arrival at the node, which sees nothing while it stands still.
+        let pauses_end = |at| evidence.world.pauses_end(Some(op.node), at);
+        let slack = SLACK + evidence.world.node(op.node).longest_sync * 2;
+        let due = pauses_end(pauses_end(op.invoked_at).after(op.deadline)).after(slack);
         let is_late = match op.ended_at() {
             Some(ended) => ended > due,
             None => !op.is_refused && evidence.world.now() > due,

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod drill;
 pub mod list;
 pub mod replay;
+pub mod run;
 pub mod swarm;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     List,
     Drill(drill::Args),
     Cluster(cluster::Args),
+    /// A scenario or a plan in the virtual world
+    Run(run::Args),
     /// Many seeds: a random cluster, random faults, every checker
     Swarm(swarm::Args),
     /// One seed of a swarm again
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::List => list::run(),
         Command::Drill(args) => drill::run(&args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Swarm(args) => swarm::run(&args),
         Command::Replay(args) => replay::run(&args),
     }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::exit;
-use crate::swarm::{SeedReport, SwarmOptions, Verdict, run_seed};
+use super::{exit, replay};
+use crate::swarm::{Part, SeedReport, SwarmOptions, Verdict, Without, run_seed};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,9 @@ pub struct Args {
     /// Worlds at a time
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Parts of the trouble to leave out
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<Part>,
     /// Say what every seed was made of and did
     #[arg(long)]
     verbose: bool,
@@ -34,7 +37,7 @@ pub struct Args {
 /// Runs the seeds and prints what failed, with the command that replays it.
 pub fn run(args: &Args) -> ExitCode {
     let lasts = Duration::from_secs_f64(args.minutes.clamp(0.01, 1e5) * 60.0);
-    let options = SwarmOptions { lasts, rate: args.rate, prints: false };
+    let options = SwarmOptions { lasts, rate: args.rate, without: Without::of(&args.without), prints: false };
     let began = Instant::now();
     let reports = run_seeds(args.first..args.first.saturating_add(args.seeds), args.jobs, options, |report| {
         if args.verbose {
@@ -42,7 +45,7 @@ pub fn run(args: &Args) -> ExitCode {
         }
         if report.verdict != Verdict::Passed {
             println!("seed {}: {}\n  made of {}", report.seed, report.verdict, report.shape);
-            println!("  replay: starling-sim replay {} --minutes {} --rate {}", report.seed, args.minutes, args.rate);
+            println!("  replay: {}", replay::command(report.seed, options));
         }
     });
     summary(&reports, began.elapsed());

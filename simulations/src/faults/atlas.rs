@@ -205,7 +205,7 @@ impl Atlas<'_> {
         match self.chance.below(4) {
             0 => self.schedule.at(at, Action::Pause(node, lasts)),
             1 => {
-                let factor = self.chance.between(10, 1_000) as u32;
+                let factor = self.chance.between(10, 200) as u32;
                 self.schedule.at(at, Action::SlowDisk(node, factor));
                 self.schedule.at(at.after(lasts), Action::SlowDisk(node, 1));
             }

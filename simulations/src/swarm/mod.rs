@@ -7,6 +7,7 @@
 //!
 //! A seed decides everything, so a failed one replays exactly (`starling-sim replay SEED`).
 
+mod part;
 mod shape;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use starling::message::client::{Command, Options, Request, Response};
 use starling::time::Timestamp;
 
+pub use part::{Part, Without};
 pub use shape::Shape;
 
 use crate::checker::{self, Violation};
@@ -31,6 +33,8 @@ pub struct SwarmOptions {
     pub lasts: Duration,
     /// Requests per second.
     pub rate: u32,
+    /// Parts of the trouble that are left out.
+    pub without: Without,
     /// Print every event.
     pub prints: bool,
 }
@@ -84,7 +88,8 @@ pub struct SeedReport {
 
 /// Runs one seed.
 pub fn run_seed(seed: u64, options: SwarmOptions) -> SeedReport {
-    let shape = Shape::draw(seed, options);
+    let mut shape = Shape::draw(seed, options);
+    options.without.apply(&mut shape);
     let began = Instant::now();
     let text = shape.to_string();
     let (verdict, statistics) = match panics::catch(|| run_shape(&shape, options)) {

@@ -283,6 +283,8 @@ impl World {
             return self.fail_stop(node);
         }
         let takes = self.node_chance.span(longest.0, longest.1) * factor;
+        let place = self.node_mut(node);
+        place.longest_sync = place.longest_sync.max(takes);
         self.queue.push(now.after(takes), Event::Synced { node, life, sync });
     }
 

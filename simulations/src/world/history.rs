@@ -106,7 +106,7 @@ impl History {
     pub fn break_connections(&mut self, node: usize, at: Timestamp) {
         // Open operations are recent: deadlines are short.
         for op in self.ops.iter_mut().rev().take(100_000) {
-            if op.node == node && op.ended_at().is_none() {
+            if op.node == node && op.ended_at().is_none() && !op.is_refused {
                 op.broken_at = Some(at);
             }
         }

@@ -115,6 +115,7 @@ impl World {
                     armed: None,
                     copy: None,
                     sync_factor: 1,
+                    longest_sync: Duration::ZERO,
                     damaged_at: None,
                     pauses: Vec::new(),
                 }

@@ -78,6 +78,8 @@ pub struct Node {
     pub copy: Option<MemoryStore>,
     /// Syncs take so many times as long.
     pub sync_factor: u32,
+    /// The longest sync that it has begun.
+    pub longest_sync: Duration,
     /// When its disk last lost something that was synced, or all.
     pub damaged_at: Option<Timestamp>,
     /// When it stood still: from, until.

@@ -39,13 +39,13 @@ pub struct WorldOptions {
 }
 
 impl WorldOptions {
-    /// Five nodes on a quiet LAN with good disks and clocks: N = 3, F = 2, Q = 8.
+    /// Five nodes on a quiet LAN with good disks and clocks: N = 3, F = 2, Q = 64.
     pub fn calm(seed: u64) -> WorldOptions {
         WorldOptions {
             seed,
             nodes: 5,
             shards: 1,
-            partitions: 8,
+            partitions: 64,
             replicas: 3,
             fallbacks: Fallbacks::Next(2),
             config: ShardConfig { exchange_interval: Duration::from_secs(10), ..ShardConfig::default() },
