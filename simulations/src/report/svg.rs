@@ -8,11 +8,11 @@ use std::fmt::Write as _;
 /// Width of every frame. Unit: pixels of its own coordinate system.
 pub const WIDTH: f64 = 420.0;
 /// Height of a frame unless its content decides.
-pub const HEIGHT: f64 = 230.0;
+pub const HEIGHT: f64 = 246.0;
 
 const LEFT: f64 = 46.0;
 const RIGHT: f64 = 10.0;
-const TOP: f64 = 20.0;
+const TOP: f64 = 36.0;
 const BOTTOM: f64 = 36.0;
 
 /// Text with the characters that mean something in HTML and SVG made harmless, also inside quoted attributes.
@@ -169,9 +169,8 @@ impl Frame {
         }
         let _ = write!(
             body,
-            r#"<text class="small" x="{right}" y="{:.1}" text-anchor="end">seconds</text><text class="small" x="4" y="{:.1}">{}</text>"#,
+            r#"<text class="small" x="{right}" y="{:.1}" text-anchor="end">seconds</text><text class="small" x="4" y="12">{}</text>"#,
             HEIGHT - 4.0,
-            TOP - 6.0,
             escape(axis.label)
         );
         Frame { x, y, body }
@@ -288,7 +287,7 @@ mod tests {
         frame.line(&[(0.0, 0.0), (10.0, 10.0)], "served");
         frame.line(&[], "nothing");
         let svg = frame.finish("a line");
-        assert!(svg.contains(r#"<path class="line served" d="M46.0 194.0L410.0 20.0"/>"#), "{svg}");
+        assert!(svg.contains(r#"<path class="line served" d="M46.0 210.0L410.0 36.0"/>"#), "{svg}");
         assert!(!svg.contains("nothing"));
     }
 }

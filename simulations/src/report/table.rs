@@ -1,6 +1,6 @@
 //! The comparison for the terminal.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 
 use super::{Report, summary};
@@ -8,7 +8,7 @@ use super::{Report, summary};
 /// The table and the expectations that do not hold, ready to print.
 pub fn render(report: &Report) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     // Without a terminal the table would otherwise be as wide as its longest line.
     if table.width().is_none() {
         table.set_width(132);
