@@ -19,8 +19,7 @@ include $(cache)/libclang/env.mk
 endif
 
 bin := $(CARGO_TARGET_DIR)/release
-PLAN ?= demo
-REPORT ?= report/$(PLAN)
+PLAN ?= isolate_one
 SEEDS ?= 300
 
 .PHONY: help deps env build demo drill cluster test fmt purity lint check-tests mutants docs soak bench
@@ -36,18 +35,30 @@ env: ## Prints the exports that let cargo commands share what make built: eval "
 	@if [ -n "$${LIBCLANG_PATH:-}" ]; then echo "export LIBCLANG_PATH='$$LIBCLANG_PATH'"; fi
 	@if [ -n "$${BINDGEN_EXTRA_CLANG_ARGS:-}" ]; then echo "export BINDGEN_EXTRA_CLANG_ARGS='$$BINDGEN_EXTRA_CLANG_ARGS'"; fi
 
+# Cargo tells checkouts that share a target directory apart by the times of their files only, so one would be given what
+# was built from another. What belongs to this project (not RocksDB) is therefore built anew when the checkout changes.
+.PHONY: own
+own:
+	@if [ "$$(cat '$(CARGO_TARGET_DIR)/starling-checkout' 2>/dev/null)" != '$(CURDIR)' ]; then \
+	    if [ -d '$(CARGO_TARGET_DIR)/release' ]; then \
+	        cargo clean --quiet --release -p starling -p starling-client -p starling-node -p starling-sim; fi; \
+	    mkdir -p '$(CARGO_TARGET_DIR)'; printf '%s' '$(CURDIR)' >'$(CARGO_TARGET_DIR)/starling-checkout'; fi
+
 # A second make reads the libclang that `deps` may just have fetched.
 build: deps ## Builds everything (the first time 10 to 20 minutes, most of it RocksDB)
 	@$(MAKE) build-all
 
 .PHONY: build-all
-build-all:
+build-all: own
 	@if ! compgen -G '$(bin)/deps/liblibrocksdb_sys-*.rlib' >/dev/null; then \
 	    echo 'Building RocksDB: 10 to 20 minutes on two cores, once; it is kept in $(CARGO_TARGET_DIR).'; fi
 	cargo build --release --workspace --locked
 
 demo: build ## Five processes, two network splits, three configurations; ends with a report
-	@$(bin)/starling-sim drill $(PLAN) --report '$(REPORT)'
+	@$(bin)/starling-sim drill demo --report report/demo
+
+drill: build ## Another plan on real processes: make drill PLAN=isolate_one (a name, or a TOML file)
+	@$(bin)/starling-sim drill '$(PLAN)'
 
 cluster: build ## Five nodes in the foreground; Ctrl-C stops them
 	@$(bin)/starling-sim cluster
@@ -65,16 +76,16 @@ fmt: ## The format
 purity: ## The core has no I/O, threads, clocks or entropy; layers point one way
 	@bash .ci/purity
 
-lint: ## Lints, as errors
+lint: own ## Lints, as errors
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 
-docs: ## Documentation without warnings
+docs: own ## Documentation without warnings
 	RUSTDOCFLAGS='$(docs_flags)' cargo doc --release --workspace --no-deps --locked
 
-mutants: ## Every protection that is switched off must be noticed
+mutants: own ## Every protection that is switched off must be noticed
 	cargo test --release -p starling-sim --features mutations --locked --test it -- mutants
 
-check-tests: ## Unit, property, simulation and process tests
+check-tests: own ## Unit, property, simulation and process tests
 	cargo test --release --workspace --locked
 
 soak: build ## Long swarms of the virtual world: SEEDS seeds of five minutes, then every scenario again and again

@@ -34,8 +34,9 @@ struct Done {
     told: usize,
 }
 
+/// A client and the one node that it speaks to.
 #[derive(Clone)]
-struct Attached {
+pub(super) struct Attached {
     node: NodeIndex,
     client: Client,
 }
@@ -47,22 +48,33 @@ struct Setting {
     done: Arc<Mutex<Done>>,
 }
 
+/// The clients of a plan, each connected to its node, so that no request waits for a handshake.
+pub(super) async fn connect(plan: &Plan, cluster: &ProcessCluster) -> Result<Vec<Attached>, DrillError> {
+    let nodes = cluster.ids().len().max(1);
+    let options = Options { deadline_ms: Some(5_000), ..Options::default() };
+    let mut clients = Vec::new();
+    for index in 0..plan.workload.clients {
+        let node = index % nodes;
+        let Some(id) = cluster.ids().get(node) else { continue };
+        let client = cluster.client()?.on(*id);
+        client.status(*id, &options).await.map_err(|error| DrillError::Program {
+            what: format!("the first call to node {}", plan.names(&[node])),
+            said: error.to_string(),
+        })?;
+        clients.push(Attached { node, client });
+    }
+    Ok(clients)
+}
+
 impl Load {
-    /// Connects the clients and begins.
+    /// Begins to ask.
     pub(super) fn begin(
         plan: &Plan,
         configuration: &Configuration,
-        cluster: &ProcessCluster,
+        clients: Vec<Attached>,
         seed: u64,
         start: Instant,
-    ) -> Result<Load, DrillError> {
-        let nodes = cluster.ids().len().max(1);
-        let mut clients = Vec::new();
-        for index in 0..plan.workload.clients {
-            let node = index % nodes;
-            let Some(id) = cluster.ids().get(node) else { continue };
-            clients.push(Attached { node, client: cluster.client()?.on(*id) });
-        }
+    ) -> Load {
         let quorums = configuration.quorums;
         let options = Options {
             r: Some(quorums.r),
@@ -81,7 +93,7 @@ impl Load {
                 Pace::ClosedLoop => closed_loop(&workload, clients, setting, seed, until).await,
             }
         });
-        Ok(Load { done, task })
+        Load { done, task }
     }
 
     /// What came of the requests since the last time this was asked, in words.

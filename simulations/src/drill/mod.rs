@@ -140,8 +140,9 @@ async fn measure(
     cluster: &mut ProcessCluster,
 ) -> Result<Measured, DrillError> {
     let view = sampler::View::of(plan, cluster)?;
+    let clients = load::connect(plan, cluster).await?;
     let start = Instant::now();
-    let load = load::Load::begin(plan, configuration, cluster, options.seed, start)?;
+    let load = load::Load::begin(plan, configuration, clients, options.seed, start);
     let sampler = sampler::Sampler::begin(view.clone(), start);
     let timeline = faults::carry_out(plan, &configuration.name, cluster, start, &load).await;
     let (events, load) = match timeline {

@@ -28,7 +28,9 @@ fn setting(run: &Run) -> String {
         (run.configuration.node.handoff != Some(false), run.configuration.node.exchange != Some(false));
     let repair = match (handoff, exchange) {
         (true, true) => "",
-        (false, false) => " Hints are not delivered and owners do not compare their rows.",
+        (false, false) => {
+            " Hints are not delivered and owners do not compare their rows: only a key that is written again catches up."
+        }
         (false, true) => " Hints are not delivered; owners still compare their rows.",
         (true, false) => " Hints are delivered; owners do not compare their rows.",
     };
