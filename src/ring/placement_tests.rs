@@ -195,3 +195,33 @@ fn the_largest_layouts_are_placed_within_the_bound() {
     let most = loads(&equal(1000, 3, 16_384)).into_values().max().unwrap();
     assert!(most <= bound(16_384, 3, 1, 1000), "{most}");
 }
+
+#[test]
+fn every_layout_is_placed_within_its_capacities_and_zones() {
+    use rand::{Rng, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+    let mut below = |bound: u32| rng.next_u32() % bound;
+    for _ in 0..60 {
+        let (nodes, kinds, heaviest) = (1 + below(24), 1 + below(6), 1 + below(12));
+        let of: Vec<(u32, &str)> =
+            (0..nodes).map(|_| (1 + below(heaviest), ["", "a", "b", "c", "d", "e"][below(kinds) as usize])).collect();
+        let replicas = 1 + below(nodes.min(6)) as u8;
+        let layout = layout(replicas, 1 << below(9), Fallbacks::Next(below(4) as u8), members(&of));
+        let carriers: Vec<&Member> = layout.members.iter().collect();
+        let zones = share::zones(&carriers, usize::from(replicas));
+        let capacities = share::capacities(&layout, &carriers, &zones);
+        for (load, capacity) in loads(&layout).into_values().zip(capacities) {
+            assert!(load <= capacity, "{load} above {capacity} in {layout:?}");
+        }
+        for list in place(&layout) {
+            for zone in &zones {
+                let owners =
+                    zone.carriers.iter().filter(|carrier| list.owners().contains(&carriers[**carrier].id)).count();
+                assert!(
+                    (zone.least..=zone.most).contains(&owners),
+                    "{owners} owners of {list:?} in {zone:?} of {layout:?}"
+                );
+            }
+        }
+    }
+}

@@ -8,7 +8,9 @@
 //!   the pages that failed may be gone although the next fsync says yes.
 //! - Checksums are verified on every read of a file. A failed one is an error, never an absent row.
 //!
-//! Costs, warm: about 1 µs per `get` and one copy of the value; 3 µs per row of a batch; 0.2 ms per sync on a good disk.
+//! Costs, measured with rows of 100 bytes on a busy machine: `get` 0.5 µs from a memtable, 1.7 µs from a cached block,
+//! 0.7 µs for an absent key, 1.6 µs to learn that a row is not in memory, plus one copy of the value; `write` 7 µs for a
+//! batch of one, below 1 µs per row for a batch of a hundred; a page of 512 rows 0.25 ms; `sync` whatever the disk takes.
 
 use std::fmt;
 use std::fs::{DirBuilder, File};

@@ -42,11 +42,12 @@ fn the_store_on_disk_keeps_the_contract_of_a_store() {
     });
 }
 
-/// Batch `number`: a row of its own in two spaces, and the number of the newest batch.
+/// Batch `number`: a row of its own in two spaces, and the number of the newest batch. Forty of them span several blocks
+/// of the log.
 fn numbered(number: u32) -> Batch {
     let key = || Bytes::copy_from_slice(&number.to_be_bytes());
     let mut batch = Batch::default();
-    batch.put(Space::Rows, key(), Bytes::from(vec![number as u8; 100]));
+    batch.put(Space::Rows, key(), Bytes::from(vec![number as u8; 3000]));
     batch.put(Space::Debts, key(), Bytes::new());
     batch.put(Space::Meta, Bytes::from_static(b"newest"), key());
     batch
@@ -142,7 +143,7 @@ fn a_log_that_was_torn_anywhere_after_the_sync_shows_a_prefix_with_all_synced_ba
     let (dir, synced) = half_synced();
     let whole = fs::metadata(log_of(dir.path())).unwrap().len();
     let mut seen = Vec::new();
-    for length in (synced..=whole).step_by(97).chain([whole]) {
+    for length in (synced..=whole).step_by(997).chain([whole]) {
         let torn = copied(dir.path());
         File::options().write(true).open(log_of(torn.path())).unwrap().set_len(length).unwrap();
         let held = prefix(&open(torn.path()));
@@ -156,7 +157,7 @@ fn a_log_that_was_torn_anywhere_after_the_sync_shows_a_prefix_with_all_synced_ba
 fn a_flipped_bit_in_the_log_ends_it_there_instead_of_changing_a_row() {
     let (dir, synced) = half_synced();
     let whole = fs::read(log_of(dir.path())).unwrap();
-    for position in (synced as usize..whole.len()).step_by(211) {
+    for position in (synced as usize..whole.len()).step_by(1511) {
         let mut flipped = whole.clone();
         flipped[position] ^= 0x10;
         let damaged = copied(dir.path());
