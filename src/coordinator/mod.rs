@@ -73,7 +73,7 @@ impl Coordinator {
 
     /// Requests under way.
     pub fn open_ops(&self) -> usize {
-        self.ops.len() + self.order.queued
+        self.ops.len() + self.order.len()
     }
 
     /// A client of this node asks.
@@ -98,8 +98,17 @@ impl Coordinator {
             return out.reply(connection, request_id, Response::Failed(error));
         }
         let deadline = env.deadline(request.options.deadline_ms);
-        if let Some(start) = self.order.admit(Start { connection, request_id, request, deadline }) {
-            self.on_start(env, out, standing, start);
+        match self.order.admit(Start { connection, request_id, request, deadline }) {
+            Some(start) => self.on_start(env, out, standing, start),
+            None => out.set_timer(TimerKey::Waiting(connection, request_id), deadline),
+        }
+    }
+
+    /// A command waited in its connection's order until its deadline.
+    pub fn on_waited(&mut self, out: &mut Outbox, connection: ConnectionId, request_id: RequestId) {
+        if self.order.give_up(connection, request_id).is_some() {
+            let reason = Reason::DeadlineExceeded { answered: 0, needed: 1 };
+            out.reply(connection, request_id, Response::Failed(not_applied(reason)));
         }
     }
 
@@ -464,6 +473,7 @@ impl Coordinator {
     fn release_lane(&mut self, out: &mut Outbox, op: OpId) {
         let Some((connection, key)) = self.lanes.remove(&op) else { return };
         for start in self.order.release(connection, &key) {
+            out.cancel_timer(&TimerKey::Waiting(start.connection, start.request_id));
             out.tell(Local::Start(start));
         }
     }

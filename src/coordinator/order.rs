@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ids::{ConnectionId, Key};
+use crate::ids::{ConnectionId, Key, RequestId};
 use crate::message::client::Command;
 use crate::shard::Start;
 
@@ -14,7 +14,8 @@ use crate::shard::Start;
 #[derive(Debug, Default)]
 pub(super) struct ConnectionOrder {
     lanes: BTreeMap<(ConnectionId, Key), Lane>,
-    pub queued: usize,
+    /// The keys that waiting commands wait for.
+    waiting: BTreeMap<(ConnectionId, RequestId), Key>,
 }
 
 #[derive(Debug, Default)]
@@ -35,9 +36,22 @@ impl ConnectionOrder {
             lane.running += 1;
             return Some(start);
         }
+        self.waiting.insert((start.connection, start.request_id), start.request.key.clone());
         lane.waiting.push_back(start);
-        self.queued += 1;
         None
+    }
+
+    /// Commands that wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// A waiting command's deadline passed: takes it out of its lane.
+    pub fn give_up(&mut self, connection: ConnectionId, request_id: RequestId) -> Option<Start> {
+        let key = self.waiting.remove(&(connection, request_id))?;
+        let waiting = &mut self.lanes.get_mut(&(connection, key))?.waiting;
+        let place = waiting.iter().position(|start| start.request_id == request_id)?;
+        waiting.remove(place)
     }
 
     /// A running command let the next ones go: the ones that may start now, in order.
@@ -55,7 +69,9 @@ impl ConnectionOrder {
             lane.running += 1;
             started.extend(lane.waiting.pop_front());
         }
-        self.queued = self.queued.saturating_sub(started.len());
+        for start in &started {
+            self.waiting.remove(&(start.connection, start.request_id));
+        }
         if lane.running == 0 && lane.waiting.is_empty() {
             self.lanes.remove(&place);
         }
@@ -66,7 +82,6 @@ impl ConnectionOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::RequestId;
     use crate::message::client::{Options, Request};
     use crate::time::Timestamp;
 
@@ -93,6 +108,18 @@ mod tests {
         assert_eq!(ids(&order.release(connection, &key)), [4]);
         assert!(order.release(connection, &key).is_empty());
         assert!(order.lanes.is_empty());
+    }
+
+    #[test]
+    fn a_command_that_gave_up_waiting_does_not_start() {
+        let mut order = ConnectionOrder::default();
+        assert!(order.admit(start(1, 1, Command::Delete)).is_some());
+        assert!(order.admit(start(1, 2, Command::Get)).is_none());
+        assert!(order.admit(start(1, 3, Command::Get)).is_none());
+        assert_eq!(order.give_up(ConnectionId(1), RequestId(2)).map(|start| start.request_id), Some(RequestId(2)));
+        assert!(order.give_up(ConnectionId(1), RequestId(2)).is_none());
+        assert_eq!(ids(&order.release(ConnectionId(1), &Key::new("k").unwrap())), [3]);
+        assert_eq!(order.len(), 0);
     }
 
     #[test]

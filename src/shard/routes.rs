@@ -184,6 +184,7 @@ impl Shard {
         let out = &mut self.turn.out;
         match timer {
             TimerKey::Liveness => self.on_liveness_timer(now),
+            TimerKey::Waiting(connection, request_id) => self.coordinator.on_waited(out, connection, request_id),
             TimerKey::OpDeadline(op) => self.coordinator.on_deadline(&env, out, op),
             TimerKey::OpWiden(op) => self.coordinator.on_widen(&env, out, op),
             TimerKey::Ledger => self.ledger.on_timer(&env, out),

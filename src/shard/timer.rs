@@ -1,12 +1,14 @@
 //! The timers of a shard, named by what they mean.
 
-use crate::ids::{NodeId, OpId};
+use crate::ids::{ConnectionId, NodeId, OpId, RequestId};
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TimerKey {
     /// Ping silent peers, suspect those that stay silent.
     Liveness,
+    /// A client's deadline on a command that waits for an earlier one of its connection on its key.
+    Waiting(ConnectionId, RequestId),
     /// A client's deadline on a read, a write or a forward.
     OpDeadline(OpId),
     /// No quorum yet: ask more nodes.

@@ -193,3 +193,22 @@ fn a_forward_that_arrives_twice_is_counted_once() {
     assert!(matches!(bus.replies[&id], Response::Written(_)));
     assert_eq!(bus.value(owners[0], "k"), number(1));
 }
+
+#[test]
+fn a_command_that_waits_for_an_earlier_one_keeps_its_own_deadline() {
+    let mut bus = Bus::new(3);
+    bus.syncs = false;
+    let slow = bus.send(NodeId(1), "k", Command::Increment { by: 1 }, Options::default());
+    bus.settle();
+    let waiting: Vec<u64> = [Command::Put { value: "1".into() }, Command::Get]
+        .map(|command| {
+            let options = Options { deadline_ms: Some(100), ..Options::default() };
+            bus.send(NodeId(1), "k", command, options)
+        })
+        .into();
+    bus.run(Duration::from_millis(200));
+    assert!(!bus.replies.contains_key(&slow));
+    for id in waiting {
+        assert!(matches!(refused(bus.replies[&id].clone()), Reason::DeadlineExceeded { .. }));
+    }
+}
