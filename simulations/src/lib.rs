@@ -10,6 +10,8 @@ pub mod checker;
 pub mod cli;
 pub mod drill;
 pub mod faults;
+#[cfg(feature = "mutations")]
+pub mod mutants;
 mod panics;
 pub mod plan;
 pub mod report;

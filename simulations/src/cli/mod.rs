@@ -5,6 +5,8 @@
 pub mod cluster;
 pub mod drill;
 pub mod list;
+#[cfg(feature = "mutations")]
+pub mod mutants;
 pub mod replay;
 pub mod run;
 pub mod swarm;
@@ -47,6 +49,9 @@ enum Command {
     Swarm(swarm::Args),
     /// One seed of a swarm again
     Replay(replay::Args),
+    /// Switches each protection of the core off and sees that somebody notices
+    #[cfg(feature = "mutations")]
+    Mutants,
 }
 
 /// Reads the command line and runs it.
@@ -58,5 +63,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Swarm(args) => swarm::run(&args),
         Command::Replay(args) => replay::run(&args),
+        #[cfg(feature = "mutations")]
+        Command::Mutants => mutants::run(),
     }
 }

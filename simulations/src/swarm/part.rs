@@ -36,6 +36,9 @@ pub enum Part {
 pub struct Without(u16);
 
 impl Without {
+    /// Nothing is left out.
+    pub const NOTHING: Without = Without(0);
+
     /// These parts are left out.
     pub fn of(parts: &[Part]) -> Without {
         parts.iter().fold(Without::default(), |without, part| without.and(*part))

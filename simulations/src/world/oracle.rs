@@ -31,6 +31,8 @@ pub enum Difference {
     Busy(NodeId, u64),
     /// An owner has not taken over its data.
     Newborn(NodeId, u32),
+    /// A node does not see another.
+    Suspects(NodeId, NodeId),
 }
 
 impl World {
@@ -127,6 +129,8 @@ impl World {
                 if open > 0 {
                     found.push(Difference::Busy(node.id, open));
                 }
+                let unseen = status.peers.iter().filter(|peer| !peer.is_reachable);
+                found.extend(unseen.map(|peer| Difference::Suspects(node.id, peer.node)));
                 if status.newborn_partitions > 0 {
                     found.push(Difference::Newborn(node.id, status.newborn_partitions));
                 }

@@ -1,0 +1,51 @@
+//! Mutation tests: each protection of the core is switched off, and a scenario or a seed must notice.
+//!
+//! A checker that has never failed proves nothing. Only in builds with the feature `mutations`; the switch belongs to
+//! the thread, so several mutants can be hunted at once.
+
+use std::time::Duration;
+
+use starling::mutation::{self, Mutation};
+
+use crate::scenario::{self, Setting};
+use crate::swarm::{SwarmOptions, Verdict, Without, run_seed};
+
+/// Seeds that are tried once no scenario has noticed.
+const SEEDS: u64 = 12;
+
+/// Who noticed a mutation, and what it said first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noticed {
+    /// The scenario, or the seed.
+    pub by: String,
+    /// The first finding.
+    pub finding: String,
+}
+
+/// How the seeds of the hunt are run.
+pub const SWARM: SwarmOptions =
+    SwarmOptions { lasts: Duration::from_secs(60), rate: 50, without: Without::NOTHING, prints: false };
+
+/// Switches a protection off and looks for somebody who notices: every scenario, then seeds of the swarm.
+pub fn hunt(protection: Mutation) -> Option<Noticed> {
+    mutation::switch_off(Some(protection));
+    let noticed = by_scenario().or_else(by_seed);
+    mutation::switch_off(None);
+    noticed
+}
+
+fn by_scenario() -> Option<Noticed> {
+    scenario::ALL.iter().find_map(|scenario| {
+        let outcome = scenario.run(Setting::default());
+        let first = outcome.violations.first()?;
+        Some(Noticed { by: format!("scenario {}", scenario.name), finding: first.to_string() })
+    })
+}
+
+fn by_seed() -> Option<Noticed> {
+    (1..=SEEDS).find_map(|seed| {
+        let report = run_seed(seed, SWARM);
+        (report.verdict != Verdict::Passed)
+            .then(|| Noticed { by: format!("seed {seed}"), finding: report.verdict.to_string() })
+    })
+}

@@ -1,0 +1,7 @@
+//! Stories, seeds and mutants, from outside.
+
+#[cfg(feature = "mutations")]
+mod mutants;
+mod same_seed;
+mod scenarios;
+mod swarms;

@@ -1,0 +1,38 @@
+//! Every scenario by name.
+
+use starling_sim::scenario::{self, Setting};
+
+fn check(name: &str) {
+    let scenario = scenario::named(name).expect("a scenario has this name");
+    let outcome = scenario.run(Setting::default());
+    assert!(outcome.violations.is_empty(), "{name} ({}): {:#?}", scenario.story, outcome.violations);
+}
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        $(#[test] fn $name() { check(stringify!($name)); })*
+
+        #[test]
+        fn every_scenario_is_tested() {
+            let tested = [$(stringify!($name)),*];
+            for scenario in scenario::ALL {
+                assert!(tested.contains(&scenario.name), "{} has no test", scenario.name);
+            }
+        }
+    };
+}
+
+scenarios![
+    acknowledged_then_lost,
+    changing_signs,
+    cloned_directory,
+    fallback_twice,
+    growing_debt,
+    late_acknowledgement,
+    lost_third_message,
+    lost_wal_tail,
+    old_delete_returns,
+    slow_reads,
+    split_and_heal,
+    wiped_disk,
+];
