@@ -47,6 +47,9 @@ pub struct ShardConfig {
     /// Rows owed to one owner. A fallback refuses hints beyond it; an owner leaves the rest to the exchange and says
     /// so. Default 1,000,000.
     pub debts_per_owner_max: u64,
+    /// Decoded rows that a shard keeps from turn to turn; beyond it all are dropped. Default 16,384. More memory, fewer
+    /// reads.
+    pub cached_rows_max: usize,
     /// Requests parked behind rows that are being read from disk; a further one is answered `Busy`. Default 8192.
     pub parked_max: usize,
     /// Pause before a refused or lost delivery to an owner is tried again; doubles up to 32 times this. Default 200 ms.
@@ -75,6 +78,7 @@ impl Default for ShardConfig {
             ops_max: 8192,
             ledger_entries_max: 8192,
             debts_per_owner_max: 1_000_000,
+            cached_rows_max: 16_384,
             parked_max: 8192,
             delivery_backoff: Duration::from_millis(200),
             tick: Duration::from_secs(10),

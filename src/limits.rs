@@ -58,8 +58,5 @@ pub const FRAME_WEIGHT_MAX: usize = 48 * 1024;
 /// Longest deadline that a client may ask for; a longer one is shortened to it.
 pub const DEADLINE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Decoded rows that a shard keeps from turn to turn. Beyond it, all clean rows are dropped.
-pub const CACHED_ROWS_MAX: usize = 16_384;
-
 /// A row that encodes to more than this is decoded anew in each turn that needs it. Unit: bytes.
 pub const CACHED_ROW_BYTES_MAX: usize = 4096;

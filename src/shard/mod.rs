@@ -96,7 +96,8 @@ impl Shard {
         let partitions = Partitions::open(store.as_ref(), &ring, |partition| scope.has(partition))?;
         let count = ring.layout().partitions;
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
-        let turn = Turn::open(Outbox::new(identity.node), store, partitions, identity.start, is_mine)?;
+        let cached = config.cached_rows_max;
+        let turn = Turn::open(Outbox::new(identity.node), store, partitions, identity.start, cached, is_mine)?;
         let liveness = Liveness::new(identity.node, ring.layout().members.iter().map(|member| member.id));
         let site = Site {
             scope,

@@ -2,7 +2,7 @@
 //!
 //! Rows are loaded from the store into an overlay, changed there, and written as one batch when the turn is sealed, so
 //! a later input of the same turn sees them and a hot row is encoded once per turn. Clean rows stay decoded for the
-//! next turns, within [`limits::CACHED_ROWS_MAX`]; this shard is the only writer, so they cannot go stale.
+//! next turns, within `cached_rows_max`; this shard is the only writer, so they cannot go stale.
 //!
 //! For every row changed since the last sync it remembers the ticket: whoever shows or acknowledges the row waits for
 //! that one ([`Turn::ticket_of`]), not for the newest.
@@ -53,6 +53,7 @@ pub struct Turn {
     bytes: usize,
     /// Loaded rows that are too large to keep.
     large: Vec<RowKey>,
+    cached_rows_max: usize,
 }
 
 #[derive(Debug)]
@@ -70,6 +71,7 @@ impl Turn {
         store: Arc<dyn Store>,
         partitions: Partitions,
         start: u32,
+        cached_rows_max: usize,
         is_mine: impl Fn(&RowKey) -> bool,
     ) -> Result<Turn, OpenError> {
         let mut owed = BTreeMap::new();
@@ -104,6 +106,7 @@ impl Turn {
             changes: 0,
             bytes: 0,
             large: Vec::new(),
+            cached_rows_max,
         })
     }
 
@@ -304,7 +307,7 @@ impl Turn {
     /// Forgets rows that are too many or too large to keep decoded; all are clean when a turn was sealed.
     fn trim(&mut self) {
         self.bytes = 0;
-        if self.rows.len() > limits::CACHED_ROWS_MAX {
+        if self.rows.len() > self.cached_rows_max {
             self.rows.clear();
         } else {
             for row in &self.large {

@@ -84,7 +84,10 @@ fn take_out(part: Part, shape: &mut Shape) {
             world.skew_max = std::time::Duration::ZERO;
         }
         Part::Disks => shape.faults.disks = false,
-        Part::ColdRows => world.disk.not_in_memory_per_mille = 0,
+        Part::ColdRows => {
+            world.disk.not_in_memory_per_mille = 0;
+            world.config.cached_rows_max = starling::config::ShardConfig::default().cached_rows_max;
+        }
         Part::Shards => world.shards = 1,
         Part::Bounds => {
             let usual = starling::config::ShardConfig::default();

@@ -77,6 +77,8 @@ fn config(chance: &mut Chance) -> ShardConfig {
         ledger_entries_max: if chance.happens(250) { chance.between(1, 16) as usize } else { usual.ledger_entries_max },
         debts_per_owner_max: if chance.happens(150) { chance.between(1, 40) } else { usual.debts_per_owner_max },
         parked_max: if chance.happens(100) { 4 } else { usual.parked_max },
+        // None are kept from turn to turn: every turn reads anew, and may have to wait for the disk.
+        cached_rows_max: *chance.pick(&[0, 0, 8, usual.cached_rows_max]).unwrap_or(&0),
         tick: Duration::from_secs(1),
         // Leases from a few seconds on: actors roll over within a run.
         actor_lease_ticks: if chance.happens(400) { chance.between(2, 30) as u32 } else { usual.actor_lease_ticks },

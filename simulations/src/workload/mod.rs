@@ -123,7 +123,9 @@ impl Workload {
 
     fn text(&mut self) -> Bytes {
         self.texts += 1;
-        Bytes::from(format!("text {}", self.texts))
+        // Some are long enough that their row does not stay decoded.
+        let padding = if self.chance.happens(30) { 6_000 } else { 0 };
+        Bytes::from(format!("text {}{:padding$}", self.texts, ""))
     }
 
     fn options(&mut self) -> Options {
