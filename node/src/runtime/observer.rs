@@ -85,7 +85,7 @@ impl Observer {
             Observation::PeerReachable { node } => info!(shard, peer = %node, "peer answers"),
             Observation::Established { partition, is_founding: true } => debug!(shard, %partition, "founded"),
             Observation::Established { partition, is_founding: false } => {
-                info!(shard, %partition, "data taken over from the other owners");
+                debug!(shard, %partition, "data taken over from the other owners");
             }
             Observation::ClockAhead { ahead_ms, is_refusing: true } => {
                 warn!(shard, ahead_ms, "the clock runs ahead of the peers: register writes are refused; correct it");
