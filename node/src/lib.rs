@@ -8,6 +8,14 @@
 //!                                          storage::RocksStore ← sync thread, jobs
 //! ```
 //!
+//! ```text
+//! command_line  config      what was asked, and the settings in force
+//! founding      bundle      making a cluster's files, and reading a member's
+//! runtime                   threads around the shards; `runtime::node` starts and stops everything
+//! transport     storage     the network, the disk
+//! status  logging  exit     how the node is, what it says, why it ended
+//! ```
+//!
 //! The core (`starling`) decides everything about the protocol; this crate only moves its inputs and effects between
 //! sockets, threads and the disk, and stops the process when the disk fails. `main.rs` is the command line around it.
 

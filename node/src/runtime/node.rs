@@ -45,6 +45,9 @@ use crate::transport::{NotSent, Transport, TransportError};
 /// How often the free space is looked at.
 const DISK_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long answers that were given may take to leave, at most, once no request is open any more.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How often the counters are logged, if they changed.
 const SUMMARY_PAUSE: Duration = Duration::from_secs(60);
 
@@ -176,7 +179,7 @@ impl Node {
 
         let mut door = DoorSettings::new(listen);
         door.drills = settings.drills;
-        door.close_grace = settings.stop_timeout;
+        door.close_grace = settings.stop_timeout.min(FLUSH_TIMEOUT);
         let credentials = Credentials { ca_pem, cert_pem, key_pem };
         let transport = Transport::start(door, &credentials, &ring, router.clone())?;
         router.attach(Arc::new(transport.clone()));

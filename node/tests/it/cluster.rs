@@ -9,11 +9,17 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use starling::message::client::Options;
+use starling_client::{Bundle, Client, ClientConfig};
+
 /// Longer than any start on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longer than any stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longer than any recovery on a busy machine.
+pub const HEAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The program under test, with nothing of the caller's environment.
 pub fn starling_node() -> Command {
@@ -71,6 +77,11 @@ impl Cluster {
         let mut command = starling_node();
         command.arg("run").arg("--bundle").arg(self.bundle(member)).arg("--data").arg(self.data(member)).args(flags);
         command
+    }
+
+    /// A client of the cluster. Within a tokio runtime.
+    pub fn client(&self) -> Client {
+        Client::connect(Bundle::load(self.directory().join("client")).unwrap(), ClientConfig::default()).unwrap()
     }
 
     /// Starts a member and waits until it is ready.
@@ -152,6 +163,24 @@ impl Drop for Node {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             let _killed = self.child.kill().and_then(|()| self.child.wait()).is_ok();
+        }
+    }
+}
+
+/// Waits until every node serves, sees every other, and has taken over all its partitions.
+pub async fn settle(client: &Client) {
+    let deadline = Instant::now() + HEAL_TIMEOUT;
+    for member in &client.ring().layout().members {
+        loop {
+            let status = client.status(member.id, &Options::default()).await;
+            let is_settled = status.as_ref().is_ok_and(|status| {
+                status.shards.newborn_partitions == 0 && status.shards.peers.iter().all(|peer| peer.is_reachable)
+            });
+            if is_settled {
+                break;
+            }
+            assert!(Instant::now() < deadline, "node {} does not settle: {status:?}", member.name);
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

@@ -6,12 +6,9 @@ use std::time::{Duration, Instant};
 
 use starling::ids::Key;
 use starling::message::client::{Options, Outcome, Reason, Visible};
-use starling_client::{Bundle, Client, ClientConfig, Error};
+use starling_client::{Client, Error};
 
-use crate::cluster::{Cluster, Node};
-
-/// Longer than any recovery on a busy machine.
-const HEAL_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::cluster::{Cluster, HEAL_TIMEOUT, Node, settle};
 
 /// Increments of one key, as the client was told about them.
 struct Likes {
@@ -61,10 +58,6 @@ impl Likes {
     }
 }
 
-fn client(cluster: &Cluster) -> Client {
-    Client::connect(Bundle::load(cluster.directory().join("client")).unwrap(), ClientConfig::default()).unwrap()
-}
-
 /// Increments until told to stop, a few at a time for each key.
 fn load(client: &Client, likes: &[Arc<Likes>], is_over: &Arc<AtomicBool>) -> Vec<tokio::task::JoinHandle<()>> {
     let tasks = likes.iter().flat_map(|likes| std::iter::repeat_n(likes.clone(), 4));
@@ -80,29 +73,11 @@ fn load(client: &Client, likes: &[Arc<Likes>], is_over: &Arc<AtomicBool>) -> Vec
         .collect()
 }
 
-/// Waits until every node serves, sees every other, and has taken over all its partitions.
-async fn settle(client: &Client) {
-    let deadline = Instant::now() + HEAL_TIMEOUT;
-    for member in &client.ring().layout().members {
-        loop {
-            let status = client.status(member.id, &Options::default()).await;
-            let is_settled = status.as_ref().is_ok_and(|status| {
-                status.shards.newborn_partitions == 0 && status.shards.peers.iter().all(|peer| peer.is_reachable)
-            });
-            if is_settled {
-                break;
-            }
-            assert!(Instant::now() < deadline, "node {} does not settle: {status:?}", member.name);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
 async fn survives_killing_any_node(durability: &str) {
     let cluster = Cluster::found("shop", &["a", "b", "c"], &[]);
     let flags = ["--durability", durability];
     let mut nodes: Vec<(&str, Node)> = ["a", "b", "c"].map(|name| (name, cluster.start(name, &flags))).into();
-    let client = client(&cluster);
+    let client = cluster.client();
     settle(&client).await;
 
     let likes: Vec<Arc<Likes>> = (0..5).map(|number| Likes::new(&format!("likes:{number}"))).collect();
@@ -140,7 +115,7 @@ async fn all_nodes_killed_at_once_lose_nothing() {
     let cluster = Cluster::found("shop", &["a", "b", "c"], &[]);
     let nodes = ["a", "b", "c"].map(|name| cluster.start(name, &[]));
     let likes = Likes::new("likes");
-    let first = client(&cluster);
+    let first = cluster.client();
     settle(&first).await;
     let is_over = Arc::new(AtomicBool::new(false));
     let tasks = load(&first, std::slice::from_ref(&likes), &is_over);
@@ -151,7 +126,7 @@ async fn all_nodes_killed_at_once_lose_nothing() {
         task.await.unwrap();
     }
     let _nodes = ["a", "b", "c"].map(|name| cluster.start(name, &[]));
-    let second = client(&cluster);
+    let second = cluster.client();
     settle(&second).await;
     likes.check(&second).await;
     assert!(likes.acknowledged.load(Ordering::Relaxed) > 0, "the load reached nobody");
@@ -161,7 +136,7 @@ async fn all_nodes_killed_at_once_lose_nothing() {
 async fn a_node_that_is_stopped_under_load_ends_cleanly_and_loses_nothing() {
     let cluster = Cluster::found("shop", &["a", "b", "c"], &[]);
     let [a, _b, _c] = ["a", "b", "c"].map(|name| cluster.start(name, &[]));
-    let client = client(&cluster);
+    let client = cluster.client();
     settle(&client).await;
     let likes = Likes::new("likes");
     let is_over = Arc::new(AtomicBool::new(false));
@@ -181,7 +156,7 @@ async fn a_node_that_is_stopped_under_load_ends_cleanly_and_loses_nothing() {
 async fn fewer_than_w_nodes_refuse_and_say_that_nothing_was_applied() {
     let cluster = Cluster::found("shop", &["a", "b", "c"], &[]);
     let nodes = ["a", "b", "c"].map(|name| cluster.start(name, &[]));
-    let client = client(&cluster);
+    let client = cluster.client();
     settle(&client).await;
     let [_a, b, c] = nodes;
     b.kill();
@@ -206,13 +181,13 @@ async fn below_the_disk_reserve_writes_are_refused_and_reads_answered() {
     let cluster = Cluster::found("shop", &["a"], &["--replicas", "1"]);
     let key = Key::new("likes").unwrap();
     let node = cluster.start("a", &[]);
-    let first = client(&cluster);
+    let first = cluster.client();
     settle(&first).await;
     first.increment(&key, 5, &Options::default()).await.unwrap();
     node.stop();
 
     let _node = cluster.start("a", &["--disk-reserve", "1000TiB"]);
-    let second = client(&cluster);
+    let second = cluster.client();
     settle(&second).await;
     match second.increment(&key, 1, &Options::default()).await {
         Err(Error::Refused { error, .. }) => {
@@ -241,7 +216,7 @@ async fn a_disk_that_fails_stops_the_process_and_nothing_acknowledged_is_lost() 
     command.args(["-c", &limited]);
     let mut node = Node::spawn(command, &cluster.place.path().join("a.log"));
     node.wait_until_ready();
-    let first = client(&cluster);
+    let first = cluster.client();
     settle(&first).await;
     let value = bytes::Bytes::from(vec![b'x'; 100_000]);
     let mut acknowledged = 0;
@@ -257,7 +232,7 @@ async fn a_disk_that_fails_stops_the_process_and_nothing_acknowledged_is_lost() 
     assert!(node.log().contains("what was not written was not acknowledged"), "{}", node.log());
 
     let _node = cluster.start("a", &[]);
-    let second = client(&cluster);
+    let second = cluster.client();
     settle(&second).await;
     for number in 0..acknowledged {
         let key = Key::new(format!("blob:{number}")).unwrap();
@@ -271,7 +246,7 @@ async fn status_tells_who_sees_whom() {
     let cluster = Cluster::found("shop", &["a", "b"], &["--replicas", "2"]);
     let _a = cluster.start("a", &["--shards", "2"]);
     let b = cluster.start("b", &["--shards", "2"]);
-    let client = client(&cluster);
+    let client = cluster.client();
     settle(&client).await;
     let node = client.node_named("a").unwrap();
     let status = client.status(node, &Options::default()).await.unwrap();
