@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Called once per layout, never by a request: about a millisecond for 5 members and 256 partitions, well under a second
-//! for 1,000 members and 16,384 partitions. Memory: about 100 bytes per virtual node while it runs.
+//! for 1,000 members and 16,384 partitions (seconds with F = all). Memory: about 100 bytes per virtual node while it runs.
 //!
 //! Promises, for every valid layout:
 //! - every partition has N distinct owners, then F distinct others (fewer if there are no more), all of weight > 0;
