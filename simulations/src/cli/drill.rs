@@ -112,11 +112,15 @@ fn next_steps(report: &Report) -> String {
         "NOT everything the plan expects was found; see above."
     };
     let others: Vec<_> = Plan::shipped().filter(|name| *name != report.plan.name).collect();
+    let other = others.first().copied().unwrap_or("demo");
     format!(
-        "{judged}\n\nWhat to try next:\n  make cluster                 five nodes to play with, and the commands to do so\n  make drill PLAN={:<13} another plan ({})\n  cp simulations/plans/{}.toml my.toml; edit it; make drill PLAN=my.toml",
-        others.first().unwrap_or(&"demo"),
+        "{judged}
+
+What to try next:
+  make cluster                      five nodes to play with, and the commands to do so
+  make drill PLAN={other:<18}another plan on real processes ({})
+  cp simulations/plans/demo.toml my.toml, edit it, make drill PLAN=my.toml",
         others.join(", "),
-        report.plan.name
     )
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use starling::ids::NodeId;
 use starling::message::client::{Direction, FaultPlan, LinkFault, Options};
+use starling_client::{Client, Error};
 use tokio::time::Instant;
 
 use super::load::Load;
@@ -11,6 +13,8 @@ use crate::plan::{Event, Fault, Link, Links, NodeIndex, Plan};
 
 /// The nodes end injected faults by themselves this long after the plan should have ended them.
 const DEAD_MAN_SLACK: Duration = Duration::from_secs(30);
+/// A call that did not reach its node is made again for this long.
+const RETRY_WITHIN: Duration = Duration::from_secs(5);
 
 /// Carries out every event at its time. Returns when each was in force everywhere: index of the event and time.
 pub(super) async fn carry_out(
@@ -62,7 +66,7 @@ async fn apply(plan: &Plan, cluster: &mut ProcessCluster, event: &Event) -> Resu
         let faults = faults_of(node, &links, cluster, lasts);
         let admin = cluster.admin().clone();
         let options = Options { deadline_ms: Some(2_000), ..Options::default() };
-        calls.spawn(async move { (node, admin.set_faults(id, faults, &options).await) });
+        calls.spawn(async move { (node, set_faults(&admin, id, faults, &options).await) });
     }
     while let Some(joined) = calls.join_next().await {
         // A panic in a call is a bug of the client; it is not hidden.
@@ -70,6 +74,25 @@ async fn apply(plan: &Plan, cluster: &mut ProcessCluster, event: &Event) -> Resu
         result.map_err(|cause| DrillError::Fault { at: event.at, node: plan.names(&[node]), cause })?;
     }
     Ok(())
+}
+
+/// Sets a node's faults; again if the connection was lost (a node that was just restarted does not know the old one).
+/// Setting them twice is the same as once.
+async fn set_faults(
+    admin: &Client,
+    node: NodeId,
+    faults: FaultPlan,
+    options: &Options,
+) -> Result<(), starling_client::Error> {
+    let end = Instant::now() + RETRY_WITHIN;
+    loop {
+        match admin.set_faults(node, faults.clone(), options).await {
+            Err(Error::NoAnswer { .. } | Error::NotSent { .. } | Error::Unreachable { .. }) if Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// What one node has to do to its links. Both ends cut a cut link, so that it is cut as soon as one of them knows; a
@@ -82,7 +105,7 @@ fn faults_of(node: NodeIndex, links: &Links, cluster: &ProcessCluster, lasts: Du
     FaultPlan { links: faults.collect(), for_ms }
 }
 
-fn link_faults(out: Link, back: Link, peer: starling::ids::NodeId) -> Vec<LinkFault> {
+fn link_faults(out: Link, back: Link, peer: NodeId) -> Vec<LinkFault> {
     let mut faults = Vec::new();
     let cut = |is_cut| if is_cut { 1000 } else { 0 };
     if out != Link::default() {
@@ -112,7 +135,6 @@ fn in_words(plan: &Plan, fault: &Fault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use starling::ids::NodeId;
 
     #[test]
     fn a_cut_link_is_cut_at_both_ends_and_a_slow_one_at_the_sender() {

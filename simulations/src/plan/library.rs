@@ -5,9 +5,10 @@ use std::path::Path;
 use super::{NodeIndex, Phase, Plan, PlanError};
 
 /// Name and text of every plan in `plans/`.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
     ("demo", include_str!("../../plans/demo.toml")),
     ("isolate_one", include_str!("../../plans/isolate_one.toml")),
+    ("kill_one", include_str!("../../plans/kill_one.toml")),
     ("split_two_three", include_str!("../../plans/split_two_three.toml")),
 ];
 

@@ -123,7 +123,7 @@ fn faults_that_cannot_be_are_refused_with_the_key() {
 #[test]
 fn a_plan_that_does_not_exist_is_told_with_those_that_do() {
     let error = Plan::load("dmo").unwrap_err().to_string();
-    assert!(error.contains("demo, isolate_one, split_two_three"), "{error}");
+    assert!(error.contains("demo, isolate_one, kill_one, split_two_three"), "{error}");
     let error = Plan::load("no/such/file.toml").unwrap_err().to_string();
     assert!(error.contains("no/such/file.toml"), "{error}");
 }
