@@ -22,7 +22,7 @@ bin := $(CARGO_TARGET_DIR)/release
 PLAN ?= isolate_one
 SEEDS ?= 300
 
-.PHONY: help deps env build demo drill cluster test fmt purity lint check-tests mutants docs soak bench
+.PHONY: help deps env build demo drill cluster test fmt purity lint check-tests check-drill mutants docs soak bench
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/\$$\$$/, "$$", $$2); printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,7 +67,7 @@ test: deps ## Every check: format, purity, lints, tests, mutants, docs
 	@$(MAKE) test-all
 
 .PHONY: test-all
-test-all: fmt purity build-all lint docs mutants check-tests
+test-all: fmt purity build-all lint docs mutants check-drill check-tests
 	@echo 'make test: every check passed.'
 
 fmt: ## The format
@@ -84,6 +84,9 @@ docs: own ## Documentation without warnings
 
 mutants: own ## Every protection that is switched off must be noticed
 	cargo test --release -p starling-sim --features mutations --locked --test it -- mutants
+
+check-drill: build-all ## Real processes, killed without warning: nothing acknowledged may be lost
+	$(bin)/starling-sim drill kill_one
 
 check-tests: own ## Unit, property, simulation and process tests
 	cargo test --release --workspace --locked
