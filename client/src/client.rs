@@ -235,7 +235,8 @@ impl Client {
                     None => return Ok((node, answer)),
                     Some(error) => {
                         let may_move = moves_on(error, is_write);
-                        last = Some(Error::Refused { node: self.name_of(node), error: error.clone() });
+                        let said = self.said(&error.reason);
+                        last = Some(Error::Refused { node: self.name_of(node), error: error.clone(), said });
                         if !may_move {
                             break;
                         }
@@ -262,6 +263,21 @@ impl Client {
             }
         }
         Err(last.unwrap_or(Error::Unreachable { tried: Vec::new() }))
+    }
+
+    /// A node knows the others by their ids only; people know them by their names.
+    fn said(&self, reason: &Reason) -> String {
+        let text = reason.to_string();
+        match reason {
+            Reason::CoordinatorLost { node }
+            | Reason::DiskReserve { node }
+            | Reason::ClockAhead { node, .. }
+            | Reason::StorageFailed { node, .. }
+            | Reason::NewerRow { node } => {
+                text.replacen(&format!("node {node}"), &format!("node {}", self.name_of(*node)), 1)
+            }
+            _ => text,
+        }
     }
 
     /// The answer does not fit the question: the node is of another kind than this program thinks.

@@ -21,12 +21,14 @@ use crate::BundleError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A node answered that it was not done, or that it cannot tell.
-    #[error("{error} (answered by node {node})")]
+    #[error("{}: {said} (answered by node {node})", .error.outcome)]
     Refused {
         /// Name of the node.
         node: String,
         /// What it said.
         error: RequestError,
+        /// The reason in it, as text in which nodes have their names.
+        said: String,
     },
     /// This client did not send it, because every node would refuse it.
     #[error("{error}")]

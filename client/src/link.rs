@@ -39,7 +39,10 @@ pub(crate) struct Link {
 #[derive(Clone)]
 pub(crate) enum LinkState {
     /// Dialled, and not there yet.
-    Dialing,
+    Dialing {
+        /// Why the dial before failed.
+        last_error: Option<DialError>,
+    },
     /// There.
     Up(Arc<Connection>),
     /// Not there, and not dialled before `retry_at`.
@@ -72,15 +75,16 @@ impl Link {
     /// The state; starts a dial if one is due.
     pub(crate) fn want(self: &Arc<Self>) -> LinkState {
         let mut state = self.lock();
-        match &state.now {
-            Some(now @ (LinkState::Dialing | LinkState::Up(_))) => now.clone(),
-            Some(now @ LinkState::Down { retry_at, .. }) if Instant::now() < *retry_at => now.clone(),
-            Some(LinkState::Down { .. }) | None => {
-                state.now = Some(LinkState::Dialing);
-                tokio::spawn(self.clone().run());
-                LinkState::Dialing
-            }
-        }
+        let last_error = match &state.now {
+            Some(now @ (LinkState::Dialing { .. } | LinkState::Up(_))) => return now.clone(),
+            Some(now @ LinkState::Down { retry_at, .. }) if Instant::now() < *retry_at => return now.clone(),
+            Some(LinkState::Down { error, .. }) => Some(error.clone()),
+            None => None,
+        };
+        let dialing = LinkState::Dialing { last_error };
+        state.now = Some(dialing.clone());
+        tokio::spawn(self.clone().run());
+        dialing
     }
 
     async fn run(self: Arc<Self>) {

@@ -98,9 +98,9 @@ fn survey(nodes: &Nodes, candidates: &[NodeId], patience: usize) -> Survey {
                 survey.up = Some((*node, connection));
                 return survey;
             }
-            Some(LinkState::Dialing) => {
+            Some(LinkState::Dialing { last_error }) => {
                 survey.dialling += 1;
-                survey.down.extend(unreached(DialError::Unfinished));
+                survey.down.extend(unreached(last_error.unwrap_or(DialError::Unfinished)));
             }
             Some(LinkState::Down { error, retry_at }) => {
                 survey.retry_at = Some(survey.retry_at.map_or(retry_at, |first| first.min(retry_at)));

@@ -32,6 +32,7 @@ Columns:
   counter   sum of its counter alone
   state     hash of all that it knows: equal hashes, equal replicas
   lacks     writes that another replica has and this one does not: how many, of whom
+            (a fallback holds only what it took for an owner, so it may lack much)
   owes      the owners for whom it holds the row until they are back")]
 pub(crate) struct Compare {
     #[command(flatten)]

@@ -29,7 +29,7 @@ pub(crate) fn reason(error: &Error) -> String {
             _ => error.to_string(),
         },
         Error::NoAnswer { cause, .. } | Error::NotSent { cause } => cause.clone(),
-        Error::Refused { error, .. } => error.reason.to_string(),
+        Error::Refused { said, .. } => said.clone(),
         other => other.to_string(),
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn json(value: &Value) {
 pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.into_iter().map(str::to_owned));
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {

@@ -119,12 +119,14 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
         Err(error) => return vec![format!("{name} is unreachable: {}", everyone::reason(error))],
     };
     let mut remarks = Vec::new();
-    for peer in status.shards.peers.iter().filter(|peer| !peer.is_reachable) {
-        let heard = match peer.heard_ms_ago {
-            Some(ms) => format!("last heard {} ago", output::micros(ms.saturating_mul(1000))),
-            None => "never heard".into(),
-        };
-        remarks.push(format!("{name} does not see {} ({heard})", client.name_of(peer.node)));
+    let silent = status.shards.peers.iter().filter(|peer| !peer.is_reachable);
+    let silent = silent.map(|peer| match peer.heard_ms_ago {
+        Some(ms) => format!("{} (heard {} ago)", client.name_of(peer.node), output::micros(ms.saturating_mul(1000))),
+        None => format!("{} (never heard)", client.name_of(peer.node)),
+    });
+    let silent = silent.collect::<Vec<_>>();
+    if !silent.is_empty() {
+        remarks.push(format!("{name} does not see {}", silent.join(", ")));
     }
     if !status.faults.links.is_empty() {
         remarks.push(format!("{name}: injected faults: {}", fault::describe(client, &status.faults)));

@@ -109,6 +109,7 @@ async fn a_write_whose_node_cannot_tell_is_not_tried_again() {
     let second = FakeNode::start(&mut cluster, order[1], obliging);
     let error = cluster.client().increment(&likes, 1, &Options::default()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
+    assert!(error.to_string().contains("unknown: node c was lost"), "{error}");
     assert!(second.calls().is_empty());
 }
 
