@@ -129,6 +129,14 @@ pub const SETTINGS: &[Setting] = &[
         .block_cache =
         units::size(text)?),
     setting!(
+        "cached_rows",
+        "cached-rows",
+        "N",
+        Some("16384"),
+        "Decoded rows that each shard keeps in memory; more memory, fewer reads",
+        |to, text| to.shard.cached_rows_max = number(text, 1, 1 << 30)? as usize
+    ),
+    setting!(
         "strict",
         "strict",
         SWITCH,

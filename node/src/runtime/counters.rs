@@ -1,6 +1,13 @@
 //! What a node counts about itself. Read by the summary line in the log.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracing::info;
+
+/// How often the counters are logged, if they changed.
+const SUMMARY_PAUSE: Duration = Duration::from_secs(60);
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -70,4 +77,18 @@ counters! {
     amnesia,
     /// Rows that could not be read.
     malformed,
+}
+
+/// Logs the counters once a minute if they changed, for ever.
+pub async fn summarise(counters: Arc<Counters>) {
+    let mut ticks = tokio::time::interval(SUMMARY_PAUSE);
+    let mut last = counters.all();
+    loop {
+        ticks.tick().await;
+        let all = counters.all();
+        if all != last {
+            info!(counters = ?all, "summary");
+            last = all;
+        }
+    }
 }

@@ -3,8 +3,18 @@
 //! A task of the node looks at the file system once a second and tells the shards when the answer changes. It is below
 //! the reserve when fewer bytes are free, and above it again only with a tenth more, so that it does not flap.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use starling::shard::Input;
+use tracing::{info, warn};
+
+use super::mailbox::Mailbox;
+
+/// How often the free space is looked at.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What was last seen of the file system.
 #[derive(Debug, Default)]
@@ -32,6 +42,32 @@ impl DiskGauge {
         let is_below = free_bytes < threshold;
         self.is_below.store(is_below, Ordering::Relaxed);
         (is_below != was_below).then_some(is_below)
+    }
+}
+
+/// Looks once a second, for ever.
+pub async fn watch(data: PathBuf, reserve: u64, gauge: Arc<DiskGauge>, mailboxes: Vec<Arc<Mailbox>>) {
+    let mut ticks = tokio::time::interval(PAUSE);
+    loop {
+        ticks.tick().await;
+        look(&data, reserve, &gauge, &mailboxes);
+    }
+}
+
+/// Looks once, and tells every shard if the answer changed.
+pub fn look(data: &Path, reserve: u64, gauge: &DiskGauge, mailboxes: &[Arc<Mailbox>]) {
+    let free = match free_bytes(data) {
+        Ok(free) => free,
+        Err(error) => return warn!(directory = %data.display(), %error, "cannot tell the free space"),
+    };
+    let Some(is_below) = gauge.note(free, reserve) else { return };
+    if is_below {
+        warn!(free, reserve, "the disk is below its reserve: writes are refused until space is free");
+    } else {
+        info!(free, reserve, "the disk is above its reserve again: writes are taken");
+    }
+    for mailbox in mailboxes {
+        mailbox.own(Input::DiskReserve { is_below });
     }
 }
 

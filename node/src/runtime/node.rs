@@ -9,7 +9,7 @@
 //! burnt epoch. The order of the stop makes every acknowledgement true: nothing is answered after the last turn.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use tracing::{info, warn};
 
 use super::clock::Clock;
 use super::connections::Connections;
-use super::counters::Counters;
+use super::counters::{self, Counters};
 use super::disk::{self, DiskGauge};
 use super::jobs::Jobs;
 use super::mailbox::{Control, Mailbox};
@@ -42,14 +42,8 @@ use crate::transport::settings::Settings as DoorSettings;
 use crate::transport::tls::Credentials;
 use crate::transport::{NotSent, Transport, TransportError};
 
-/// How often the free space is looked at.
-const DISK_PAUSE: Duration = Duration::from_secs(1);
-
 /// How long answers that were given may take to leave, at most, once no request is open any more.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// How often the counters are logged, if they changed.
-const SUMMARY_PAUSE: Duration = Duration::from_secs(60);
 
 /// A node that runs.
 pub struct Node {
@@ -175,7 +169,7 @@ impl Node {
         let connections = Arc::new(Connections::default());
         let counters = Arc::new(Counters::default());
         let router = Router::new(ring.clone(), mailboxes.clone(), connections.clone(), source, counters.clone());
-        watch_disk_once(&settings.data, settings.disk_reserve, &disk, &mailboxes);
+        disk::look(&settings.data, settings.disk_reserve, &disk, &mailboxes);
 
         let mut door = DoorSettings::new(listen);
         door.drills = settings.drills;
@@ -202,8 +196,8 @@ impl Node {
             threads.push(start_shard(index, thread)?);
         }
         let watchers = vec![
-            tokio::spawn(watch_disk(settings.data.clone(), settings.disk_reserve, disk, mailboxes.clone())),
-            tokio::spawn(summarise(counters.clone())),
+            tokio::spawn(disk::watch(settings.data.clone(), settings.disk_reserve, disk, mailboxes.clone())),
+            tokio::spawn(counters::summarise(counters.clone())),
         ];
         let address = transport.local_address()?;
         info!(
@@ -364,42 +358,5 @@ async fn open_ops_end(mailboxes: &[Arc<Mailbox>], deadline: Instant) -> bool {
             return quiet == 2;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn watch_disk(data: PathBuf, reserve: u64, gauge: Arc<DiskGauge>, mailboxes: Vec<Arc<Mailbox>>) {
-    let mut ticks = tokio::time::interval(DISK_PAUSE);
-    loop {
-        ticks.tick().await;
-        watch_disk_once(&data, reserve, &gauge, &mailboxes);
-    }
-}
-
-fn watch_disk_once(data: &Path, reserve: u64, gauge: &DiskGauge, mailboxes: &[Arc<Mailbox>]) {
-    let free = match disk::free_bytes(data) {
-        Ok(free) => free,
-        Err(error) => return warn!(directory = %data.display(), %error, "cannot tell the free space"),
-    };
-    let Some(is_below) = gauge.note(free, reserve) else { return };
-    if is_below {
-        warn!(free, reserve, "the disk is below its reserve: writes are refused until space is free");
-    } else {
-        info!(free, reserve, "the disk is above its reserve again: writes are taken");
-    }
-    for mailbox in mailboxes {
-        mailbox.own(Input::DiskReserve { is_below });
-    }
-}
-
-async fn summarise(counters: Arc<Counters>) {
-    let mut ticks = tokio::time::interval(SUMMARY_PAUSE);
-    let mut last = counters.all();
-    loop {
-        ticks.tick().await;
-        let all = counters.all();
-        if all != last {
-            info!(counters = ?all, "summary");
-            last = all;
-        }
     }
 }
