@@ -94,5 +94,7 @@ check-tests: own ## Unit, property, simulation and process tests
 soak: build ## Long swarms of the virtual world: SEEDS seeds of five minutes, then every scenario again and again
 	$(bin)/starling-sim swarm --seeds $(SEEDS)
 
-bench: build ## Increments per second on three nodes of this machine
-	$(bin)/starling bench
+bench: build ## Increments per second on three nodes of this machine: random keys, then one hot key
+	@$(bin)/starling-sim cluster --nodes 3 --port 7501 --dir .starling/bench --fresh -- bash -c '\
+	    starling bench --keys 100000 --in-flight 64 --seconds 10 --pid "$$STARLING_PIDS" && \
+	    starling bench --keys 1 --in-flight 1000 --seconds 10 --pid "$$STARLING_PIDS"'

@@ -7,10 +7,17 @@ use std::time::Duration;
 use starling::membership::Fallbacks;
 
 use super::exit;
-use crate::drill::{self, Addresses, ClusterSpec, DrillError, ProcessCluster};
+use crate::drill::{self, Addresses, ClusterSpec, DrillError, NodeProcess, ProcessCluster};
 
 /// Starts a cluster on this machine in the foreground; Ctrl-C stops it cleanly
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  starling-sim cluster
+  starling-sim cluster --nodes 3 --fresh --dir /tmp/three -- starling bench --seconds 5
+
+A command gets STARLING_BUNDLE, STARLING_PIDS (the nodes' process ids, with commas between) and a PATH on which the
+programs are. Its exit code becomes this program's.")]
 pub struct Args {
     /// How many nodes, named a, b, c …
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=16))]
@@ -24,6 +31,12 @@ pub struct Args {
     /// The starling-node program [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     nodes_binary: Option<PathBuf>,
+    /// Remove the cluster that is there, its data too, and make a new one
+    #[arg(long)]
+    fresh: bool,
+    /// Run this once the nodes are ready, then stop them, instead of waiting for Ctrl-C
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 /// Starts the nodes, says what to type, and waits for Ctrl-C.
@@ -36,7 +49,7 @@ pub fn run(args: &Args) -> ExitCode {
         }
     };
     match runtime.block_on(foreground(args)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("starling-sim cluster: {error}");
             ExitCode::from(exit::USAGE)
@@ -44,7 +57,7 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn foreground(args: &Args) -> Result<(), DrillError> {
+async fn foreground(args: &Args) -> Result<ExitCode, DrillError> {
     let binary = drill::node_binary(args.nodes_binary.as_deref())?;
     let spec = ClusterSpec {
         name: "playground".into(),
@@ -55,7 +68,7 @@ async fn foreground(args: &Args) -> Result<(), DrillError> {
         addresses: Addresses::From(args.port),
         settings: vec!["--drills".into(), "--suspect-after=500ms".into(), "--exchange-interval=5s".into()],
     };
-    let is_there = args.dir.join("cluster").is_dir();
+    let is_there = !args.fresh && args.dir.join("cluster").is_dir();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     let started = async {
@@ -69,12 +82,37 @@ async fn foreground(args: &Args) -> Result<(), DrillError> {
     };
     let mut cluster = tokio::select! {
         cluster = started => cluster?,
-        _ = &mut interrupted => return Ok(()),
+        _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
     };
-    println!("{}", instructions(&cluster, &binary, args));
+    let code = if args.command.is_empty() {
+        println!("{}", instructions(&cluster, &binary, args));
+        watch(&mut cluster, interrupted).await?;
+        eprintln!("\nstopping …");
+        ExitCode::SUCCESS
+    } else {
+        let done = command(&cluster, &binary, &args.command)?;
+        tokio::select! {
+            code = done => code?,
+            _ = interrupted => ExitCode::from(130),
+        }
+    };
+    let unclean = cluster.stop_nodes().await?;
+    if !unclean.is_empty() {
+        eprintln!("did not stop cleanly: {}; see {}", unclean.join(", "), args.dir.join("logs").display());
+    } else if args.command.is_empty() {
+        eprintln!("all nodes stopped cleanly; `make cluster` goes on where they were");
+    }
+    Ok(code)
+}
+
+/// Waits for Ctrl-C; an error if a node ends by itself before.
+async fn watch<T>(
+    cluster: &mut ProcessCluster,
+    mut interrupted: impl Future<Output = T> + Unpin,
+) -> Result<(), DrillError> {
     loop {
         tokio::select! {
-            _ = &mut interrupted => break,
+            _ = &mut interrupted => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {
                 for index in 0..cluster.ids().len() {
                     if let Some(node) = cluster.node_mut(index) {
@@ -84,14 +122,33 @@ async fn foreground(args: &Args) -> Result<(), DrillError> {
             }
         }
     }
-    eprintln!("\nstopping …");
-    let unclean = cluster.stop_nodes().await?;
-    if unclean.is_empty() {
-        eprintln!("all nodes stopped cleanly; `make cluster` goes on where they were");
-    } else {
-        eprintln!("did not stop cleanly: {}; see {}", unclean.join(", "), args.dir.join("logs").display());
-    }
-    Ok(())
+}
+
+/// Runs a command against the cluster; the future gives its exit code.
+fn command(
+    cluster: &ProcessCluster,
+    binary: &Path,
+    words: &[String],
+) -> Result<impl Future<Output = Result<ExitCode, DrillError>> + use<>, DrillError> {
+    let io = |path: &str, cause| DrillError::Io { path: PathBuf::from(path), cause };
+    let (program, arguments) = words.split_first().unzip();
+    let program = program.cloned().unwrap_or_default();
+    let pids: Vec<String> = cluster.nodes().iter().filter_map(NodeProcess::pid).map(|pid| pid.to_string()).collect();
+    let tools = binary.parent().map(Path::to_owned).unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path)))
+        .map_err(|cause| io("PATH", std::io::Error::other(cause)))?;
+    let mut command = std::process::Command::new(&program);
+    command.args(arguments.unwrap_or_default());
+    command.env("STARLING_BUNDLE", cluster.client_bundle()).env("STARLING_PIDS", pids.join(",")).env("PATH", path);
+    let mut child = command.spawn().map_err(|cause| io(&program, cause))?;
+    Ok(async move {
+        let status = tokio::task::spawn_blocking(move || child.wait()).await;
+        let status =
+            status.map_err(std::io::Error::other).and_then(|status| status).map_err(|cause| io(&program, cause))?;
+        let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::USAGE);
+        Ok(ExitCode::from(code))
+    })
 }
 
 fn instructions(cluster: &ProcessCluster, binary: &Path, args: &Args) -> String {

@@ -53,6 +53,11 @@ impl NodeProcess {
         &self.log
     }
 
+    /// Its process id while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Whether it was started and not ended by us.
     pub fn is_running(&self) -> bool {
         self.child.is_some()
