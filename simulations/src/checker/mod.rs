@@ -96,13 +96,15 @@ impl<'a> Evidence<'a> {
         self.world.nodes().iter().any(|node| node.damaged_at.is_some_and(|damaged| damaged >= at))
     }
 
-    /// The last moment at which a write can have been minted: its answer, or the deadline that the node was given.
+    /// The last moment at which a write can have been minted: its answer, or, where none tells, the deadline after the
+    /// longest way that any message took to a coordinator.
     pub fn minted_by(&self, op: &Op) -> Timestamp {
         const SLACK: Duration = Duration::from_secs(1);
         match op.known() {
             Known::Applied => op.ended_at().unwrap_or(op.invoked_at),
             Known::NotApplied | Known::Unknown => {
-                self.world.pauses_end(None, op.invoked_at.after(op.deadline)).after(SLACK)
+                let waits = op.deadline + self.world.network.longest_transit + SLACK;
+                self.world.pauses_end(None, op.invoked_at.after(waits)).after(SLACK)
             }
         }
     }

@@ -126,8 +126,11 @@ impl World {
         place.copy = Some(place.store.copy(seed));
     }
 
-    /// The node stands still for a while: nothing is lost, nothing happens.
+    /// The node, if it runs, stands still for a while: nothing is lost, nothing happens.
     pub fn pause(&mut self, node: usize, span: Duration) {
+        if !self.node(node).is_up() {
+            return;
+        }
         let until = self.now.after(span);
         self.trace.line(self.now, || format!("{} stands still until {until:?}", NodeId(node as u64 + 1)));
         let now = self.now;
@@ -194,7 +197,7 @@ impl World {
 
     /// Heals a link in one direction; what was jammed arrives.
     pub fn heal(&mut self, from: usize, to: usize) {
-        let frames = self.network.heal(&mut self.network_chance, from, to);
+        let frames = self.network.heal(&mut self.network_chance, from, to, self.now);
         self.arrivals(from, to, frames);
     }
 
@@ -205,7 +208,7 @@ impl World {
 
     /// What was set aside arrives at last.
     pub fn release_set_aside(&mut self, from: usize, to: usize) {
-        let frames = self.network.release_set_aside(from, to);
+        let frames = self.network.release_set_aside(from, to, self.now);
         self.arrivals(from, to, frames);
     }
 
@@ -237,11 +240,8 @@ impl World {
             let place = self.node_mut(node);
             place.armed = None;
             place.sync_factor = 1;
-            let paused_until = place.paused_until;
             self.disk_reserve(node, false);
-            if paused_until.is_none_or(|until| until <= self.now) {
-                self.start(node);
-            }
+            self.start(node);
         }
     }
 

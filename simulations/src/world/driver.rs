@@ -206,7 +206,7 @@ impl World {
         let bytes = encoded(frame);
         self.trace.event(now, "send", (node * self.nodes.len() + peer) as u64, &bytes);
         let is_up = self.node(peer).is_up();
-        let fate = self.network.send(&mut self.network_chance, node, peer, bytes.clone(), is_up);
+        let fate = self.network.send(&mut self.network_chance, now, (node, peer), bytes.clone(), is_up);
         if fate.is_queue_full {
             self.queue.push(now, Event::QueueFull { node, life, peer, frame: bytes });
         }

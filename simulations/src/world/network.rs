@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use starling::time::Timestamp;
 
 use super::chance::Chance;
 
@@ -92,9 +93,10 @@ struct Link {
     loss_per_mille: u16,
     delay: Duration,
     past: VecDeque<Bytes>,
-    jammed: Vec<Bytes>,
+    /// Since when each frame waits.
+    jammed: Vec<(Timestamp, Bytes)>,
     /// Frames that were jammed and stay on their way although the link is open.
-    aside: Vec<Bytes>,
+    aside: Vec<(Timestamp, Bytes)>,
     /// Frames that never left and will be given back with the pending notice.
     not_sent: Vec<Bytes>,
     has_notice: bool,
@@ -134,6 +136,8 @@ pub struct Network {
     pub options: NetworkOptions,
     /// What happened.
     pub counters: NetworkCounters,
+    /// The longest time from sending to arrival so far, jams included; repetitions of old frames are not counted.
+    pub longest_transit: Duration,
     nodes: usize,
     links: Vec<Link>,
 }
@@ -142,7 +146,7 @@ impl Network {
     /// Links between so many nodes.
     pub fn new(nodes: usize, options: NetworkOptions) -> Network {
         let links = (0..nodes * nodes).map(|_| Link::default()).collect();
-        Network { options, counters: NetworkCounters::default(), nodes, links }
+        Network { options, counters: NetworkCounters::default(), longest_transit: Duration::ZERO, nodes, links }
     }
 
     fn link(&mut self, from: usize, to: usize) -> &mut Link {
@@ -151,7 +155,15 @@ impl Network {
     }
 
     /// Sends a frame; `is_up` says whether the peer's process runs.
-    pub fn send(&mut self, chance: &mut Chance, from: usize, to: usize, frame: Bytes, is_up: bool) -> Fate {
+    pub fn send(
+        &mut self,
+        chance: &mut Chance,
+        now: Timestamp,
+        link: (usize, usize),
+        frame: Bytes,
+        is_up: bool,
+    ) -> Fate {
+        let (from, to) = link;
         let options = self.options;
         self.counters.sent += 1;
         self.counters.bytes += frame.len() as u64;
@@ -162,7 +174,7 @@ impl Network {
         let link = self.link(from, to);
         if link.cut == Some(Cut::Jams) {
             if link.jammed.len() < JAMMED_FRAMES_MAX {
-                link.jammed.push(frame);
+                link.jammed.push((now, frame));
             }
             return Fate::default();
         }
@@ -199,6 +211,8 @@ impl Network {
             fate.arrivals.push((delay + later, frame.clone()));
         }
         fate.arrivals.push((delay + options.delays.draw(chance), frame));
+        let longest = fate.arrivals.iter().map(|(delay, _)| *delay).max().unwrap_or_default();
+        self.longest_transit = self.longest_transit.max(longest);
         fate
     }
 
@@ -258,14 +272,14 @@ impl Network {
     }
 
     /// Heals one direction of a link; the frames that were jammed arrive now, in any order.
-    pub fn heal(&mut self, chance: &mut Chance, from: usize, to: usize) -> Vec<(Duration, Bytes)> {
+    pub fn heal(&mut self, chance: &mut Chance, from: usize, to: usize, now: Timestamp) -> Vec<(Duration, Bytes)> {
         let delays = self.options.delays;
         let link = self.link(from, to);
         link.cut = None;
         link.loss_per_mille = 0;
         link.delay = Duration::ZERO;
         let jammed = std::mem::take(&mut link.jammed);
-        jammed.into_iter().map(|frame| (delays.draw(chance), frame)).collect()
+        self.arriving(jammed, now, || delays.draw(chance))
     }
 
     /// Opens a jammed direction of a link, but keeps what was jammed on its way.
@@ -277,9 +291,24 @@ impl Network {
     }
 
     /// What was set aside arrives, whatever the link is like now.
-    pub fn release_set_aside(&mut self, from: usize, to: usize) -> Vec<(Duration, Bytes)> {
+    pub fn release_set_aside(&mut self, from: usize, to: usize, now: Timestamp) -> Vec<(Duration, Bytes)> {
         let aside = std::mem::take(&mut self.link(from, to).aside);
-        aside.into_iter().map(|frame| (Duration::ZERO, frame)).collect()
+        self.arriving(aside, now, || Duration::ZERO)
+    }
+
+    fn arriving(
+        &mut self,
+        frames: Vec<(Timestamp, Bytes)>,
+        now: Timestamp,
+        mut delay: impl FnMut() -> Duration,
+    ) -> Vec<(Duration, Bytes)> {
+        let mut arriving = Vec::with_capacity(frames.len());
+        for (sent, frame) in frames {
+            let delay = delay();
+            self.longest_transit = self.longest_transit.max(now.since(sent) + delay);
+            arriving.push((delay, frame));
+        }
+        arriving
     }
 
     /// Makes one direction of a link lossy and slow, on top of what every link does.
@@ -309,7 +338,7 @@ mod tests {
         let mut network = Network::new(2, NetworkOptions::CALM);
         let mut chance = Chance::new(1, Use::Network);
         for number in 0..100 {
-            let fate = network.send(&mut chance, 0, 1, frame(number), true);
+            let fate = network.send(&mut chance, Timestamp(0), (0, 1), frame(number), true);
             assert_eq!(fate.arrivals.len(), 1);
             assert!(fate.notice_after.is_none() && !fate.is_queue_full);
         }
@@ -322,15 +351,18 @@ mod tests {
         network.cut(0, 1, Cut::Loses);
         let mut notices = 0;
         for number in 0..100 {
-            let fate = network.send(&mut chance, 0, 1, frame(number), true);
+            let fate = network.send(&mut chance, Timestamp(0), (0, 1), frame(number), true);
             assert!(fate.arrivals.is_empty());
             notices += usize::from(fate.notice_after.is_some());
         }
         let returned = network.take_not_sent(0, 1);
         assert_eq!(notices, 1);
         assert!((20..80).contains(&returned.len()));
-        assert!(network.send(&mut chance, 1, 0, frame(1), true).arrivals.len() == 1, "the other way is open");
-        let known_down = network.send(&mut chance, 0, 1, frame(1), true);
+        assert!(
+            network.send(&mut chance, Timestamp(0), (1, 0), frame(1), true).arrivals.len() == 1,
+            "the other way is open"
+        );
+        let known_down = network.send(&mut chance, Timestamp(0), (0, 1), frame(1), true);
         assert_eq!(known_down.notice_after, Some(Duration::from_micros(200)));
         assert_eq!(network.take_not_sent(0, 1), [frame(1)]);
     }
@@ -341,10 +373,10 @@ mod tests {
         let mut chance = Chance::new(1, Use::Network);
         network.cut(0, 1, Cut::Jams);
         for number in 0..10 {
-            assert!(network.send(&mut chance, 0, 1, frame(number), true).arrivals.is_empty());
+            assert!(network.send(&mut chance, Timestamp(0), (0, 1), frame(number), true).arrivals.is_empty());
         }
-        assert_eq!(network.heal(&mut chance, 0, 1).len(), 10);
-        assert_eq!(network.send(&mut chance, 0, 1, frame(0), true).arrivals.len(), 1);
+        assert_eq!(network.heal(&mut chance, 0, 1, Timestamp(9)).len(), 10);
+        assert_eq!(network.send(&mut chance, Timestamp(0), (0, 1), frame(0), true).arrivals.len(), 1);
     }
 
     #[test]
@@ -352,8 +384,9 @@ mod tests {
         let options = NetworkOptions { replay_per_mille: 500, ..NetworkOptions::CALM };
         let mut network = Network::new(2, options);
         let mut chance = Chance::new(1, Use::Network);
-        let arrived: usize =
-            (0..100).map(|number| network.send(&mut chance, 0, 1, frame(number), true).arrivals.len()).sum();
+        let arrived: usize = (0..100)
+            .map(|number| network.send(&mut chance, Timestamp(0), (0, 1), frame(number), true).arrivals.len())
+            .sum();
         assert!(arrived > 120);
     }
 }
