@@ -186,7 +186,7 @@ pub struct ReadAnswer {
 pub struct Deliver {
     /// The holder's delivery.
     pub op: OpId,
-    /// Whole rows of any partition of the receiving shard.
+    /// Whole rows of the addressed partition.
     pub rows: Vec<OwedRow>,
 }
 

@@ -72,6 +72,11 @@ impl Standing {
 impl Replica {
     /// Does a task, now or when its row has been read.
     pub fn on_task(&mut self, env: &Env<'_>, turn: &mut Turn, task: Task) {
+        if !env.scope.has(task.row.partition(env.ring.layout().partitions)) {
+            // A message that names a row of another shard: two writers of one row would lose writes.
+            refuse(env, turn, task, &Refusal::NotAccepted);
+            return;
+        }
         let is_fetching = self.parked.contains_key(&task.row);
         if is_fetching && !mutation::is_off(Mutation::StaleFetchUsed) {
             self.park(env, turn, task);

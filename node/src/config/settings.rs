@@ -106,7 +106,7 @@ pub const SETTINGS: &[Setting] = &[
         "UDP address to listen on; auto: the member's address in the layout",
         |to, text| to.listen = listen(text)?
     ),
-    setting!("shards", "shards", "N", Some("1"), "Shard threads; the same number on every node", |to, text| to
+    setting!("shards", "shards", "N", Some("1"), "Shard threads; each node may have its own number", |to, text| to
         .shards =
         number(text, 1, 64)? as usize),
     setting!(
