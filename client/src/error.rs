@@ -10,8 +10,6 @@
 //! UnknownNode  the layout has no such member               not applied
 //! ```
 
-use std::fmt;
-
 use starling::ids::NodeId;
 use starling::message::client::{Outcome, RequestError};
 
@@ -56,7 +54,7 @@ pub enum Error {
         cause: String,
     },
     /// The call certainly never left this process.
-    #[error("not applied: {cause}; it was not sent, retry after a pause")]
+    #[error("not applied: {cause}; it never left this process, so it can safely be sent again")]
     NotSent {
         /// Why.
         cause: String,
@@ -177,16 +175,20 @@ impl DialError {
 }
 
 impl Unreached {
+    /// `a (address), b (address): it does not answer; c (address): …`: nodes with the same reason stand together.
     fn list(tried: &[Unreached]) -> String {
         if tried.is_empty() {
             return "there is none to try".into();
         }
-        tried.iter().map(Unreached::to_string).collect::<Vec<_>>().join("; ")
-    }
-}
-
-impl fmt::Display for Unreached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {}", self.name, self.address, self.error)
+        let mut reasons: Vec<(&DialError, Vec<String>)> = Vec::new();
+        for node in tried {
+            let name = format!("{} ({})", node.name, node.address);
+            match reasons.iter_mut().find(|(error, _)| **error == node.error) {
+                Some((_, names)) => names.push(name),
+                None => reasons.push((&node.error, vec![name])),
+            }
+        }
+        let reasons = reasons.into_iter().map(|(error, names)| format!("{}: {error}", names.join(", ")));
+        reasons.collect::<Vec<_>>().join("; ")
     }
 }

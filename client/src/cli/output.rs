@@ -8,6 +8,9 @@ use starling::config::Durability;
 use starling::message::client::{Visible, WriteAck};
 use starling_client::Client;
 
+/// Of a text in a table. Unit: bytes.
+const TEXT_SHOWN_BYTES: usize = 32;
+
 /// Writes a line to stdout. A reader that went away is no error of ours.
 pub(crate) fn line(text: &str) {
     bytes(format!("{text}\n").as_bytes());
@@ -61,13 +64,18 @@ pub(crate) fn value(value: &Visible) {
     }
 }
 
-/// A value for people, on one line.
+/// A value for people, on one line; a long text only by its beginning.
 pub(crate) fn value_text(value: &Visible) -> String {
     match value {
         Visible::Nothing => "(nothing)".into(),
         Visible::Integer { value, saturated: false } => value.to_string(),
         Visible::Integer { value, saturated: true } => format!("{value} (the true sum does not fit)"),
-        Visible::Text(text) => text.escape_ascii().to_string(),
+        Visible::Text(text) => match text.get(..TEXT_SHOWN_BYTES) {
+            Some(start) if text.len() > TEXT_SHOWN_BYTES => {
+                format!("{}… ({} bytes)", start.escape_ascii(), text.len())
+            }
+            _ => text.escape_ascii().to_string(),
+        },
     }
 }
 
@@ -152,6 +160,12 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_shows_the_beginning_of_a_long_text() {
+        assert_eq!(value_text(&Visible::Text("x".repeat(32).into())), "x".repeat(32));
+        assert_eq!(value_text(&Visible::Text("x".repeat(33).into())), format!("{}… (33 bytes)", "x".repeat(32)));
+    }
 
     #[test]
     fn values_have_one_json_form() {

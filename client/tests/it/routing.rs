@@ -72,6 +72,7 @@ async fn when_nobody_can_be_reached_each_node_is_listed_with_its_reason() {
     assert_eq!(error.outcome(), Outcome::NotApplied);
     assert!(!error.is_certificate_refused());
     let text = error.to_string();
+    assert_eq!(text.matches("it does not answer").count(), 1, "equal reasons stand together: {text}");
     for member in &cluster.layout.members {
         assert!(text.contains(&member.address), "{text}");
     }
