@@ -21,6 +21,7 @@ endif
 bin := $(CARGO_TARGET_DIR)/release
 PLAN ?= isolate_one
 SEEDS ?= 300
+FIRST ?= 1
 
 .PHONY: help deps env build demo drill cluster test fmt purity lint check-tests check-drill mutants docs soak bench
 
@@ -91,8 +92,11 @@ check-drill: build-all ## Real processes, killed without warning: nothing acknow
 check-tests: own ## Unit, property, simulation and process tests
 	cargo test --release --workspace --locked
 
-soak: build ## Long swarms of the virtual world: SEEDS seeds of five minutes, then every scenario again and again
-	$(bin)/starling-sim swarm --seeds $(SEEDS)
+soak: build ## The long runs: SEEDS seeds (300) from FIRST on of five minutes, longer ones, every plan
+	$(bin)/starling-sim run all
+	$(bin)/starling-sim swarm --seeds $(SEEDS) --first $(FIRST) --minutes 5
+	$(bin)/starling-sim swarm --seeds 8 --first $(FIRST) --minutes 60
+	for plan in demo isolate_one kill_one split_two_three; do $(bin)/starling-sim drill $$plan || exit; done
 
 bench: build ## Increments per second on three nodes of this machine: random keys, then one hot key
 	@$(bin)/starling-sim cluster --nodes 3 --port 7501 --dir .starling/bench --fresh -- bash -c '\
