@@ -71,7 +71,7 @@ async fn apply(plan: &Plan, cluster: &mut ProcessCluster, event: &Event) -> Resu
     while let Some(joined) = calls.join_next().await {
         // A panic in a call is a bug of the client; it is not hidden.
         let (node, result) = joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        result.map_err(|cause| DrillError::Fault { at: event.at, node: plan.names(&[node]), cause })?;
+        result.map_err(|cause| DrillError::Fault { at: event.at, node: plan.names(&[node]), cause: cause.into() })?;
     }
     Ok(())
 }

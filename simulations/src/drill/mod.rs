@@ -90,7 +90,7 @@ pub enum DrillError {
         /// Which node.
         node: String,
         /// Why.
-        cause: starling_client::Error,
+        cause: Box<starling_client::Error>,
     },
 }
 
