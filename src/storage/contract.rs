@@ -2,7 +2,7 @@
 //! node. Public so that tests of other crates can run it; it panics where the contract is broken, and nothing but a test
 //! should call it.
 //!
-//! ```ignore
+//! ```text
 //! contract::check(&mut |reopen| match reopen {
 //!     Reopen::New => …,          // an empty directory
 //!     Reopen::AfterClose => …,   // the same directory, closed in good order

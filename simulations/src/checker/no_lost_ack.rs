@@ -64,7 +64,7 @@ fn check_owner(evidence: &Evidence<'_>, key: &Key, owner: NodeId, visible: &Visi
     let margin = evidence.world.skew_bound() * 2 + Duration::from_secs(1);
     for (number, op) in writes.iter().filter(|(_, op)| evidence.certainty(op) == Certainty::Must) {
         let can_win = |(_, winner): &&(OpNumber, &Op)| evidence.minted_by(winner).after(margin) >= op.invoked_at;
-        if !winners.iter().any(|winner| can_win(winner)) {
+        if !winners.iter().any(can_win) {
             return violation(format!(
                 "{key} on {owner} shows {visible:?} of {:?}, but the acknowledged {number:?} ({:?}) came later",
                 winners.iter().map(|(number, _)| number).collect::<Vec<_>>(),

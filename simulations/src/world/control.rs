@@ -39,8 +39,7 @@ impl World {
         let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(place.store.clone());
         let open = |(index, seed): (usize, u64)| {
             let scope = ShardScope { index, count };
-            let shard =
-                Shard::open(config.clone(), identity, scope, ring.clone(), store.clone(), seed, node_now);
+            let shard = Shard::open(config.clone(), identity, scope, ring.clone(), store.clone(), seed, node_now);
             match shard {
                 Ok(shard) => ShardSlot::new(shard),
                 Err(error) => panic!("node {} cannot open a shard: {error}", identity.node),
