@@ -202,6 +202,5 @@ fn owed_row(env: &Env<'_>, owner: NodeId, debt: &bytes::Bytes, stored: bytes::By
     }
     let (header, state) = StoredRow::header_and_state(&stored).ok()?;
     header.debt_to(owner)?;
-    let is_hint = !env.ring.is_owner(partition, env.me);
-    Some(OwedRow { row, version: header.version, state, is_hint })
+    Some(OwedRow { row, version: header.version, state })
 }

@@ -199,8 +199,6 @@ pub struct OwedRow {
     pub version: RowVersion,
     /// The whole state, encoded.
     pub state: Bytes,
-    /// Between owners a debt is paid by exchange of the key; from a fallback it is a hint.
-    pub is_hint: bool,
 }
 
 /// Answer to [`Deliver`].
