@@ -28,7 +28,7 @@ use crate::ids::PartitionId;
 use crate::message::client::Reason;
 use crate::message::peer::Refusal;
 use crate::mutation::{self, Mutation};
-use crate::shard::{Access, Env, Job, Local, MergeSource, Merged, Minted, Task, TaskBody, Turn, not_applied};
+use crate::shard::{Access, Env, Job, Local, Minted, Task, TaskBody, Turn, not_applied};
 use crate::storage::{RowKey, StoreError};
 use crate::time::HybridClock;
 
@@ -186,13 +186,6 @@ fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
         TaskBody::Owe { .. } => {}
         // The mark stays, and the row is delivered again.
         TaskBody::Strike { .. } => {}
-        TaskBody::Merge { source, .. } => match source {
-            MergeSource::Exchange { op } => {
-                turn.out.tell(Local::Merged(Merged { op, outcome: Err(refusal.clone()) }));
-            }
-            MergeSource::Delivery { .. } => {
-                apply::acknowledge_merge(env, turn, row, source, Err(refusal.clone()));
-            }
-        },
+        TaskBody::Merge { source, .. } => apply::acknowledge_merge(env, turn, row, source, Err(refusal.clone())),
     }
 }
