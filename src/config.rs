@@ -28,9 +28,9 @@ pub struct ShardConfig {
     /// No quorum after this long: the coordinator asks the next nodes of the accept set too. Default 100 ms.
     /// Shorter keeps latency low when a node is slow and costs messages.
     pub widen_after: Duration,
-    /// Pings to a peer that sent nothing for this long. Default 250 ms.
+    /// A peer that answered nothing for this long is pinged. Default 250 ms.
     pub ping_interval: Duration,
-    /// A peer that sent nothing for this long is suspected: not asked while others can be. Default 1 s.
+    /// A peer that answered nothing for this long is suspected: not asked while others can be. Default 1 s.
     pub suspect_after: Duration,
     /// Each partition is compared with each co-owner this often. Default 30 s. Zero switches the timer off.
     pub exchange_interval: Duration,

@@ -20,7 +20,7 @@
 //! A *get* asks R replicas and answers with their merge; a *put* or *delete* first observes like a get, then mints a
 //! register write and covers exactly the counter entries that it saw.
 //!
-//! # Modules, each importing only from those above it
+//! # Modules, from the ground up
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -32,6 +32,10 @@
 //! | [`coordinator`], [`replica`], [`hints`], [`antientropy`] | the protocols; they meet only in `shard` |
 //! | [`shard`] | the machine that joins them, and its interface |
 //! | [`mutation`] | protections that tests switch off, to see a checker notice |
+//!
+//! A module imports from those above it, with these exceptions: `value` and `membership` make the `Visible` and
+//! `PeerStatus` that `message` carries; the protocols speak through what `shard` lends them (`Env`, `Turn`, `Outbox`,
+//! `Local`), and use of each other only the `Standing` and the `StoredRow` of `replica`.
 //!
 //! # Invariants
 //!
@@ -55,7 +59,8 @@
 //! - **delta**: a small row that holds one write; **stamp**: (hybrid clock, actor, event), orders register writes.
 //! - **baseline**: what a covering write saw of the counter; **covering write**: put or delete.
 //! - **hint**: a row held for owners that could not be reached; **debt**, **mark**: an owner that has not acknowledged
-//!   a version of a row; **ledger**: the same in memory, while the acknowledgement may still come.
+//!   a version of a row; **ledger**: the same in memory, while the acknowledgement may still come; **delivery** (Dynamo
+//!   calls it *handoff*, and so does the setting): paying debts to an owner that answers again.
 //! - **exchange**: co-owners compare and repair a partition; **newborn**: an owner whose directory does not hold its
 //!   partition's data yet; **founding**: all owners newborn together.
 //! - **turn**: the inputs handled between two seals; **ticket**: number of a sealed turn, cumulative.

@@ -90,7 +90,7 @@ impl Delivery {
         }
     }
 
-    /// A page of the debt index was read. False if it is not one of ours.
+    /// A page of the debt index was read.
     pub fn on_page(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, outcome: Result<DebtPage, StoreError>) {
         let Some(owner) = self.owners.remove(&op) else { return };
         let Some(state) = self.by_owner.get_mut(&owner) else { return };
@@ -112,14 +112,14 @@ impl Delivery {
         state.stage = Stage::Sent { op, unanswered, is_last: page.is_last, pause_ms: 0, was_refused: false };
         self.owners.insert(op, owner);
         out.set_timer(TimerKey::Delivery(owner), env.now.mono.after(ANSWER_WITHIN));
-        // The page may show rows of every turn sealed so far.
-        // One message per partition: the receiver's shards may be cut differently.
+        // One message per partition: the receiver may have another number of shards.
         let mut by_partition: BTreeMap<PartitionId, Vec<OwedRow>> = BTreeMap::new();
         for row in rows {
             by_partition.entry(row.row.partition(partitions)).or_default().push(row);
         }
         for (partition, rows) in by_partition {
             let deliver = PeerMessage::Deliver(Deliver { op, rows });
+            // The page may show rows of every turn sealed so far.
             out.send_after(out.sealed_ticket(), owner, partition, deliver);
         }
     }
@@ -192,8 +192,8 @@ impl Delivery {
     }
 }
 
-/// The row of an index entry, if it is this shard's, still owed and readable. An unreadable one stays owed and is reported when it
-/// is next used in a turn.
+/// The row of an index entry, if it is this shard's, still owed and readable. An unreadable one stays owed and is
+/// reported when it is next used in a turn.
 fn owed_row(env: &Env<'_>, owner: NodeId, debt: &bytes::Bytes, stored: bytes::Bytes) -> Option<OwedRow> {
     let row = keyspace::row_of_debt(debt).ok()?;
     let partition = row.partition(env.ring.layout().partitions);

@@ -40,7 +40,7 @@ pub struct Addressed {
 /// What one shard says to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerMessage {
-    /// Are you there? Any message of a peer answers it as well.
+    /// Are you there? Any answer to another question says it as well.
     Ping(Ping),
     /// I am.
     Pong(Ping),

@@ -7,8 +7,7 @@ use crate::storage::RowKey;
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
-    /// A new dot was minted, and by how much the counter changed under it. The log of these proves that no dot is
-    /// minted twice.
+    /// A new dot was minted, for this delta. The log of these proves that no dot is minted twice.
     Minted {
         /// Where.
         row: RowKey,

@@ -70,7 +70,7 @@ pub enum Change {
 /// Writes that become visible and durable together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// In the order of the keys; a key stands in it once.
+    /// In the order of spaces and keys; a key of a space stands in it once.
     pub changes: Vec<(Space, Bytes, Change)>,
 }
 
