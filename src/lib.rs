@@ -33,9 +33,8 @@
 //! | [`shard`] | the machine that joins them, and its interface |
 //! | [`mutation`] | protections that tests switch off, to see a checker notice |
 //!
-//! A module imports from those above it, with these exceptions: `value` and `membership` make the `Visible` and
-//! `PeerStatus` that `message` carries; the protocols speak through what `shard` lends them (`Env`, `Turn`, `Outbox`,
-//! `Local`), and use of each other only the `Standing` and the `StoredRow` of `replica`.
+//! A module imports from those above it and from its own row, with one exception: the protocols speak through what
+//! `shard` lends them (`Env`, `Turn`, `Outbox`, `Local`), and use of each other only `replica`'s `Standing` and `StoredRow`.
 //!
 //! # Invariants
 //!

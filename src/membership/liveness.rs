@@ -13,9 +13,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::causality::Epoch;
 use crate::ids::NodeId;
-use crate::message::client::PeerStatus;
 use crate::time::{Now, Timestamp, WallTime};
 
 /// How this shard sees its peers.
@@ -32,6 +33,19 @@ struct Peer {
     epoch: Option<Epoch>,
     /// The peer's wall clock minus ours when it last told. Unit: microseconds.
     clock_offset: Option<i64>,
+}
+
+/// A peer as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Who.
+    pub node: NodeId,
+    /// It answers.
+    pub is_reachable: bool,
+    /// Since it last answered. Unit: milliseconds; `None`: never.
+    pub heard_ms_ago: Option<u64>,
+    /// Rows owed to it: hints and debts.
+    pub owed_rows: u64,
 }
 
 impl Liveness {

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::causality::VersionVector;
 use crate::config::Durability;
 use crate::ids::{ClusterId, Key, NodeId, PartitionId, RequestId};
+pub use crate::membership::liveness::PeerStatus;
 use crate::membership::{Layout, LayoutEpoch};
+pub use crate::value::Visible;
 
 /// First message in both directions on every connection, between nodes too. Nothing counts before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,22 +155,6 @@ pub enum Response {
     Located(Location),
     /// Not done, or not known to be done.
     Failed(RequestError),
-}
-
-/// What a key shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Visible {
-    /// Never written, or deleted.
-    Nothing,
-    /// An integer register plus the counter.
-    Integer {
-        /// The number.
-        value: i64,
-        /// The true sum lies beyond what an i64 can hold; `value` is the nearest.
-        saturated: bool,
-    },
-    /// A text register.
-    Text(Bytes),
 }
 
 /// Answer to a read.
@@ -451,19 +437,6 @@ pub struct ShardStatus {
     pub amnesia_alarms: u64,
     /// Own clock minus the median of the peers'. Unit: milliseconds, saturated.
     pub clock_ahead_ms: i64,
-}
-
-/// A peer as one node sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerStatus {
-    /// Who.
-    pub node: NodeId,
-    /// It answers.
-    pub is_reachable: bool,
-    /// Since it was last heard. Unit: milliseconds; `None`: never.
-    pub heard_ms_ago: Option<u64>,
-    /// Rows owed to it: hints and debts.
-    pub owed_rows: u64,
 }
 
 /// Injected faults of one node's links to its peers.

@@ -11,9 +11,8 @@ use proptest::prelude::*;
 
 use super::register::Stamp;
 use super::wire::put_number;
-use super::{MergeKind, Row, ValueError, laws};
+use super::{MergeKind, Row, ValueError, Visible, laws};
 use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
-use crate::message::client::Visible;
 use crate::time::{Hlc, HybridClock, WallTime};
 
 /// Replicas of the key.

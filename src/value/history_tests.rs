@@ -4,8 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::history::{REPLICAS, Step, World, any_step};
-use super::{Row, laws};
-use crate::message::client::Visible;
+use super::{Row, Visible, laws};
 
 /// All that a history made: states and deltas, a bounded number of them.
 fn rows(world: &World) -> Vec<&Row> {

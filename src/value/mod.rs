@@ -11,7 +11,7 @@
 //! Every part is a join-semilattice, so rows may be merged in any order, any number of times, whole or as deltas, and
 //! every replica that saw the same writes shows the same value and has the same bytes.
 //!
-//! The replica and the coordinator call [`Row`]; nothing else leaves this folder. Here is no I/O and no clock: dots and
+//! The replica and the coordinator call [`Row`] and answer with the [`Visible`] that it shows. Here is no I/O and no clock: dots and
 //! stamps are handed in by `replica/mint.rs`. A merge of a delta costs one binary search per entry of the delta;
 //! encoding and decoding are one pass each.
 //!
@@ -34,8 +34,10 @@ mod record;
 pub mod register;
 mod string;
 mod sum;
+mod visible;
 mod wire;
 
 pub use error::{DecodeError, ValueError};
 pub use field::MergeKind;
 pub use record::Row;
+pub use visible::Visible;

@@ -27,10 +27,10 @@ use super::field::{Field, MergeKind};
 use super::per_actor::PerActor;
 use super::register::{HLC_BYTES, Register, decode_hlc, encode_hlc};
 use super::string::StringState;
+use super::visible::Visible;
 use super::wire::{Reader, put_number};
 use crate::causality::{ActorId, Dot, VersionVector};
 use crate::limits;
-use crate::message::client::Visible;
 use crate::time::Hlc;
 
 /// Version of the row encoding that this program writes, and the newest that it reads.

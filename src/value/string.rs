@@ -20,8 +20,8 @@ use super::counter::Counter;
 use super::error::ValueError;
 use super::register::{Held, Register, Stamp, Write};
 use super::sum::ExactSum;
+use super::visible::Visible;
 use crate::causality::{ActorId, Dot};
-use crate::message::client::Visible;
 use crate::time::Hlc;
 
 /// The state of a string.
