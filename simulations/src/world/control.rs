@@ -244,11 +244,6 @@ impl World {
         }
     }
 
-    /// Whether a node stands still now.
-    pub fn is_paused(&self, node: usize) -> bool {
-        self.node(node).paused_until.is_some_and(|until| until > self.now)
-    }
-
     /// The moment so long after now.
     pub fn after(&self, span: Duration) -> Timestamp {
         self.now.after(span)
