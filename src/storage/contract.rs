@@ -11,7 +11,6 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -39,7 +38,6 @@ pub fn check(open: Open) {
     any_bytes_are_keys_and_values(&*open(Reopen::New));
     scans_stay_within_their_range(&*open(Reopen::New));
     pages_end_where_their_limit_says(&*open(Reopen::New));
-    readers_see_whole_batches(&*open(Reopen::New));
     a_closed_store_keeps_everything(open);
     a_crash_keeps_a_prefix_with_all_synced_batches(open);
 }
@@ -168,53 +166,6 @@ fn pages_end_where_their_limit_says(store: &dyn Store) {
         start = after(last);
     }
     assert_eq!(seen, (0..10).collect::<Vec<u8>>(), "pages join without gap or overlap");
-}
-
-/// One writer, two readers: what they see never goes back, and both keys of a page are of one batch.
-fn readers_see_whole_batches(store: &dyn Store) {
-    let write = |number: u64| {
-        let value = number.to_be_bytes();
-        put(store, &[(Space::Rows, b"a", &value), (Space::Rows, b"b", &value), (Space::Debts, b"a", &value)]);
-    };
-    write(0);
-    let is_over = &AtomicBool::new(false);
-    let number = |value: &Bytes| u64::from_be_bytes(value.as_ref().try_into().expect("a whole value"));
-    let get = || match store.get(Space::Rows, b"a") {
-        Lookup::Found(value) => Some(number(&value)),
-        Lookup::NotInMemory => None,
-        other => panic!("a key that is always there: {other:?}"),
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut last = 0;
-            while !is_over.load(Ordering::Acquire) {
-                let now = get().unwrap_or(last);
-                assert!(now >= last, "a reader went back from {last} to {now}");
-                last = now;
-            }
-        });
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Acquire) {
-                let page = scan(store, Space::Rows, b"", None, 10, usize::MAX);
-                let seen: Vec<u64> = page.entries.iter().map(|(_, value)| number(value)).collect();
-                assert!(matches!(seen.as_slice(), [a, b] if a == b), "half a batch in one page: {seen:?}");
-            }
-        });
-        // Also when the writer panics, or its readers would go on for ever.
-        let _end = SetOnDrop(is_over);
-        for number in 1..=2000 {
-            write(number);
-            assert!(get().is_none_or(|seen| seen == number), "the writer reads its own write");
-        }
-    });
-}
-
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
 }
 
 /// Batch `number` of the tests that reopen: it overwrites, adds to two spaces, and deletes what batch `number - 1` added.

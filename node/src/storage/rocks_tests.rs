@@ -1,6 +1,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs, process};
 
 use starling::storage::contract::{self, Reopen};
@@ -311,4 +312,59 @@ fn after_a_failure_nothing_is_written_or_synced_any_more() {
     assert_eq!(store.write(&numbered(1)), Err(failure.clone()));
     assert_eq!(store.sync(), Err(failure));
     assert_eq!(prefix(&store), 1, "reads go on");
+}
+
+/// What they see never goes back, and both keys of a page are of one batch.
+#[test]
+fn readers_on_other_threads_see_whole_batches() {
+    let dir = TempDir::new().unwrap();
+    let store = &open(dir.path());
+    let write = |number: u64| {
+        let value = number.to_be_bytes();
+        let mut batch = Batch::default();
+        for (space, key) in [(Space::Rows, "a"), (Space::Rows, "b"), (Space::Debts, "a")] {
+            batch.put(space, Bytes::from(key), Bytes::copy_from_slice(&value));
+        }
+        store.write(&batch).unwrap();
+    };
+    write(0);
+    let is_over = &AtomicBool::new(false);
+    let number = |value: &Bytes| u64::from_be_bytes(value.as_ref().try_into().expect("a whole value"));
+    let get = || match store.get(Space::Rows, b"a") {
+        Lookup::Found(value) => Some(number(&value)),
+        Lookup::NotInMemory => None,
+        other => panic!("a key that is always there: {other:?}"),
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut last = 0;
+            while !is_over.load(Ordering::Acquire) {
+                let now = get().unwrap_or(last);
+                assert!(now >= last, "a reader went back from {last} to {now}");
+                last = now;
+            }
+        });
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                let all = Range { start: Bytes::new(), end: None };
+                let page = store.scan(Space::Rows, &all, PageLimit { rows: 10, bytes: usize::MAX }).unwrap();
+                let seen: Vec<u64> = page.entries.iter().map(|(_, value)| number(value)).collect();
+                assert!(matches!(seen.as_slice(), [a, b] if a == b), "half a batch in one page: {seen:?}");
+            }
+        });
+        // Also when the writer panics, or its readers would go on for ever.
+        let _end = SetOnDrop(is_over);
+        for number in 1..=2000 {
+            write(number);
+            assert!(get().is_none_or(|seen| seen == number), "the writer reads its own write");
+        }
+    });
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
