@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, default_value_t = 7401, value_parser = clap::value_parser!(u16).range(1..=65000))]
     port: u16,
     /// Where bundles, data and logs lie; a cluster that is there already goes on
-    #[arg(long, value_name = "DIR", default_value = ".starling/cluster")]
+    #[arg(long, value_name = "DIR", default_value = ".starling")]
     dir: PathBuf,
     /// The starling-node program [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
@@ -69,7 +69,7 @@ async fn foreground(args: &Args) -> Result<ExitCode, DrillError> {
         settings: vec!["--drills".into(), "--suspect-after=500ms".into(), "--exchange-interval=5s".into()],
     };
     let is_there = !args.fresh && args.dir.join("cluster").is_dir();
-    let interrupted = tokio::signal::ctrl_c();
+    let interrupted = drill::interrupted();
     tokio::pin!(interrupted);
     let started = async {
         let mut cluster = if is_there {
@@ -82,7 +82,7 @@ async fn foreground(args: &Args) -> Result<ExitCode, DrillError> {
     };
     let mut cluster = tokio::select! {
         cluster = started => cluster?,
-        _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
+        () = &mut interrupted => return Ok(ExitCode::SUCCESS),
     };
     let code = if args.command.is_empty() {
         println!("{}", instructions(&cluster, &binary, args));
@@ -93,7 +93,7 @@ async fn foreground(args: &Args) -> Result<ExitCode, DrillError> {
         let done = command(&cluster, &binary, &args.command)?;
         tokio::select! {
             code = done => code?,
-            _ = interrupted => ExitCode::from(130),
+            () = interrupted => ExitCode::from(130),
         }
     };
     let unclean = cluster.stop_nodes().await?;
@@ -106,13 +106,13 @@ async fn foreground(args: &Args) -> Result<ExitCode, DrillError> {
 }
 
 /// Waits for Ctrl-C; an error if a node ends by itself before.
-async fn watch<T>(
+async fn watch(
     cluster: &mut ProcessCluster,
-    mut interrupted: impl Future<Output = T> + Unpin,
+    mut interrupted: impl Future<Output = ()> + Unpin,
 ) -> Result<(), DrillError> {
     loop {
         tokio::select! {
-            _ = &mut interrupted => return Ok(()),
+            () = &mut interrupted => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {
                 for index in 0..cluster.ids().len() {
                     if let Some(node) = cluster.node_mut(index) {
@@ -162,7 +162,10 @@ fn instructions(cluster: &ProcessCluster, binary: &Path, args: &Args) -> String 
     let tools = binary.parent().map(|path| absolute(path.to_owned())).unwrap_or_default();
     let client = absolute(cluster.client_bundle());
     let admin = client.with_file_name("admin");
-    let split = if args.nodes == 5 { "a,b/c,d,e" } else { "a/…" };
+    let names: Vec<&str> = cluster.nodes().iter().map(NodeProcess::name).collect();
+    let (left, right) = names.split_at(names.len() * 2 / 5);
+    let split = format!("{}/{}", left.join(","), right.join(","));
+    let last = names.last().copied().unwrap_or_default();
     lines.push(format!(
         "
 In another terminal:
@@ -173,7 +176,8 @@ In another terminal:
   starling ring likes            where the key lies
   starling compare likes         every replica's own view, side by side
   starling --bundle \"{}\" fault split {split} --for 60s
-                                 cut the network; go on counting on both sides
+  starling --node a incr likes   cut the network, and go on counting, on one side
+  starling --node {last} incr likes   and on the other; `compare` shows what each has not seen
   starling --bundle \"{}\" fault heal
 
 Ctrl-C stops the nodes; their data stays in {}.",

@@ -86,7 +86,7 @@ fn chosen(plan: &Plan, names: &[String]) -> Result<Vec<Configuration>, String> {
     names.iter().map(find).collect()
 }
 
-/// `None`: Ctrl-C. Dropping the run kills its nodes.
+/// `None`: asked to end. Dropping the run kills its nodes.
 async fn interruptible(
     plan: &Plan,
     chosen: &[Configuration],
@@ -101,7 +101,7 @@ async fn interruptible(
     };
     tokio::select! {
         result = all => Some(result),
-        _ = tokio::signal::ctrl_c() => None,
+        () = drill::interrupted() => None,
     }
 }
 

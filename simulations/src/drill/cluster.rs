@@ -95,6 +95,10 @@ impl ProcessCluster {
         fs::create_dir_all(&logs).map_err(|cause| DrillError::Io { path: logs.clone(), cause })?;
         let bundles = directory.join("cluster");
         let admin = Client::connect(load(&bundles.join("admin"))?, ClientConfig::default())?;
+        let members: Vec<&str> = admin.ring().layout().members.iter().map(|member| member.name.as_str()).collect();
+        if members != spec.nodes {
+            return Err(DrillError::OtherNodes { directory: directory.to_owned(), members: members.join(", ") });
+        }
         let mut nodes = Vec::new();
         let mut ids = Vec::new();
         for name in &spec.nodes {
@@ -108,11 +112,7 @@ impl ProcessCluster {
             ];
             arguments.extend(spec.settings.iter().cloned());
             nodes.push(NodeProcess::new(name, binary, arguments, logs.join(format!("{name}.log"))));
-            let id = admin.node_named(name).map_err(|error| DrillError::Program {
-                what: format!("the cluster in {}", bundles.display()),
-                said: format!("{error}; it was made for other nodes, remove {}", directory.display()),
-            })?;
-            ids.push(id);
+            ids.extend(admin.node_named(name));
         }
         let mut cluster = ProcessCluster { directory: directory.to_owned(), nodes, ids, admin };
         for node in &mut cluster.nodes {

@@ -11,13 +11,14 @@
 //!
 //! Everything goes through the client library, as users would: nothing here looks into a node. Link faults are
 //! injected in the nodes' transport (they were started with `--drills`), kills are SIGKILL. Nodes listen on free
-//! loopback ports; they are ended by their own process ids, at the end of the run, on an error and on Ctrl-C.
+//! loopback ports; they are ended by their own process ids, at the end of the run, on an error, on Ctrl-C and on SIGTERM.
 //!
 //! Costs: one process per node with its own RocksDB, and as long as the plan lasts per configuration.
 
 mod binary;
 mod cluster;
 mod faults;
+mod interrupt;
 mod load;
 mod process;
 mod sampler;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 
 pub use binary::node_binary;
 pub use cluster::{Addresses, ClusterSpec, ProcessCluster};
+pub use interrupt::interrupted;
 pub use process::NodeProcess;
 
 use crate::plan::{Configuration, Plan};
@@ -56,6 +58,14 @@ pub enum DrillError {
         what: String,
         /// Its last words.
         said: String,
+    },
+    /// The cluster that is there is another one.
+    #[error("the cluster in {} has the nodes {members}; name as many, or make a new one with --fresh", .directory.display())]
+    OtherNodes {
+        /// Where it is.
+        directory: PathBuf,
+        /// Its nodes.
+        members: String,
     },
     /// A node did not come up, or ended by itself.
     #[error("node {node} {what}; its log is {}, and ends with:\n{last_words}", .log.display())]

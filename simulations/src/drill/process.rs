@@ -8,6 +8,7 @@
 //! Its output goes to `NAME.log`. Dropping it kills the process.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -74,6 +75,7 @@ impl NodeProcess {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
+            .process_group(0)
             .spawn()
             .map_err(|cause| DrillError::Io { path: self.command.clone(), cause })?;
         self.child = Some(child);
