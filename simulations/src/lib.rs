@@ -14,6 +14,7 @@ pub mod faults;
 pub mod mutants;
 mod panics;
 pub mod plan;
+pub mod rehearsal;
 pub mod report;
 pub mod scenario;
 pub mod swarm;

@@ -86,6 +86,8 @@ impl<'a> Evidence<'a> {
             Known::NotApplied => Certainty::MustNot,
             Known::Unknown => Certainty::May,
             Known::Applied => match written(op) {
+                // A delete of nothing writes nothing.
+                Some((_, reply)) if reply.acks.is_empty() => Certainty::May,
                 Some((at, reply)) if reply.acks.len() < 2 && self.was_damaged_since(at) => Certainty::May,
                 _ => Certainty::Must,
             },
