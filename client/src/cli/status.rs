@@ -121,8 +121,8 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
     let mut remarks = Vec::new();
     let silent = status.shards.peers.iter().filter(|peer| !peer.is_reachable);
     let silent = silent.map(|peer| match peer.heard_ms_ago {
-        Some(ms) => format!("{} (heard {} ago)", client.name_of(peer.node), output::micros(ms.saturating_mul(1000))),
-        None => format!("{} (never heard)", client.name_of(peer.node)),
+        Some(ms) => format!("{} (answered {} ago)", client.name_of(peer.node), output::micros(ms.saturating_mul(1000))),
+        None => format!("{} (never answered)", client.name_of(peer.node)),
     });
     let silent = silent.collect::<Vec<_>>();
     if !silent.is_empty() {

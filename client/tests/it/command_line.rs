@@ -150,6 +150,8 @@ async fn usage_errors_have_code_2_and_send_nothing() {
         vec!["bench", "--write-ratio", "2"],
         vec!["bench", "--pid", "4294967295"],
         vec!["fault", "split", "a"],
+        vec!["fault", "split", "a/b", "--for", "11m"],
+        vec!["fault", "split", "a/b", "--delay", "61s"],
         vec!["fly"],
     ] {
         let output = starling(&bundle, &arguments).await;
@@ -300,7 +302,7 @@ async fn status_shows_every_node_and_marks_the_silent_ones() {
     let output = starling(&bundle, &["status"]).await;
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     let text = stdout(&output);
-    for expected in ["UNREACHABLE", "!c", "4 to c", "a does not see c (heard 3.2 s ago)", "0000000000000001"] {
+    for expected in ["UNREACHABLE", "!c", "4 to c", "a does not see c (answered 3.2 s ago)", "0000000000000001"] {
         assert!(text.contains(expected), "{expected} is missing:\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "no colours into a pipe");

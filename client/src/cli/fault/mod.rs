@@ -59,15 +59,33 @@ struct Split {
     /// Sides of the split: a,b/c,d,e
     #[arg(value_name = "SIDES")]
     sides: String,
-    /// The faults end by themselves after this long, even on nodes that cannot be reached any more
-    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    /// The faults end by themselves after this long (at most 10m), even on nodes that cannot be reached any more
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = parse_length)]
     duration: Duration,
     /// Only what the first side sends to the second is affected (two sides)
     #[arg(long)]
     one_way: bool,
-    /// Delay messages by this long instead of dropping them
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    /// Delay messages by this long (at most 1m) instead of dropping them
+    #[arg(long, value_name = "TIME", value_parser = parse_delay)]
     delay: Option<Duration>,
+}
+
+/// Longest time that a node keeps faults. It would cut a longer one without a word.
+const LENGTH_MAX: Duration = Duration::from_secs(600);
+
+/// Longest delay that a node takes.
+const DELAY_MAX: Duration = Duration::from_secs(60);
+
+fn parse_length(text: &str) -> Result<Duration, String> {
+    parse_duration(text).and_then(|length| at_most(length, LENGTH_MAX, "10m"))
+}
+
+fn parse_delay(text: &str) -> Result<Duration, String> {
+    parse_duration(text).and_then(|delay| at_most(delay, DELAY_MAX, "1m"))
+}
+
+fn at_most(duration: Duration, bound: Duration, shown: &str) -> Result<Duration, String> {
+    if duration <= bound { Ok(duration) } else { Err(format!("it can be at most {shown}")) }
 }
 
 impl Fault {
