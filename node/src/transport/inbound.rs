@@ -1,7 +1,7 @@
 //! What the transport tells the rest of the node: the trait that the runtime's router implements.
 //!
 //! ```text
-//! peer stream ──→ peer_frame (waits while the shard's mailbox is full: that stops the peer, not the node)
+//! peer stream ──→ peer_frame (while it waits nothing more is read from that stream; the router never does)
 //! lost peer ────→ peer_unreachable (with what certainly never arrived)
 //! client ───────→ connection_opened, client_call … , connection_closed
 //!          ←───── Answers, one per call

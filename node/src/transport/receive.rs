@@ -1,7 +1,8 @@
 //! Reads a peer's frames from one stream and hands them to the router, in order.
 //!
-//! While the router waits (a shard's mailbox is full) nothing is read, QUIC's window fills, the sender's queue fills,
-//! and the sender's shards learn of it: back-pressure without a message. A drill may drop frames here or hold them back.
+//! While the router waits nothing is read, QUIC's window fills, the sender's queue fills, and the sender's shards learn
+//! of it. The router of a node never waits: it drops the requests for which a shard has no room, because answers may
+//! stand behind them in the same stream. A drill may drop frames here or hold them back.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

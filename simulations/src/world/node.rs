@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use starling::ids::{NodeId, PartitionId, Ticket};
-use starling::message::peer::{Addressed, Frame, PeerMessage};
+use starling::message::peer::Frame;
 use starling::replica::Identity;
 use starling::shard::Input;
 use starling::shard::Shard;
@@ -21,7 +21,7 @@ use starling::time::Timestamp;
 
 use super::clock::NodeClock;
 
-/// Requests of peers that may wait in front of one shard; further frames are dropped, as flow control would stop them.
+/// Requests of peers that may wait in front of one shard; further frames are dropped, as a node drops them.
 pub(super) const PEER_MAILBOX_MAX: usize = 4096;
 
 /// Requests of clients that may wait in front of one shard; a further one is answered `Busy`.
@@ -149,7 +149,9 @@ impl ShardSlot {
     pub(super) fn on_frame(&mut self, from: NodeId, frame: Frame) {
         let input = Input::Peer { from, frame };
         match &input {
-            Input::Peer { frame, .. } if frame.messages.iter().all(is_answer) => self.answers.push_back(input),
+            Input::Peer { frame, .. } if frame.messages.iter().all(|addressed| addressed.message.is_answer()) => {
+                self.answers.push_back(input)
+            }
             _ if self.peers.len() < PEER_MAILBOX_MAX => self.peers.push_back(input),
             _ => {}
         }
@@ -165,28 +167,6 @@ pub struct Sync {
     pub batch: BatchNumber,
     /// The disk is reached at its end (else at its beginning).
     pub is_at_end: bool,
-}
-
-/// Whether a message answers a dialogue of the receiver, which bounded how many there can be.
-fn is_answer(addressed: &Addressed) -> bool {
-    match &addressed.message {
-        PeerMessage::Pong(_)
-        | PeerMessage::Forwarded(_)
-        | PeerMessage::Replicated(_)
-        | PeerMessage::ReadAnswer(_)
-        | PeerMessage::Delivered(_)
-        | PeerMessage::NewbornAnswer(_)
-        | PeerMessage::ExchangeAnswer(_)
-        | PeerMessage::ExchangePushed(_) => true,
-        PeerMessage::Ping(_)
-        | PeerMessage::Forward(_)
-        | PeerMessage::Replicate(_)
-        | PeerMessage::Read(_)
-        | PeerMessage::Deliver(_)
-        | PeerMessage::NewbornQuery(_)
-        | PeerMessage::ExchangeOffer(_)
-        | PeerMessage::ExchangePush(_) => false,
-    }
 }
 
 /// The shard of a partition, of `shards`.
