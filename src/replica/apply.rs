@@ -113,7 +113,7 @@ impl Replica {
         let stored = turn.row_mut(row);
         stored.row = merged;
         stored.header.version = version;
-        turn.count_bytes(64);
+        turn.count_bytes(incoming.encoded_bytes_max());
         Ok(true)
     }
 

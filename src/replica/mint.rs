@@ -71,7 +71,7 @@ impl Replica {
         }
         let delta_hash = delta.state_hash() as u64;
         turn.out.observe(Observation::Minted { row: row.clone(), dot, delta_hash });
-        turn.count_bytes(64);
+        turn.count_bytes(delta.encoded_bytes_max());
         Ok(FreshWrite { delta, version, value })
     }
 

@@ -249,7 +249,7 @@ impl Row {
     }
 
     /// The length of the encoding, or a few bytes more.
-    fn encoded_bytes_max(&self) -> usize {
+    pub fn encoded_bytes_max(&self) -> usize {
         let StringState { register, counter, .. } = &self.string;
         let known =
             HLC_BYTES + register.encoded_bytes() + counter.entries.encoded_bytes() + counter.baselines.encoded_bytes();

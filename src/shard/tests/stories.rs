@@ -212,3 +212,13 @@ fn a_command_that_waits_for_an_earlier_one_keeps_its_own_deadline() {
         assert!(matches!(refused(bus.replies[&id].clone()), Reason::DeadlineExceeded { .. }));
     }
 }
+
+#[test]
+fn a_turn_of_large_values_is_full_before_it_is_too_large() {
+    let mut bus = Bus::new(3);
+    for key in ["a", "b"] {
+        let options = Options { observe: crate::message::client::Observe::Local, ..Options::default() };
+        bus.send(NodeId(1), key, Command::Put { value: vec![0; 600_000].into() }, options);
+    }
+    assert!(bus.nodes[&NodeId(1)].shard.turn_is_full());
+}
