@@ -132,7 +132,7 @@ async fn values_are_printed_plainly_and_as_json() {
 
 #[tokio::test]
 async fn usage_errors_have_code_2_and_send_nothing() {
-    let mut cluster = TestCluster::new(1);
+    let mut cluster = TestCluster::new(2);
     let node = FakeNode::start(&mut cluster, NodeId(1), obliging);
     let bundle = cluster.bundle();
     let long_key = "k".repeat(65_536);
