@@ -1,7 +1,12 @@
 //! Every protection of the core is missed by somebody when it is gone.
 
 use starling::mutation::Mutation;
-use starling_sim::mutants::hunt;
+use starling_sim::mutants::{false_alarm, hunt};
+
+#[test]
+fn nobody_complains_while_every_protection_is_on() {
+    assert_eq!(false_alarm(), None);
+}
 
 #[test]
 fn every_mutation_is_noticed() {
