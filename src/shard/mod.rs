@@ -44,7 +44,7 @@ use crate::hints::{Delivery, Ledger};
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
 use crate::membership::liveness::Liveness;
 use crate::message::client::{Request, ShardStatus};
-use crate::message::peer::{Addressed, Frame, PeerMessage, Ping, Replicate};
+use crate::message::peer::{Addressed, Frame, OwedRow, PeerMessage, Ping, Read, Replicate};
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
 use crate::storage::{Batch, RowKey, Store};

@@ -41,95 +41,62 @@ impl Shard {
             // Whoever asked is gone.
             return;
         }
+        let env = self.site.env(now);
+        let Shard { turn, coordinator, replica, ledger, delivery, .. } = self;
         match message {
             PeerMessage::Ping(ping) => {
+                turn.out.send(from, partition, PeerMessage::Pong(Ping { wall: now.wall }));
                 self.site.liveness.on_clock(from, ping.wall, now);
-                self.turn.out.send(from, partition, PeerMessage::Pong(Ping { wall: now.wall }));
             }
             PeerMessage::Pong(pong) => self.site.liveness.on_clock(from, pong.wall, now),
-            PeerMessage::Forward(_)
-            | PeerMessage::Forwarded(_)
-            | PeerMessage::Replicated(_)
-            | PeerMessage::ReadAnswer(_) => self.on_coordination(now, from, epoch, message),
-            PeerMessage::Replicate(_) | PeerMessage::Read(_) | PeerMessage::Deliver(_) => {
-                self.on_replica_request(now, from, epoch, message);
-            }
-            PeerMessage::Delivered(answer) => {
-                self.delivery.on_delivered(&self.site.env(now), &mut self.turn.out, from, answer);
-            }
-            PeerMessage::NewbornQuery(_)
-            | PeerMessage::NewbornAnswer(_)
-            | PeerMessage::ExchangeOffer(_)
-            | PeerMessage::ExchangeAnswer(_)
-            | PeerMessage::ExchangePush(_)
-            | PeerMessage::ExchangePushed(_) => self.on_antientropy(now, (from, epoch), partition, message),
-        }
-    }
-
-    fn on_coordination(&mut self, now: Now, from: NodeId, epoch: Epoch, message: PeerMessage) {
-        let env = self.site.env(now);
-        let out = &mut self.turn.out;
-        match message {
-            PeerMessage::Forwarded(answer) => self.coordinator.on_forwarded(&env, out, from, answer),
-            PeerMessage::ReadAnswer(answer) => self.coordinator.on_read_answer(&env, out, from, answer),
-            PeerMessage::Replicated(answer) => {
-                if !self.coordinator.on_replicated(&env, out, from, &answer) {
-                    self.ledger.on_replicated(out, from, &answer);
-                }
-            }
             PeerMessage::Forward(forward) => {
-                let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&forward.request.key));
-                self.coordinator.on_forward(&env, &mut self.turn.out, standing, (from, epoch), forward);
+                let standing = Standing::of(&env, turn, env.ring.partition_of(&forward.request.key));
+                coordinator.on_forward(&env, &mut turn.out, standing, (from, epoch), forward);
             }
-            other => unreachable!("{other:?} is no message of a coordinator's dialogues"),
-        }
-    }
-
-    fn on_replica_request(&mut self, now: Now, from: NodeId, epoch: Epoch, message: PeerMessage) {
-        let env = self.site.env(now);
-        let mut task = |row, body| self.replica.on_task(&env, &mut self.turn, Task { row, body });
-        match message {
+            PeerMessage::Forwarded(answer) => coordinator.on_forwarded(&env, &mut turn.out, from, answer),
             PeerMessage::Replicate(Replicate { op, row, version, delta, owed }) => {
-                task(row, TaskBody::Replicate { from, epoch, op, version, delta, owed });
+                let body = TaskBody::Replicate { from, epoch, op, version, delta, owed };
+                replica.on_task(&env, turn, Task { row, body });
             }
-            PeerMessage::Read(read) => task(read.row, TaskBody::Read { from, epoch, op: read.op }),
-            PeerMessage::Deliver(deliver) => {
-                for owed in deliver.rows {
-                    let source = MergeSource::Delivery { from, epoch, op: deliver.op, version: owed.version };
-                    task(owed.row, TaskBody::Merge { state: owed.state, source });
+            PeerMessage::Replicated(answer) => {
+                if !coordinator.on_replicated(&env, &mut turn.out, from, &answer) {
+                    ledger.on_replicated(&mut turn.out, from, &answer);
                 }
             }
-            other => unreachable!("{other:?} asks nothing of a replica"),
-        }
-    }
-
-    fn on_antientropy(&mut self, now: Now, from: (NodeId, Epoch), partition: PartitionId, message: PeerMessage) {
-        let env = self.site.env(now);
-        let out = &mut self.turn.out;
-        match message {
-            PeerMessage::NewbornQuery(query) => Newborns::on_query(&env, &mut self.turn, from, partition, query),
+            PeerMessage::Read(Read { op, row }) => {
+                replica.on_task(&env, turn, Task { row, body: TaskBody::Read { from, epoch, op } });
+            }
+            PeerMessage::ReadAnswer(answer) => coordinator.on_read_answer(&env, &mut turn.out, from, answer),
+            PeerMessage::Deliver(deliver) => {
+                for OwedRow { row, version, state } in deliver.rows {
+                    let source = MergeSource::Delivery { from, epoch, op: deliver.op, version };
+                    replica.on_task(&env, turn, Task { row, body: TaskBody::Merge { state, source } });
+                }
+            }
+            PeerMessage::Delivered(answer) => delivery.on_delivered(&env, &mut turn.out, from, answer),
+            PeerMessage::NewbornQuery(query) => Newborns::on_query(&env, turn, (from, epoch), partition, query),
             PeerMessage::NewbornAnswer(answer) => {
-                let finding = self.newborns.on_answer(&env, &self.turn, from, partition, answer);
+                let finding = self.newborns.on_answer(&env, turn, (from, epoch), partition, answer);
                 self.on_findings(now, finding);
             }
             PeerMessage::ExchangeOffer(offer) => {
                 let op = next_op(&mut self.next_exchange);
-                let standing = Standing::of(&env, &self.turn, partition);
-                self.responders.on_offer(&env, &mut self.turn.out, op, standing, (from, partition), offer);
+                let standing = Standing::of(&env, turn, partition);
+                let asker = ((from, epoch), partition);
+                self.responders.on_offer(&env, &mut turn.out, op, standing, asker, offer);
             }
             PeerMessage::ExchangeAnswer(answer) => {
-                let ended = self.exchanges.on_answer(&env, out, answer);
+                let ended = self.exchanges.on_answer(&env, &mut turn.out, answer);
                 self.on_exchange_ends(now, ended);
             }
             PeerMessage::ExchangePush(push) => {
                 let op = next_op(&mut self.next_exchange);
-                self.responders.on_push(out, op, (from, partition), push);
+                self.responders.on_push(&mut turn.out, op, ((from, epoch), partition), push);
             }
             PeerMessage::ExchangePushed(answer) => {
-                let ended = self.exchanges.on_pushed(&env, out, answer);
+                let ended = self.exchanges.on_pushed(&env, &mut turn.out, answer);
                 self.on_exchange_ends(now, ended);
             }
-            other => unreachable!("{other:?} is no message of anti-entropy"),
         }
     }
 
