@@ -32,7 +32,7 @@ deps: ## Checks the tools, and installs libclang (for RocksDB's bindings) where 
 	@bash .ci/deps '$(cache)/libclang'
 
 env: ## Prints the exports that let cargo commands share what make built: eval "$$(make -s env)"
-	@echo "export CARGO_TARGET_DIR='$(CARGO_TARGET_DIR)'"
+	@echo "export CARGO_TARGET_DIR='$(CARGO_TARGET_DIR)' PATH='$(bin)':\"\$$PATH\""
 	@if [ -n "$${LIBCLANG_PATH:-}" ]; then echo "export LIBCLANG_PATH='$$LIBCLANG_PATH'"; fi
 	@if [ -n "$${BINDGEN_EXTRA_CLANG_ARGS:-}" ]; then echo "export BINDGEN_EXTRA_CLANG_ARGS='$$BINDGEN_EXTRA_CLANG_ARGS'"; fi
 

@@ -87,11 +87,14 @@ fn comparison(report: &Report) -> String {
 fn story(report: &Report) -> String {
     let mut html = String::from("<h2>What is seen</h2>\n<div class=\"grid\">\n");
     for run in &report.runs {
+        let story = words::story(report, run);
+        let sides: String = story.sides.iter().map(|side| format!("<li>{}</li>", escape(side))).collect();
         let _ = writeln!(
             html,
-            "<div class=\"card\"><h3>{}</h3><p>{}</p></div>",
+            "<div class=\"card\"><h3>{}</h3><p>{}</p><ul>{sides}</ul><p>{}</p></div>",
             escape(&run.configuration.title),
-            escape(&words::paragraph(report, run))
+            escape(&story.setting),
+            escape(&story.end)
         );
     }
     html.push_str("</div>\n");

@@ -4,13 +4,20 @@ use super::convergence::{self, Convergence};
 use super::verdict::{percent, span};
 use super::{Report, Run, figures, latency, summary};
 
-/// A paragraph about one run.
-pub fn paragraph(report: &Report, run: &Run) -> String {
-    let mut sentences = vec![setting(run)];
-    sentences.extend(sides(report, run));
-    sentences.push(drift(run));
-    sentences.push(end(report, run));
-    sentences.join(" ")
+/// What is seen of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Story {
+    /// How the cluster was set.
+    pub setting: String,
+    /// What each side of each split did.
+    pub sides: Vec<String>,
+    /// How it ended.
+    pub end: String,
+}
+
+/// The story of one run.
+pub fn story(report: &Report, run: &Run) -> Story {
+    Story { setting: setting(run), sides: sides(report, run), end: format!("{} {}", drift(run), end(report, run)) }
 }
 
 fn setting(run: &Run) -> String {
@@ -59,6 +66,9 @@ fn sides(report: &Report, run: &Run) -> Vec<String> {
             text.push_str(&format!("; of {} nobody knows the outcome", side.writes.unknown));
         }
         text.push('.');
+        if side.nodes.len() < usize::from(run.configuration.quorums.w) {
+            text.push_str(&format!(" Alone it cannot keep {} copies, and says so.", run.configuration.quorums.w));
+        }
         sentences.push(text);
     }
     sentences
