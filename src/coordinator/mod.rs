@@ -47,9 +47,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct Coordinator {
     ops: BTreeMap<OpId, Op>,
+    /// Numbered in steps of [`replay::SHARDS_MAX`], from the number of the shard.
     next_op: u64,
-    /// Shards of the node: their dialogues are numbered in turns.
-    step: u64,
     order: ConnectionOrder,
     replay: Replay,
     /// Connection and key of the ops of this node's clients that still hold their place in the order.
@@ -68,7 +67,7 @@ enum Op {
 impl Coordinator {
     /// A coordinator whose dialogues have numbers that no other shard of the node gives.
     pub fn new(scope: ShardScope) -> Coordinator {
-        Coordinator { next_op: scope.index as u64, step: scope.count.max(1) as u64, ..Coordinator::default() }
+        Coordinator { next_op: scope.index as u64 % replay::SHARDS_MAX, ..Coordinator::default() }
     }
 
     /// Requests under way.
@@ -122,14 +121,17 @@ impl Coordinator {
         forward: Forward,
     ) {
         let (node, epoch) = from;
+        let from = Origin::Peer { node, epoch, op: forward.op };
+        let partition = env.ring.partition_of(&forward.request.key);
+        if forward.target != env.epoch {
+            let lost = unknown(Reason::CoordinatorLost { node: env.me });
+            return from.answer(out, partition, Response::Failed(lost));
+        }
         if !self.replay.admit(node, epoch, forward.op) {
             // The first copy is answered; a second answer could contradict it.
             return;
         }
-        let from = Origin::Peer { node, epoch, op: forward.op };
-        let partition = env.ring.partition_of(&forward.request.key);
         let refusal = match standing {
-            _ if forward.target != env.epoch => Some(unknown(Reason::CoordinatorLost { node: env.me })),
             Standing::Owner | Standing::Fallback => self.check(env, &forward.request).err(),
             Standing::Newborn => Some(not_applied(Reason::NotEstablished)),
             Standing::Outside => Some(not_applied(Reason::StaleLayout { have: env.ring.epoch().number })),
@@ -479,7 +481,7 @@ impl Coordinator {
     }
 
     fn next_op(&mut self) -> OpId {
-        self.next_op += self.step;
+        self.next_op += replay::SHARDS_MAX;
         OpId(self.next_op)
     }
 }

@@ -221,4 +221,20 @@ fn a_turn_of_large_values_is_full_before_it_is_too_large() {
         bus.send(NodeId(1), key, Command::Put { value: vec![0; 600_000].into() }, options);
     }
     assert!(bus.nodes[&NodeId(1)].shard.turn_is_full());
+
+fn a_late_forward_of_an_earlier_start_does_not_shut_the_present_one_out() {
+    let mut bus = Bus::new(5);
+    let (owners, _) = bus.list("k");
+    let outside = (1..=5).map(NodeId).find(|node| !owners.contains(node)).unwrap();
+    bus.send(outside, "k", Command::Increment { by: 1 }, Options::default());
+    bus.turn(outside);
+    let late: Vec<_> = bus.frames.drain(..).collect();
+    let store = bus.nodes[&outside].store.clone();
+    bus.start(outside, store);
+    bus.run(Duration::from_secs(2));
+    written(&bus.increment(outside, "k", 1));
+    bus.frames.extend(late);
+    bus.run(Duration::from_millis(100));
+    written(&bus.increment(outside, "k", 1));
+    assert_eq!(bus.value(owners[0], "k"), number(3));
 }
