@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! idle ──owner reachable, rows owed──→ reading a page ──→ sent ──all rows answered──→ next page, or idle
-//!   ↑                                                      │ refused, lost, silent
+//!   ↑                                                      │ refused (goes on behind the page), lost, silent
 //!   └──────────── back-off (doubles, bounded) ←────────────┘
 //! ```
 //!
@@ -147,7 +147,7 @@ impl Delivery {
             let (is_last, pause_ms, was_refused) = (*is_last, *pause_ms, *was_refused);
             self.owners.remove(&answer.op);
             if was_refused {
-                self.back_off(env, out, from);
+                self.pass_over(env, out, from, is_last);
             } else {
                 self.end_page(env, out, from, is_last, pause_ms);
             }
@@ -177,6 +177,17 @@ impl Delivery {
             pause = pause.max(env.config.delivery_backoff);
         }
         out.set_timer(TimerKey::Delivery(owner), env.now.mono.after(pause));
+    }
+
+    /// Some rows of the page were refused. They stay owed, and the delivery goes on behind them after a pause: else a
+    /// row that the owner can never take would hold back all that stands behind it.
+    fn pass_over(&mut self, env: &Env<'_>, out: &mut Outbox, owner: NodeId, is_last: bool) {
+        let Some(state) = self.by_owner.get(&owner) else { return };
+        let cursor = if is_last { None } else { state.cursor.clone() };
+        self.back_off(env, out, owner);
+        if let Some(state) = self.by_owner.get_mut(&owner) {
+            state.cursor = cursor;
+        }
     }
 
     fn back_off(&mut self, env: &Env<'_>, out: &mut Outbox, owner: NodeId) {

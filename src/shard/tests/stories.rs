@@ -238,3 +238,46 @@ fn a_late_forward_of_an_earlier_start_does_not_shut_the_present_one_out() {
     written(&bus.increment(outside, "k", 1));
     assert_eq!(bus.value(owners[0], "k"), number(3));
 }
+
+/// A node that can no longer read its copy of the first of these keys, and has lost the others.
+fn with_one_rotten_row(bus: &mut Bus, node: NodeId, keys: &[String]) {
+    let row = |key: &String| RowKey::main(&Key::new(key.clone()).unwrap()).as_bytes().clone();
+    let mut batch = Batch::default();
+    batch.put(Space::Rows, row(&keys[0]), bytes::Bytes::from_static(b"rot"));
+    for key in &keys[1..] {
+        batch.delete(Space::Rows, row(key));
+    }
+    let store = bus.nodes[&node].store.clone();
+    store.write(&batch).unwrap();
+    store.sync().unwrap();
+    bus.start(node, store);
+}
+
+/// Keys of one slot, in the order in which their rows stand on disk.
+fn keys_of_one_slot() -> Vec<String> {
+    let mut keys: Vec<String> = (0..6).map(|number| format!("{{t}}{number}")).collect();
+    keys.sort_by_key(|key| RowKey::main(&Key::new(key.clone()).unwrap()));
+    keys
+}
+
+/// More than one page holds.
+fn large() -> Command {
+    Command::Put { value: vec![b'v'; crate::limits::PAGE_BYTES_MAX].into() }
+}
+
+#[test]
+fn a_row_that_an_owner_cannot_take_does_not_hold_back_what_is_owed_behind_it() {
+    let mut bus = Bus::new(3);
+    let keys = keys_of_one_slot();
+    bus.cut = BTreeSet::from([NodeId(3)]);
+    bus.run(Duration::from_secs(2));
+    written(&bus.ask(NodeId(1), &keys[0], large()));
+    for key in &keys[1..] {
+        written(&bus.increment(NodeId(1), key, 1));
+    }
+    assert_eq!(bus.debts(), keys.len());
+    with_one_rotten_row(&mut bus, NodeId(3), &keys);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(5));
+    assert_eq!(bus.debts(), 1, "only the rotten row is still owed");
+}
