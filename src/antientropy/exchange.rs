@@ -4,7 +4,8 @@
 //! reading own page ──→ offered (hashes) ──→ merging what came, pushing what was wanted ──→ next page, or done
 //!        ↑                                                        │ all durable on both sides
 //!        └────────────────────────────────────────────────────────┘
-//! any refusal, loss or silence ends it; the schedule tries again
+//! a refusal of this page, a loss or silence ends it; the schedule tries again
+//! a refusal of one row does not: the rows behind it are compared, and the exchange ends as incomplete
 //! ```
 //!
 //! Holds one page of rows at a time (within `PAGE_ROWS_MAX`, `PAGE_BYTES_MAX`).
@@ -39,6 +40,8 @@ struct Exchange {
     /// Whether the own rows may be pushed: a newborn owner only takes.
     pushes: bool,
     stage: Stage,
+    /// Every row so far was taken.
+    is_whole: bool,
     received: u64,
     sent: u64,
 }
@@ -80,7 +83,8 @@ impl Exchanges {
     pub fn start(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, with: (NodeId, PartitionId), pushes: bool) {
         let (peer, partition) = with;
         let range = keyspace::partition_range(partition, env.ring.layout().partitions);
-        let exchange = Exchange { peer, partition, range, pushes, stage: Stage::Reading, received: 0, sent: 0 };
+        let exchange =
+            Exchange { peer, partition, range, pushes, stage: Stage::Reading, is_whole: true, received: 0, sent: 0 };
         exchange.read_page(env, out, op);
         self.open.insert(op, exchange);
     }
@@ -155,8 +159,10 @@ impl Exchanges {
         outcome: Result<(), Refusal>,
     ) -> Option<Outcome> {
         let exchange = self.open.get_mut(&op)?;
-        if outcome.is_err() {
-            return self.end(out, op, false);
+        match outcome {
+            Ok(()) => {}
+            Err(refusal) if refusal.is_of_one_row() => exchange.is_whole = false,
+            Err(_) => return self.end(out, op, false),
         }
         if let Stage::Repairing { merging, .. } = &mut exchange.stage {
             *merging = merging.saturating_sub(1);
@@ -167,8 +173,10 @@ impl Exchanges {
     /// What was pushed is durable there, or was refused.
     pub fn on_pushed(&mut self, env: &Env<'_>, out: &mut Outbox, answer: ExchangePushed) -> Option<Outcome> {
         let exchange = self.open.get_mut(&answer.op)?;
-        if answer.outcome.is_err() {
-            return self.end(out, answer.op, false);
+        match answer.outcome {
+            Ok(()) => {}
+            Err(refusal) if refusal.is_of_one_row() => exchange.is_whole = false,
+            Err(_) => return self.end(out, answer.op, false),
         }
         if let Stage::Repairing { is_pushing, .. } = &mut exchange.stage {
             *is_pushing = false;
@@ -193,7 +201,8 @@ impl Exchanges {
         let Stage::Repairing { covered, merging: 0, is_pushing: false } = &exchange.stage else { return None };
         exchange.range.start = covered.clone();
         if exchange.range.end.as_ref().is_none_or(|end| exchange.range.start >= *end) {
-            return self.end(out, op, true);
+            let is_whole = exchange.is_whole;
+            return self.end(out, op, is_whole);
         }
         exchange.stage = Stage::Reading;
         exchange.read_page(env, out, op);

@@ -44,6 +44,8 @@ struct Asker {
 struct Push {
     asker: Asker,
     merging: usize,
+    /// The first row that was not taken.
+    refused: Option<Refusal>,
 }
 
 impl Responders {
@@ -97,7 +99,7 @@ impl Responders {
         if push.rows.is_empty() {
             return asker.answer_push(out, Ok(()));
         }
-        self.pushes.insert(op, Push { asker, merging: push.rows.len() });
+        self.pushes.insert(op, Push { asker, merging: push.rows.len(), refused: None });
         for (row, state) in push.rows {
             let body = TaskBody::Merge { state, source: MergeSource::Exchange { op } };
             out.tell(Local::Task(Task { row, body }));
@@ -108,8 +110,15 @@ impl Responders {
     pub fn on_merged(&mut self, out: &mut Outbox, op: OpId, outcome: Result<(), Refusal>) {
         let Some(push) = self.pushes.get_mut(&op) else { return };
         push.merging = push.merging.saturating_sub(1);
-        if outcome.is_err() || push.merging == 0 {
-            let asker = push.asker;
+        if let Err(refusal) = outcome {
+            // A refusal of the whole page says more than that of one row.
+            let says_more = push.refused.as_ref().is_none_or(|first| first.is_of_one_row());
+            if says_more {
+                push.refused = Some(refusal);
+            }
+        }
+        if push.merging == 0 {
+            let (asker, outcome) = (push.asker, push.refused.take().map_or(Ok(()), Err));
             self.pushes.remove(&op);
             asker.answer_push(out, outcome);
         }

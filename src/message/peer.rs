@@ -294,6 +294,16 @@ impl Refusal {
     pub fn of_bytes(error: &DecodeError) -> Refusal {
         if error.is_newer() { Refusal::NewerRow } else { Refusal::Failed(error.to_string()) }
     }
+
+    /// Whether it speaks of this row only: the next one may well be taken.
+    pub fn is_of_one_row(&self) -> bool {
+        match self {
+            Refusal::NewerRow | Refusal::Failed(_) => true,
+            Refusal::NotAccepted | Refusal::Newborn | Refusal::DiskReserve | Refusal::HintsFull | Refusal::Busy => {
+                false
+            }
+        }
+    }
 }
 
 impl PeerMessage {

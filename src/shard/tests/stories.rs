@@ -281,3 +281,21 @@ fn a_row_that_an_owner_cannot_take_does_not_hold_back_what_is_owed_behind_it() {
     bus.run(Duration::from_secs(5));
     assert_eq!(bus.debts(), 1, "only the rotten row is still owed");
 }
+
+#[test]
+fn a_row_that_cannot_be_merged_does_not_end_the_comparison_of_those_behind_it() {
+    // The node with the smaller id begins the exchange.
+    for rotten in [NodeId(1), NodeId(3)] {
+        let mut bus = Bus::new(3);
+        let keys = keys_of_one_slot();
+        written(&bus.ask(NodeId(2), &keys[0], large()));
+        for key in &keys[1..] {
+            written(&bus.increment(NodeId(2), key, 1));
+        }
+        with_one_rotten_row(&mut bus, rotten, &keys);
+        bus.run(ShardConfig::default().exchange_interval + Duration::from_secs(2));
+        for key in &keys[1..] {
+            assert_eq!(bus.stored(rotten, key).expect("found again").row.visible(), number(1));
+        }
+    }
+}
