@@ -224,7 +224,7 @@ impl WriteOp {
             }
             Stage::Minting | Stage::Gathering(_) => Progress::Open,
             Stage::Replicating { tally, .. } => {
-                let missing = self.w.saturating_sub(tally.counted(|_, _| true));
+                let missing = self.w.saturating_sub(tally.counted(counts(self.candidates, env)));
                 self.send_to_next(env, out, op, missing);
                 self.advance(env, out)
             }
@@ -248,7 +248,8 @@ impl WriteOp {
             // The replica knows the deadline: it refuses, or it has minted and the answer is on its way.
             Stage::Minting | Stage::Gathering(_) => return Progress::Open,
             Stage::Replicating { tally, .. } => {
-                unknown(Reason::DeadlineExceeded { answered: tally.counted(|_, _| true) as u8, needed })
+                let answered = tally.counted(counts(self.candidates, env)) as u8;
+                unknown(Reason::DeadlineExceeded { answered, needed })
             }
         };
         let (late, waiting): (Vec<_>, Vec<_>) =
@@ -266,12 +267,12 @@ impl WriteOp {
     fn advance(&mut self, env: &Env<'_>, out: &mut Outbox) -> Progress {
         let Stage::Replicating { tally, .. } = &self.stage else { return Progress::Open };
         let unasked = self.candidates.reachable(env).into_iter().filter(|node| !tally.has_asked(*node)).count();
-        match tally.verdict(self.w, |_, _| true, unasked) {
+        match tally.verdict(self.w, counts(self.candidates, env), unasked) {
             Verdict::NotYet => Progress::Open,
             Verdict::Met => self.applied(env, out),
             Verdict::Impossible => {
                 let error = unknown(Reason::QuorumFailed {
-                    answered: tally.counted(|_, _| true) as u8,
+                    answered: tally.counted(counts(self.candidates, env)) as u8,
                     needed: self.w as u8,
                     last_refusal: tally.last_refusal().to_owned(),
                 });
@@ -355,6 +356,12 @@ impl WriteOp {
         self.waiters.clear();
         Progress::Ended(answers)
     }
+}
+
+/// Which acknowledgements count: those of candidates. A fallback that coordinates a strict write is none.
+fn counts<'a>(candidates: Candidates, env: &Env<'a>) -> impl Fn(NodeId, &Durability) -> bool + use<'a> {
+    let candidates = candidates.all(env);
+    move |node, _| candidates.contains(&node)
 }
 
 /// The observation's quorum.

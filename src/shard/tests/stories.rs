@@ -1,6 +1,7 @@
 //! What a client sees, and what becomes of its writes.
 
 use super::*;
+use crate::message::peer::Forward;
 
 #[test]
 fn an_increment_through_any_node_reaches_every_owner() {
@@ -298,4 +299,45 @@ fn a_row_that_cannot_be_merged_does_not_end_the_comparison_of_those_behind_it() 
             assert_eq!(bus.stored(rotten, key).expect("found again").row.visible(), number(1));
         }
     }
+}
+
+#[test]
+fn a_strict_write_counts_no_acknowledgement_of_the_fallback_that_coordinates_it() {
+    let mut bus = Bus::new(5);
+    let (owners, fallbacks) = bus.list("k");
+    let (coordinator, forwarder) = (fallbacks[0], fallbacks[1]);
+    let options = Options { strict: true, w: Some(2), ..Options::default() };
+    let request = Request { key: Key::new("k").unwrap(), command: Command::Increment { by: 1 }, options };
+    let partition = bus.ring.partition_of(&request.key);
+    let epoch_of = |bus: &Bus, node: NodeId| bus.nodes[&node].shard.site.identity.epoch;
+    let target = epoch_of(&bus, coordinator);
+    let forward = Forward { op: OpId(1 << 20), target, request, remaining_ms: 300 };
+    let frame = Frame {
+        layout: bus.ring.epoch(),
+        epoch: epoch_of(&bus, forwarder),
+        clock: crate::time::Hlc::default(),
+        messages: vec![Addressed { partition, message: PeerMessage::Forward(forward) }],
+    };
+    bus.nodes.get_mut(&coordinator).unwrap().shard.handle(bus.now, Input::Peer { from: forwarder, frame });
+    // The other owners are silent, but nobody has noticed yet.
+    let talking = [coordinator, owners[0]];
+    let mut answers = Vec::new();
+    for _ in 0..40 {
+        for node in talking {
+            bus.turn(node);
+        }
+        for (from, to, frame) in std::mem::take(&mut bus.frames) {
+            if talking.contains(&to) {
+                bus.nodes.get_mut(&to).unwrap().shard.handle(bus.now, Input::Peer { from, frame });
+            } else if to == forwarder {
+                answers.extend(frame.messages.into_iter().filter_map(|addressed| match addressed.message {
+                    PeerMessage::Forwarded(answer) => Some(answer.response),
+                    _ => None,
+                }));
+            }
+        }
+        bus.now.mono = bus.now.mono.after(Duration::from_millis(20));
+    }
+    assert_eq!(answers.len(), 1);
+    assert!(matches!(refused(answers.remove(0)), Reason::DeadlineExceeded { answered: 1, needed: 2 }));
 }
