@@ -245,8 +245,10 @@ impl WriteOp {
                 answered: quorum.counted(env) as u8,
                 needed: quorum.needed as u8,
             }),
-            // The replica knows the deadline: it refuses, or it has minted and the answer is on its way.
-            Stage::Minting | Stage::Gathering(_) => return Progress::Open,
+            // The row is still being read, and the replica mints nothing at the deadline or after it.
+            Stage::Minting => not_applied(Reason::DeadlineExceeded { answered: 0, needed: 1 }),
+            // It goes out at the end of the turn.
+            Stage::Gathering(_) => return Progress::Open,
             Stage::Replicating { tally, .. } => {
                 let answered = tally.counted(counts(self.candidates, env)) as u8;
                 unknown(Reason::DeadlineExceeded { answered, needed })

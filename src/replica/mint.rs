@@ -84,7 +84,7 @@ impl Replica {
         mint: &Mint,
         standing: Standing,
     ) -> Result<(), RequestError> {
-        if env.now.mono > mint.deadline {
+        if env.now.mono >= mint.deadline {
             return Err(not_applied(Reason::DeadlineExceeded { answered: 0, needed: 1 }));
         }
         match standing {

@@ -118,7 +118,7 @@ pub enum TaskBody {
 pub struct Mint {
     /// The coordinator's dialogue.
     pub op: OpId,
-    /// Nothing is minted after it.
+    /// Nothing is minted at it or after it.
     pub deadline: Timestamp,
     /// What to write.
     pub command: MintCommand,

@@ -341,3 +341,45 @@ fn a_strict_write_counts_no_acknowledgement_of_the_fallback_that_coordinates_it(
     assert_eq!(answers.len(), 1);
     assert!(matches!(refused(answers.remove(0)), Reason::DeadlineExceeded { answered: 1, needed: 2 }));
 }
+
+/// A node that reads every row from a disk that does not answer. Drops the jobs, and counts them.
+fn turns_on_a_hanging_disk(bus: &mut Bus, node: NodeId, span: Duration) -> usize {
+    let faults = crate::storage::memory::MemoryFaults { not_in_memory_per_mille: 1000, ..Default::default() };
+    bus.nodes[&node].store.set_faults(faults);
+    let mut fetches = 0;
+    let end = bus.now.mono.after(span);
+    loop {
+        let shard = &mut bus.nodes.get_mut(&node).unwrap().shard;
+        shard.tick(bus.now);
+        for effect in shard.seal(bus.now).effects {
+            match effect {
+                Effect::Reply { request_id, response, .. } => {
+                    bus.replies.insert(request_id.0, response);
+                }
+                Effect::StartJob(Job::Fetch { .. }) => fetches += 1,
+                _ => {}
+            }
+        }
+        if bus.now.mono >= end {
+            return fetches;
+        }
+        bus.now.mono = bus.now.mono.after(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_write_whose_row_the_disk_does_not_give_is_answered_at_its_deadline() {
+    let mut bus = Bus::new(3);
+    turns_on_a_hanging_disk(&mut bus, NodeId(1), Duration::ZERO);
+    let options = Options { deadline_ms: Some(100), ..Options::default() };
+    let id = bus.send(NodeId(1), "cold", Command::Increment { by: 1 }, options);
+    turns_on_a_hanging_disk(&mut bus, NodeId(1), Duration::from_millis(200));
+    let answer = bus.replies.remove(&id).expect("answered");
+    assert!(matches!(&answer, Response::Failed(error) if error.outcome == crate::message::client::Outcome::NotApplied));
+    let row = RowKey::main(&Key::new("cold").unwrap());
+    let late = Input::JobDone(JobResult::Fetched { row, outcome: Ok(None) });
+    bus.nodes.get_mut(&NodeId(1)).unwrap().shard.handle(bus.now, late);
+    bus.run(Duration::from_millis(100));
+    assert_eq!(bus.stored(NodeId(1), "cold"), None, "the late row is not minted on");
+    assert!(!bus.replies.contains_key(&id), "answered once");
+}
