@@ -85,12 +85,7 @@ impl Replica {
         match turn.load(&task.row) {
             Access::Ready => self.execute(env, turn, task),
             Access::Failed(refusal) => refuse(env, turn, task, &refusal),
-            Access::NotInMemory => {
-                if !is_fetching {
-                    turn.out.start_job(Job::Fetch { row: task.row.clone() });
-                }
-                self.park(env, turn, task);
-            }
+            Access::NotInMemory => self.park(env, turn, task),
         }
     }
 
@@ -119,16 +114,18 @@ impl Replica {
         }
     }
 
-    /// Tasks of clients and peers beyond the bound are refused; the shard's own marks are not, they belong to bounded
-    /// ledgers and pages.
+    /// The first task on a row starts its fetch. Tasks of clients and peers beyond the bound are refused, and start
+    /// none; the shard's own marks are not, they belong to bounded ledgers and pages.
     fn park(&mut self, env: &Env<'_>, turn: &mut Turn, task: Task) {
         let is_own = matches!(task.body, TaskBody::Owe { .. } | TaskBody::Strike { .. });
-        let waiting = self.parked.entry(task.row.clone()).or_default();
         if self.parked_count >= env.config.parked_max && !is_own {
             refuse(env, turn, task, &Refusal::Busy);
             return;
         }
-        waiting.push_back(task);
+        if !self.parked.contains_key(&task.row) {
+            turn.out.start_job(Job::Fetch { row: task.row.clone() });
+        }
+        self.parked.entry(task.row.clone()).or_default().push_back(task);
         self.parked_count += 1;
     }
 

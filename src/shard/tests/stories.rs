@@ -383,3 +383,15 @@ fn a_write_whose_row_the_disk_does_not_give_is_answered_at_its_deadline() {
     assert_eq!(bus.stored(NodeId(1), "cold"), None, "the late row is not minted on");
     assert!(!bus.replies.contains_key(&id), "answered once");
 }
+
+#[test]
+fn a_request_that_is_refused_because_too_many_wait_for_the_disk_starts_no_fetch() {
+    let mut bus = Bus::new(3);
+    let parked_max = 2;
+    bus.nodes.get_mut(&NodeId(1)).unwrap().shard.site.config.parked_max = parked_max;
+    turns_on_a_hanging_disk(&mut bus, NodeId(1), Duration::ZERO);
+    for key in 0..10 {
+        bus.send(NodeId(1), &format!("cold{key}"), Command::Increment { by: 1 }, Options::default());
+    }
+    assert_eq!(turns_on_a_hanging_disk(&mut bus, NodeId(1), Duration::ZERO), parked_max);
+}
