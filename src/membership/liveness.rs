@@ -8,7 +8,7 @@
 //! unreachable ──an answer──→ reachable ──silence for `suspect_after`, or a lost connection──→ unreachable
 //! ```
 //!
-//! Costs: one ping per peer and `ping_interval` of silence.
+//! Costs: one ping per peer and `ping_interval` of silence, or eight of traffic.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +33,8 @@ struct Peer {
     epoch: Option<Epoch>,
     /// The peer's wall clock minus ours when it last told. Unit: microseconds.
     clock_offset: Option<i64>,
+    /// When it told.
+    clock_at: Option<Timestamp>,
 }
 
 /// A peer as one node sees it.
@@ -47,6 +49,8 @@ pub struct PeerStatus {
     /// Rows owed to it: hints and debts.
     pub owed_rows: u64,
 }
+/// A peer's clock that was told so many ping intervals ago is asked for again, also while traffic makes pings needless.
+const CLOCK_IS_OLD_AFTER: u32 = 8;
 
 impl Liveness {
     /// Nobody has answered yet.
@@ -89,6 +93,7 @@ impl Liveness {
         if let Some(peer) = self.peers.get_mut(&from) {
             let difference = i128::from(theirs.0) - i128::from(now.wall.0);
             peer.clock_offset = i64::try_from(difference).ok();
+            peer.clock_at = Some(now.mono);
         }
     }
 
@@ -97,10 +102,12 @@ impl Liveness {
         self.peers.get_mut(&node).is_some_and(|peer| std::mem::replace(&mut peer.is_reachable, false))
     }
 
-    /// Peers that have been silent for the interval: to be pinged.
-    pub fn silent(&self, now: Timestamp, interval: Duration) -> Vec<NodeId> {
-        let is_silent = |peer: &Peer| peer.answered_at.is_none_or(|at| now.since(at) >= interval);
-        self.peers.iter().filter(|(_, peer)| is_silent(peer)).map(|(node, _)| *node).collect()
+    /// Peers to be pinged: those that have been silent for the interval, and those whose clock was told long ago.
+    pub fn to_ping(&self, now: Timestamp, interval: Duration) -> Vec<NodeId> {
+        let is_older = |at: Option<Timestamp>, span| at.is_none_or(|at| now.since(at) >= span);
+        let clock_is_old_after = interval.saturating_mul(CLOCK_IS_OLD_AFTER);
+        let is_due = |peer: &Peer| is_older(peer.answered_at, interval) || is_older(peer.clock_at, clock_is_old_after);
+        self.peers.iter().filter(|(_, peer)| is_due(peer)).map(|(node, _)| *node).collect()
     }
 
     /// Marks peers whose silence has become suspicious, and names them.
@@ -161,6 +168,22 @@ mod tests {
         assert_eq!(liveness.suspect(Timestamp(1_000_010), Duration::from_secs(1)), [PEER]);
         assert!(!liveness.is_reachable(PEER));
         assert!(liveness.on_answer(PEER, Timestamp(1_000_020)));
+    }
+
+    #[test]
+    fn a_peer_that_answers_all_the_time_is_still_asked_for_its_clock() {
+        let interval = Duration::from_millis(250);
+        let mut liveness = Liveness::new(ME, [ME, PEER].into_iter());
+        let mut asked = 0;
+        for step in 0..1_000 {
+            let now = at(step * 10_000);
+            liveness.on_answer(PEER, now.mono);
+            if liveness.to_ping(now.mono, interval) == [PEER] {
+                liveness.on_clock(PEER, now.wall, now);
+                asked += 1;
+            }
+        }
+        assert_eq!(asked, 5, "at once, then every two of ten seconds");
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Shard {
         let ping_interval = self.site.config.ping_interval;
         // Any partition of this shard will do: it reaches a shard of the peer that is alive or not like the others.
         let partition = PartitionId(self.site.scope.index as u16);
-        for node in self.site.liveness.silent(now.mono, ping_interval) {
+        for node in self.site.liveness.to_ping(now.mono, ping_interval) {
             self.turn.out.send(node, partition, PeerMessage::Ping(Ping { wall: now.wall }));
         }
         for node in self.site.liveness.suspect(now.mono, self.site.config.suspect_after) {
