@@ -14,8 +14,10 @@ use crate::shard::Start;
 #[derive(Debug, Default)]
 pub(super) struct ConnectionOrder {
     lanes: BTreeMap<(ConnectionId, Key), Lane>,
-    /// The keys that waiting commands wait for.
+    /// The keys that waiting commands wait for. A client that gives one number to two commands has one entry here.
     waiting: BTreeMap<(ConnectionId, RequestId), Key>,
+    /// Commands that wait, each counted.
+    queued: usize,
 }
 
 #[derive(Debug, Default)]
@@ -38,12 +40,13 @@ impl ConnectionOrder {
         }
         self.waiting.insert((start.connection, start.request_id), start.request.key.clone());
         lane.waiting.push_back(start);
+        self.queued += 1;
         None
     }
 
     /// Commands that wait.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.queued
     }
 
     /// A waiting command's deadline passed: takes it out of its lane.
@@ -51,6 +54,7 @@ impl ConnectionOrder {
         let key = self.waiting.remove(&(connection, request_id))?;
         let waiting = &mut self.lanes.get_mut(&(connection, key))?.waiting;
         let place = waiting.iter().position(|start| start.request_id == request_id)?;
+        self.queued = self.queued.saturating_sub(1);
         waiting.remove(place)
     }
 
@@ -69,6 +73,7 @@ impl ConnectionOrder {
             lane.running += 1;
             started.extend(lane.waiting.pop_front());
         }
+        self.queued = self.queued.saturating_sub(started.len());
         for start in &started {
             self.waiting.remove(&(start.connection, start.request_id));
         }
@@ -119,6 +124,20 @@ mod tests {
         assert_eq!(order.give_up(ConnectionId(1), RequestId(2)).map(|start| start.request_id), Some(RequestId(2)));
         assert!(order.give_up(ConnectionId(1), RequestId(2)).is_none());
         assert_eq!(ids(&order.release(ConnectionId(1), &Key::new("k").unwrap())), [3]);
+        assert_eq!(order.len(), 0);
+    }
+
+    #[test]
+    fn commands_under_one_number_are_counted_each() {
+        let mut order = ConnectionOrder::default();
+        assert!(order.admit(start(1, 1, Command::Delete)).is_some());
+        for _ in 0..3 {
+            assert!(order.admit(start(1, 2, Command::Increment { by: 1 })).is_none());
+        }
+        assert_eq!(order.len(), 3);
+        assert!(order.give_up(ConnectionId(1), RequestId(2)).is_some());
+        assert_eq!(order.len(), 2);
+        assert_eq!(ids(&order.release(ConnectionId(1), &Key::new("k").unwrap())), [2, 2]);
         assert_eq!(order.len(), 0);
     }
 
