@@ -113,6 +113,15 @@ impl Replica {
                 if let Some(ahead_ms) = env.clock_ahead_ms {
                     return Err(not_applied(Reason::ClockAhead { node: env.me, ahead_ms }));
                 }
+                let covers_own_row = matches!(
+                    mint.command,
+                    MintCommand::Put { observed: None, .. } | MintCommand::Delete { observed: None }
+                );
+                let is_live = existing.is_some_and(|stored| stored.row.has_live_counter());
+                if standing == Standing::Fallback && covers_own_row && is_live {
+                    // What a fallback holds of a counter is a part of it.
+                    return Err(not_applied(Reason::NoOwner));
+                }
             }
         }
         if standing == Standing::Fallback {

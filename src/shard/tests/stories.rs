@@ -1,6 +1,7 @@
 //! What a client sees, and what becomes of its writes.
 
 use super::*;
+use crate::message::client::Observe;
 use crate::message::peer::Forward;
 
 #[test]
@@ -394,4 +395,20 @@ fn a_request_that_is_refused_because_too_many_wait_for_the_disk_starts_no_fetch(
         bus.send(NodeId(1), &format!("cold{key}"), Command::Increment { by: 1 }, Options::default());
     }
     assert_eq!(turns_on_a_hanging_disk(&mut bus, NodeId(1), Duration::ZERO), parked_max);
+}
+
+#[test]
+fn a_fallback_without_owners_covers_no_live_counter_whatever_was_to_be_observed() {
+    let mut bus = Bus::new(5);
+    let (owners, fallbacks) = bus.list("k");
+    bus.cut = owners.into_iter().collect();
+    bus.run(Duration::from_secs(2));
+    written(&bus.increment(fallbacks[0], "k", 1));
+    for observe in [Observe::Quorum, Observe::Local] {
+        for command in [Command::Delete, Command::Put { value: "7".into() }] {
+            let id = bus.send(fallbacks[0], "k", command, Options { observe, ..Options::default() });
+            bus.run(Duration::from_millis(400));
+            assert_eq!(refused(bus.replies.remove(&id).unwrap()), Reason::NoOwner, "{observe:?}");
+        }
+    }
 }
