@@ -376,7 +376,7 @@ impl Coordinator {
         }
         let row = RowKey::main(&request.key);
         out.set_timer(TimerKey::OpDeadline(op), deadline);
-        let waiter = Waiter { origin, deadline, value: Visible::Nothing };
+        let waiter = Waiter { origin, deadline, value: Visible::Nothing, partial: false };
         match request.command {
             Command::Get => {
                 let quorum = QuorumRead::new(row, candidates, r);

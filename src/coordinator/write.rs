@@ -33,8 +33,6 @@ pub(super) struct WriteOp {
     pub w: usize,
     pub stage: Stage,
     pub waiters: Vec<Waiter>,
-    /// A covering write that saw fewer than R owners.
-    partial: bool,
 }
 
 /// How far a write is.
@@ -63,6 +61,8 @@ pub(super) struct Waiter {
     pub origin: Origin,
     pub deadline: Timestamp,
     pub value: Visible,
+    /// It covers, and saw fewer than R owners.
+    pub partial: bool,
 }
 
 /// What an event did to a write.
@@ -78,7 +78,7 @@ pub(super) enum Progress {
 
 impl WriteOp {
     pub fn new(row: RowKey, candidates: Candidates, w: usize, stage: Stage, waiter: Waiter) -> WriteOp {
-        WriteOp { row, candidates, w, stage, waiters: vec![waiter], partial: false }
+        WriteOp { row, candidates, w, stage, waiters: vec![waiter] }
     }
 
     /// Whether increments of other clients may join.
@@ -123,7 +123,10 @@ impl WriteOp {
                         unreachable!("only puts and deletes observe before they write")
                     }
                 };
-                self.partial = merge.owners < quorum_needed(&self.stage);
+                let partial = merge.owners < quorum_needed(&self.stage);
+                for waiter in &mut self.waiters {
+                    waiter.partial = partial;
+                }
                 if merge.owners == 0 && merge.row.has_live_counter() {
                     return self.refuse(Reason::NoOwner);
                 }
@@ -291,9 +294,10 @@ impl WriteOp {
             .answers()
             .map(|(node, durability)| WriteAck { node, durability: *durability, is_owner: owners.contains(&node) })
             .collect();
-        let partial = self.partial;
         self.hand_over(env, out);
-        self.end(|waiter| Response::Written(WriteReply { value: waiter.value.clone(), acks: acks.clone(), partial }))
+        self.end(|waiter| {
+            Response::Written(WriteReply { value: waiter.value.clone(), acks: acks.clone(), partial: waiter.partial })
+        })
     }
 
     /// Tells the ledger which owners have not acknowledged. A fallback's row owes them by its own marks already.

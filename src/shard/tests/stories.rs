@@ -412,3 +412,43 @@ fn a_fallback_without_owners_covers_no_live_counter_whatever_was_to_be_observed(
         }
     }
 }
+
+#[test]
+fn a_partial_write_says_so_also_when_it_joins_another_of_its_turn() {
+    let mut bus = Bus::new(5);
+    let (owners, _) = bus.list("k");
+    bus.cut = BTreeSet::from([owners[1], owners[2]]);
+    bus.run(Duration::from_secs(2));
+    let node = owners[0];
+    let put = bus.send(node, "k", Command::Put { value: "7".into() }, Options::default());
+    // Everything up to the answer that ends the observation, which is then handled together with an increment.
+    let mut add = None;
+    while add.is_none() {
+        bus.turn(node);
+        let frames = std::mem::take(&mut bus.frames);
+        for (from, to, frame) in frames {
+            if to == node && frame.messages.iter().any(|m| matches!(m.message, PeerMessage::ReadAnswer(_))) {
+                bus.next_request += 1;
+                let request = Request {
+                    key: Key::new("k").unwrap(),
+                    command: Command::Increment { by: 1 },
+                    options: Options::default(),
+                };
+                let input =
+                    Input::Client { connection: ConnectionId(2), request_id: RequestId(bus.next_request), request };
+                add = Some(bus.next_request);
+                bus.nodes.get_mut(&node).unwrap().shard.handle(bus.now, input);
+            }
+            if !bus.cut.contains(&to) {
+                bus.nodes.get_mut(&to).unwrap().shard.handle(bus.now, Input::Peer { from, frame });
+            }
+        }
+        for other in bus.nodes.keys().copied().filter(|other| *other != node).collect::<Vec<_>>() {
+            bus.turn(other);
+        }
+    }
+    bus.run(Duration::from_millis(400));
+    assert!(written(&bus.replies[&put]).partial);
+    assert!(!written(&bus.replies[&add.unwrap()]).partial);
+    assert_eq!(written(&bus.replies[&put]).acks, written(&bus.replies[&add.unwrap()]).acks, "they went as one");
+}
