@@ -1,7 +1,7 @@
 //! Minting: the one place where a new dot is made.
 //!
 //! ```text
-//! header names an actor of this start, not expired ─→ continue it: event + 1
+//! header names an actor of this start, not expired ─→ continue it: event + 1 (at the end of time, an expired one too)
 //! else ─→ start (lease end, this start's epoch, the partition's tenure): event 1
 //! ```
 //!
@@ -156,5 +156,9 @@ fn next_event(env: &Env<'_>, turn: &Turn, row: &RowKey) -> Minting {
         epoch: env.epoch,
         tenure: turn.memory(partition).tenure,
     };
-    Minting { actor, event: 1 }
+    match header {
+        // The last tick of all: the lease cannot end later, so the actor is the same, and goes on.
+        Some(minting) if minting.actor == actor => Minting { event: minting.event + 1, ..minting },
+        Some(_) | None => Minting { actor, event: 1 },
+    }
 }

@@ -78,6 +78,17 @@ fn an_actor_that_reached_its_tick_is_not_continued() {
 }
 
 #[test]
+fn a_clock_beyond_the_last_tick_lets_no_dot_be_minted_again() {
+    let mut bus = Bus::new(3);
+    bus.now.wall.0 = u64::MAX / 2;
+    for expected in 1..=3 {
+        bus.increment(NodeId(1), "k", 1);
+        assert_eq!(minting(&bus, NodeId(1), "k").event, expected);
+    }
+    assert_eq!(bus.value(NodeId(2), "k"), number(3));
+}
+
+#[test]
 fn an_own_entry_that_nobody_here_remembers_burns_the_tenure() {
     let mut bus = Bus::new(3);
     bus.increment(NodeId(1), "k", 1);
