@@ -49,6 +49,7 @@ pub struct PeerStatus {
     /// Rows owed to it: hints and debts.
     pub owed_rows: u64,
 }
+
 /// A peer's clock that was told so many ping intervals ago is asked for again, also while traffic makes pings needless.
 const CLOCK_IS_OLD_AFTER: u32 = 8;
 

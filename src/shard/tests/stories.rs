@@ -223,7 +223,9 @@ fn a_turn_of_large_values_is_full_before_it_is_too_large() {
         bus.send(NodeId(1), key, Command::Put { value: vec![0; 600_000].into() }, options);
     }
     assert!(bus.nodes[&NodeId(1)].shard.turn_is_full());
+}
 
+#[test]
 fn a_late_forward_of_an_earlier_start_does_not_shut_the_present_one_out() {
     let mut bus = Bus::new(5);
     let (owners, _) = bus.list("k");
