@@ -116,6 +116,9 @@ impl ShardConfig {
         if self.ping_interval.is_zero() {
             return wrong("ping_interval", "must be longer than zero".into());
         }
+        if self.widen_after.is_zero() {
+            return wrong("widen_after", "must be longer than zero".into());
+        }
         if self.request_deadline.is_zero() {
             return wrong("request_deadline", "must be longer than zero".into());
         }

@@ -30,7 +30,7 @@ use self::order::ConnectionOrder;
 use self::quorum_read::QuorumRead;
 use self::read::ReadOp;
 use self::replay::Replay;
-use self::write::{Progress, Stage, Waiter, WriteOp};
+use self::write::{Covering, Progress, Stage, Waiter, WriteOp};
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId, RequestId};
 use crate::limits;
@@ -396,15 +396,13 @@ impl Coordinator {
                 let write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
                 self.mint(out, op, write, MintCommand::Delete { observed: None });
             }
-            command @ (Command::Put { .. } | Command::Delete) => {
-                let everyone = Candidates { partition, strict: false };
-                let seen = everyone.reachable(env).len().min(r);
-                let quorum = QuorumRead::new(row.clone(), everyone, seen);
-                let mut write = WriteOp::new(row, candidates, w, Stage::Observing { quorum, command }, waiter);
-                let progress = write.advance_observation(env, out, op);
-                self.ops.insert(op, Op::Write(write));
-                out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
-                self.follow(out, op, progress);
+            Command::Put { value } => {
+                let stage = Stage::observing(env, &row, partition, Covering::Put { value }, r);
+                self.observe(env, out, op, WriteOp::new(row, candidates, w, stage, waiter));
+            }
+            Command::Delete => {
+                let stage = Stage::observing(env, &row, partition, Covering::Delete, r);
+                self.observe(env, out, op, WriteOp::new(row, candidates, w, stage, waiter));
             }
             Command::Inspect | Command::Locate => {
                 let reason = Reason::Forbidden("this command is answered by the node that is asked".into());
@@ -417,6 +415,14 @@ impl Coordinator {
     fn mint(&mut self, out: &mut Outbox, op: OpId, mut write: WriteOp, command: MintCommand) {
         write.mint(out, op, command);
         self.ops.insert(op, Op::Write(write));
+    }
+
+    /// Begins a write that observes before it covers.
+    fn observe(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, mut write: WriteOp) {
+        let progress = write.advance_observation(env, out, op);
+        self.ops.insert(op, Op::Write(write));
+        out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
+        self.follow(out, op, progress);
     }
 
     /// Joins a write that was just minted with one of the same key, quorum and strictness of this turn.

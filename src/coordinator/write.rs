@@ -11,13 +11,15 @@
 //! Before the mint every failure is "not applied"; after it, "unknown": the delta stays and will reach every owner,
 //! because owners that have not acknowledged when the op ends are handed to the ledger.
 
+use bytes::Bytes;
+
 use super::candidates::Candidates;
 use super::origin::Origin;
 use super::quorum_read::QuorumRead;
 use super::tally::{Tally, Verdict};
 use crate::config::Durability;
-use crate::ids::{NodeId, OpId, RowVersion};
-use crate::message::client::{Command, Reason, Response, Visible, WriteAck, WriteReply};
+use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
+use crate::message::client::{Reason, Response, Visible, WriteAck, WriteReply};
 use crate::message::peer::{PeerMessage, Refusal, Replicate};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, FreshWrite, Local, Mint, MintCommand, Missing, Outbox, Task, TaskBody, not_applied, unknown};
@@ -38,14 +40,23 @@ pub(super) struct WriteOp {
 /// How far a write is.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Reads what it will cover.
-    Observing { quorum: QuorumRead, command: Command },
+    /// Reads what it will cover; a view of fewer than `r` owners is partial.
+    Observing { quorum: QuorumRead, covering: Covering, r: usize },
     /// The replica mints (or fetches the row first).
     Minting,
     /// Minted in this turn.
     Gathering(Fresh),
     /// On its way to the replicas.
     Replicating { fresh: Fresh, tally: Tally<Durability> },
+}
+
+/// A write that covers what it saw.
+#[derive(Clone, Debug)]
+pub(super) enum Covering {
+    /// By a register write.
+    Put { value: Bytes },
+    /// By the register's deletion.
+    Delete,
 }
 
 /// What was minted.
@@ -76,6 +87,15 @@ pub(super) enum Progress {
     Ended(Vec<(Origin, Response)>),
 }
 
+impl Stage {
+    /// Reads min(R, reachable) replicas before covering what they show.
+    pub fn observing(env: &Env<'_>, row: &RowKey, partition: PartitionId, covering: Covering, r: usize) -> Stage {
+        let everyone = Candidates { partition, strict: false };
+        let needed = everyone.reachable(env).len().min(r);
+        Stage::Observing { quorum: QuorumRead::new(row.clone(), everyone, needed), covering, r }
+    }
+}
+
 impl WriteOp {
     pub fn new(row: RowKey, candidates: Candidates, w: usize, stage: Stage, waiter: Waiter) -> WriteOp {
         WriteOp { row, candidates, w, stage, waiters: vec![waiter] }
@@ -96,7 +116,7 @@ impl WriteOp {
 
     /// An answer, a loss or a widening changed what is observed.
     pub fn advance_observation(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
-        let Stage::Observing { quorum, command } = &mut self.stage else { return Progress::Open };
+        let Stage::Observing { quorum, covering, r } = &mut self.stage else { return Progress::Open };
         quorum.ask(env, out, op);
         match quorum.verdict(env) {
             Verdict::NotYet => Progress::Open,
@@ -110,27 +130,23 @@ impl WriteOp {
             }
             Verdict::Met => {
                 let merge = quorum.merge(env);
-                let is_nothing = merge.row.visible() == Visible::Nothing && !merge.row.has_live_counter();
-                let mint = match command {
-                    Command::Put { value } => {
-                        MintCommand::Put { value: value.clone(), observed: Some(merge.row.clone()) }
-                    }
-                    Command::Delete if is_nothing => {
-                        return self.nothing_to_delete(merge.owners, quorum_needed(&self.stage));
-                    }
-                    Command::Delete => MintCommand::Delete { observed: Some(merge.row.clone()) },
-                    Command::Get | Command::Increment { .. } | Command::Inspect | Command::Locate => {
-                        unreachable!("only puts and deletes observe before they write")
-                    }
-                };
-                let partial = merge.owners < quorum_needed(&self.stage);
+                let partial = merge.owners < *r;
+                let covering = covering.clone();
                 for waiter in &mut self.waiters {
                     waiter.partial = partial;
                 }
-                if merge.owners == 0 && merge.row.has_live_counter() {
+                let is_live = merge.row.has_live_counter();
+                if merge.owners == 0 && is_live {
                     return self.refuse(Reason::NoOwner);
                 }
-                self.mint(out, op, mint);
+                let is_nothing = merge.row.visible() == Visible::Nothing && !is_live;
+                let observed = Some(merge.row);
+                match covering {
+                    // What the other side of a split holds is unseen, and an older put there must not win.
+                    Covering::Delete if is_nothing && !partial => return self.nothing_to_delete(),
+                    Covering::Delete => self.mint(out, op, MintCommand::Delete { observed }),
+                    Covering::Put { value } => self.mint(out, op, MintCommand::Put { value, observed }),
+                }
                 Progress::Open
             }
         }
@@ -347,9 +363,8 @@ impl WriteOp {
         }
     }
 
-    fn nothing_to_delete(&mut self, owners: usize, needed: usize) -> Progress {
-        let partial = owners < needed;
-        self.end(|_| Response::Written(WriteReply { value: Visible::Nothing, acks: Vec::new(), partial }))
+    fn nothing_to_delete(&mut self) -> Progress {
+        self.end(|_| Response::Written(WriteReply { value: Visible::Nothing, acks: Vec::new(), partial: false }))
     }
 
     fn refuse(&mut self, reason: Reason) -> Progress {
@@ -368,12 +383,4 @@ impl WriteOp {
 fn counts<'a>(candidates: Candidates, env: &Env<'a>) -> impl Fn(NodeId, &Durability) -> bool + use<'a> {
     let candidates = candidates.all(env);
     move |node, _| candidates.contains(&node)
-}
-
-/// The observation's quorum.
-fn quorum_needed(stage: &Stage) -> usize {
-    match stage {
-        Stage::Observing { quorum, .. } => quorum.needed,
-        Stage::Minting | Stage::Gathering(_) | Stage::Replicating { .. } => 0,
-    }
 }

@@ -454,3 +454,22 @@ fn a_partial_write_says_so_also_when_it_joins_another_of_its_turn() {
     assert!(!written(&bus.replies[&add.unwrap()]).partial);
     assert_eq!(written(&bus.replies[&put]).acks, written(&bus.replies[&add.unwrap()]).acks, "they went as one");
 }
+
+#[test]
+fn a_delete_that_saw_nothing_on_its_side_still_beats_an_older_put_on_the_other() {
+    let mut bus = Bus::new(5);
+    let (owners, _) = bus.list("k");
+    let others: BTreeSet<NodeId> = (1..=5).map(NodeId).filter(|node| *node != owners[0]).collect();
+    bus.cut = BTreeSet::from([owners[0]]);
+    bus.run(Duration::from_secs(2));
+    written(&bus.ask(owners[1], "k", Command::Put { value: "old".into() }));
+    bus.cut = others;
+    bus.run(Duration::from_secs(2));
+    let id = bus.send(owners[0], "k", Command::Delete, Options { w: Some(1), ..Options::default() });
+    bus.run(Duration::from_millis(400));
+    let reply = written(&bus.replies[&id]).clone();
+    assert!(reply.partial && !reply.acks.is_empty(), "{reply:?}");
+    bus.cut.clear();
+    bus.run(Duration::from_secs(4));
+    assert_eq!(bus.value(owners[2], "k"), Visible::Nothing);
+}
