@@ -2,6 +2,7 @@
 
 mod identity;
 mod stories;
+mod troubles;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
