@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::message::client::Observe;
-use crate::message::peer::Forward;
 
 #[test]
 fn an_increment_through_any_node_reaches_every_owner() {

@@ -1,6 +1,7 @@
 //! What goes wrong between nodes and with disks, and must not become wrong answers or silence.
 
 use super::*;
+use crate::message::peer::Forward;
 
 #[test]
 fn a_forward_that_arrives_twice_is_counted_once() {
