@@ -105,6 +105,13 @@ impl fmt::Display for NodeId {
     }
 }
 
+impl PartitionId {
+    /// Which of `shards` shards of a node keeps it, from 0. Nodes may have different numbers of shards.
+    pub fn shard(self, shards: usize) -> usize {
+        usize::from(self.0) % shards.max(1)
+    }
+}
+
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "p{}", self.0)

@@ -3,6 +3,8 @@
 //! A shard sends at most a few [`Frame`]s per peer and turn; each message in it is addressed to a partition, so the
 //! receiving node can hand it to the right one of its shards. Loss, duplication and reordering are expected.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -306,6 +308,29 @@ impl Refusal {
     }
 }
 
+impl Frame {
+    /// One frame per shard of the receiver that it has messages for, by the number of the shard, of `shards`.
+    pub fn by_shard(self, shards: usize) -> Vec<(usize, Frame)> {
+        if shards <= 1 {
+            return vec![(0, self)];
+        }
+        let mut parts: BTreeMap<usize, Vec<Addressed>> = BTreeMap::new();
+        for message in self.messages {
+            parts.entry(message.partition.shard(shards)).or_default().push(message);
+        }
+        parts.into_iter().map(|(shard, messages)| (shard, Frame { messages, ..self })).collect()
+    }
+
+    /// The answers and the requests of a frame, each in their order; `None` where it has none. Drivers hand a shard the
+    /// answers first: they end what is under way, and there is room for them by construction.
+    pub fn apart(self) -> (Option<Frame>, Option<Frame>) {
+        let (answers, requests): (Vec<_>, Vec<_>) =
+            self.messages.into_iter().partition(|addressed| addressed.message.is_answer());
+        let some = |messages: Vec<Addressed>| (!messages.is_empty()).then_some(Frame { messages, ..self });
+        (some(answers), some(requests))
+    }
+}
+
 impl PeerMessage {
     /// Takes the next message in, if both say the same thing of more rows. Gives it back if not.
     pub fn absorb(&mut self, next: PeerMessage) -> Option<PeerMessage> {
@@ -400,5 +425,43 @@ impl PeerMessage {
                 | PeerMessage::NewbornAnswer(_)
                 | PeerMessage::ExchangePushed(_) => 0,
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ping(partition: u16) -> Addressed {
+        Addressed { partition: PartitionId(partition), message: PeerMessage::Ping(Ping { wall: WallTime(1) }) }
+    }
+
+    fn pong(partition: u16) -> Addressed {
+        Addressed { partition: PartitionId(partition), message: PeerMessage::Pong(Ping { wall: WallTime(1) }) }
+    }
+
+    fn frame(messages: Vec<Addressed>) -> Frame {
+        Frame { layout: LayoutEpoch::default(), epoch: Epoch(7), clock: Hlc::default(), messages }
+    }
+
+    #[test]
+    fn each_shard_gets_the_messages_of_its_partitions_in_order() {
+        let parts = frame(vec![ping(3), ping(1), pong(2), ping(4)]).by_shard(3);
+        let expected = [(0, frame(vec![ping(3)])), (1, frame(vec![ping(1), ping(4)])), (2, frame(vec![pong(2)]))];
+        assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn a_single_shard_gets_the_frame_as_it_is() {
+        let whole = frame(vec![ping(3), pong(2)]);
+        assert_eq!(whole.clone().by_shard(1), [(0, whole)]);
+    }
+
+    #[test]
+    fn answers_and_requests_come_apart_in_their_order() {
+        let (answers, requests) = frame(vec![ping(1), pong(2), ping(3), pong(4)]).apart();
+        assert_eq!(answers, Some(frame(vec![pong(2), pong(4)])));
+        assert_eq!(requests, Some(frame(vec![ping(1), ping(3)])));
+        assert_eq!(frame(vec![pong(1)]).apart(), (Some(frame(vec![pong(1)])), None));
     }
 }

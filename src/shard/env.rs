@@ -12,7 +12,7 @@ use crate::time::{Now, Timestamp, micros};
 
 use super::observation::Observation;
 
-/// Which of a node's shards this is: it keeps the partitions whose number modulo `count` is `index`.
+/// Which of a node's shards this is: it keeps the partitions of which [`PartitionId::shard`] says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardScope {
     /// From 0.
@@ -24,7 +24,7 @@ pub struct ShardScope {
 impl ShardScope {
     /// Whether the partition is this shard's.
     pub fn has(self, partition: PartitionId) -> bool {
-        usize::from(partition.0) % self.count.max(1) == self.index
+        partition.shard(self.count) == self.index
     }
 }
 

@@ -6,18 +6,17 @@
 //!
 //! Cheap to clone; every method may be called from any thread.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use starling::ids::{ConnectionId, NodeId, PartitionId, RequestId};
+use starling::ids::{ConnectionId, NodeId, RequestId};
 use starling::membership::Layout;
 use starling::membership::principal::Role;
 use starling::message::client::{
     Answer, AnswerBody, Call, CallBody, FaultPlan, NodeAnswer, NodeCall, Outcome, Reason, Request, RequestError,
     Response,
 };
-use starling::message::peer::{Addressed, Frame, PeerMessage};
+use starling::message::peer::Frame;
 use starling::ring::RingView;
 use starling::shard::Input;
 
@@ -84,7 +83,7 @@ impl Router {
         if self.shared.is_stopping.load(Ordering::Acquire) {
             return Some(refusal(request_id, Reason::Stopping));
         }
-        let shard = self.shard_of(self.shared.ring.partition_of(&request.key));
+        let shard = self.shared.ring.partition_of(&request.key).shard(self.shards());
         let mailbox = self.shared.mailboxes.get(shard)?;
         let bytes = weight::of_request(&request);
         match mailbox.client(Input::Client { connection, request_id, request }, bytes) {
@@ -121,27 +120,8 @@ impl Router {
         }
     }
 
-    fn shard_of(&self, partition: PartitionId) -> usize {
-        usize::from(partition.0) % self.shared.mailboxes.len()
-    }
-
-    fn by_shard(&self, frame: Frame) -> impl Iterator<Item = (&Mailbox, Frame)> {
-        self.split(frame)
-            .into_iter()
-            .filter_map(|(shard, frame)| Some((self.shared.mailboxes.get(shard)?.as_ref(), frame)))
-    }
-
-    /// One frame per shard that it has messages for.
-    fn split(&self, frame: Frame) -> Vec<(usize, Frame)> {
-        if self.shared.mailboxes.len() == 1 {
-            return vec![(0, frame)];
-        }
-        let Frame { layout, epoch, clock, messages } = frame;
-        let mut by_shard: HashMap<usize, Vec<Addressed>> = HashMap::new();
-        for addressed in messages {
-            by_shard.entry(self.shard_of(addressed.partition)).or_default().push(addressed);
-        }
-        by_shard.into_iter().map(|(shard, messages)| (shard, Frame { layout, epoch, clock, messages })).collect()
+    fn shards(&self) -> usize {
+        self.shared.mailboxes.len()
     }
 }
 
@@ -149,8 +129,9 @@ impl Inbound for Router {
     /// Never waits: requests for which there is no room are dropped and counted, and the peer's deadlines handle it.
     /// Waiting would hold up the answers behind them in the same stream.
     async fn peer_frame(&self, from: NodeId, frame: Frame) {
-        for (mailbox, frame) in self.by_shard(frame) {
-            let (answers, requests) = apart(frame);
+        for (shard, frame) in frame.by_shard(self.shards()) {
+            let Some(mailbox) = self.shared.mailboxes.get(shard) else { continue };
+            let (answers, requests) = frame.apart();
             let mut dropped = 0;
             if let Some(answers) = answers {
                 let count = answers.messages.len();
@@ -167,7 +148,7 @@ impl Inbound for Router {
     fn peer_unreachable(&self, node: NodeId, not_sent: Vec<Frame>) {
         let mut by_shard: Vec<Vec<Frame>> = self.shared.mailboxes.iter().map(|_| Vec::new()).collect();
         for frame in not_sent {
-            for (shard, frame) in self.split(frame) {
+            for (shard, frame) in frame.by_shard(self.shards()) {
                 if let Some(frames) = by_shard.get_mut(shard) {
                     frames.push(frame);
                 }
@@ -200,37 +181,6 @@ impl Inbound for Router {
 fn refusal(id: RequestId, reason: Reason) -> Answer {
     let error = RequestError { outcome: Outcome::NotApplied, reason };
     Answer { id, body: AnswerBody::Key(Response::Failed(error)) }
-}
-
-/// Whether a message answers a dialogue of the receiving shard.
-fn is_answer(message: &PeerMessage) -> bool {
-    match message {
-        PeerMessage::Pong(_)
-        | PeerMessage::Forwarded(_)
-        | PeerMessage::Replicated(_)
-        | PeerMessage::ReadAnswer(_)
-        | PeerMessage::Delivered(_)
-        | PeerMessage::NewbornAnswer(_)
-        | PeerMessage::ExchangeAnswer(_)
-        | PeerMessage::ExchangePushed(_) => true,
-        PeerMessage::Ping(_)
-        | PeerMessage::Forward(_)
-        | PeerMessage::Replicate(_)
-        | PeerMessage::Read(_)
-        | PeerMessage::Deliver(_)
-        | PeerMessage::NewbornQuery(_)
-        | PeerMessage::ExchangeOffer(_)
-        | PeerMessage::ExchangePush(_) => false,
-    }
-}
-
-/// The answers and the requests of a frame.
-fn apart(frame: Frame) -> (Option<Frame>, Option<Frame>) {
-    let Frame { layout, epoch, clock, messages } = frame;
-    let (answers, requests): (Vec<_>, Vec<_>) =
-        messages.into_iter().partition(|addressed| is_answer(&addressed.message));
-    let some = |messages: Vec<Addressed>| (!messages.is_empty()).then_some(Frame { layout, epoch, clock, messages });
-    (some(answers), some(requests))
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use starling::causality::Epoch;
 use starling::config::Durability;
-use starling::ids::{ClusterId, Key, OpId, Ticket};
+use starling::ids::{ClusterId, Key, OpId, PartitionId, Ticket};
 use starling::membership::{LayoutEpoch, Member};
 use starling::message::client::{Command, Options, ShardStatus};
-use starling::message::peer::{Ping, Read};
+use starling::message::peer::{Addressed, PeerMessage, Ping, Read};
 use starling::storage::RowKey;
 use starling::time::Hlc;
 

@@ -14,7 +14,7 @@ use starling::storage::{Batch, Change, Store};
 use starling::time::Timestamp;
 
 use super::history::OpNumber;
-use super::node::{CrashPoint, Damage, ShardSlot, Sync, split_frame, turn_time};
+use super::node::{CrashPoint, Damage, ShardSlot, Sync, turn_time};
 use super::{Event, World};
 
 impl World {
@@ -254,7 +254,7 @@ impl World {
     fn decoded(&self, frame: &Bytes) -> Vec<(usize, Frame)> {
         let envelope = frame.get(codec::LENGTH_BYTES..).unwrap_or_default();
         match codec::decode::<Frame>(envelope) {
-            Ok(frame) => split_frame(frame, self.options.shards),
+            Ok(frame) => frame.by_shard(self.options.shards),
             Err(error) => panic!("the core sent a frame that cannot be read back: {error}"),
         }
     }

@@ -43,7 +43,7 @@ use clock::NodeClock;
 use facts::Facts;
 use history::{History, Op, OpNumber};
 use network::Network;
-use node::{CLIENT_MAILBOX_MAX, Node, Sync, shard_of};
+use node::{CLIENT_MAILBOX_MAX, Node, Sync};
 use options::WorldOptions;
 use queue::EventQueue;
 use trace::Trace;
@@ -193,7 +193,7 @@ impl World {
             None => self.options.config.request_deadline,
         };
         let (now, shards) = (self.now, self.options.shards);
-        let shard = shard_of(self.ring.partition_of(&request.key), shards);
+        let shard = self.ring.partition_of(&request.key).shard(shards);
         let number = self.history.invoke(Op {
             node,
             connection,

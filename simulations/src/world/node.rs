@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use starling::ids::{NodeId, PartitionId, Ticket};
+use starling::ids::{NodeId, Ticket};
 use starling::message::peer::Frame;
 use starling::replica::Identity;
 use starling::shard::Input;
@@ -145,15 +145,13 @@ impl ShardSlot {
         !(self.answers.is_empty() && self.peers.is_empty() && self.clients.is_empty())
     }
 
-    /// Puts a peer's frame where it belongs; drops it when the mailbox is full.
+    /// Puts a peer's frame where it belongs: the answers apart from the requests, which are dropped when their mailbox
+    /// is full.
     pub(super) fn on_frame(&mut self, from: NodeId, frame: Frame) {
-        let input = Input::Peer { from, frame };
-        match &input {
-            Input::Peer { frame, .. } if frame.messages.iter().all(|addressed| addressed.message.is_answer()) => {
-                self.answers.push_back(input)
-            }
-            _ if self.peers.len() < PEER_MAILBOX_MAX => self.peers.push_back(input),
-            _ => {}
+        let (answers, requests) = frame.apart();
+        self.answers.extend(answers.map(|frame| Input::Peer { from, frame }));
+        if self.peers.len() < PEER_MAILBOX_MAX {
+            self.peers.extend(requests.map(|frame| Input::Peer { from, frame }));
         }
     }
 }
@@ -167,27 +165,6 @@ pub struct Sync {
     pub batch: BatchNumber,
     /// The disk is reached at its end (else at its beginning).
     pub is_at_end: bool,
-}
-
-/// The shard of a partition, of `shards`.
-pub fn shard_of(partition: PartitionId, shards: usize) -> usize {
-    usize::from(partition.0) % shards.max(1)
-}
-
-/// The parts of a frame, by shard of the receiving node.
-pub(super) fn split_frame(frame: Frame, shards: usize) -> Vec<(usize, Frame)> {
-    if shards <= 1 {
-        return vec![(0, frame)];
-    }
-    let mut parts: Vec<(usize, Frame)> =
-        (0..shards).map(|shard| (shard, Frame { messages: Vec::new(), ..frame })).collect();
-    for message in frame.messages {
-        if let Some((_, part)) = parts.get_mut(shard_of(message.partition, shards)) {
-            part.messages.push(message);
-        }
-    }
-    parts.retain(|(_, part)| !part.messages.is_empty());
-    parts
 }
 
 /// Virtual time that a turn with so many inputs takes.
