@@ -270,7 +270,10 @@ pub enum Reason {
         needed: u8,
     },
     /// Every candidate refused or failed before the quorum was complete.
-    #[error("{answered} of {needed} answers, and no candidate is left ({last_refusal}); retry later")]
+    #[error(
+        "{answered} of {needed} answers, and no candidate is left ({last_refusal}); a read can be sent again, a write whose \
+         outcome is unknown only once its value was read"
+    )]
     QuorumFailed {
         /// Answers that came.
         answered: u8,
