@@ -13,6 +13,7 @@ mod late_acknowledgement;
 mod lost_third_message;
 mod lost_wal_tail;
 mod old_delete_returns;
+mod quiet_day;
 mod slow_reads;
 mod split_and_heal;
 mod stage;
@@ -51,7 +52,7 @@ pub struct Outcome {
 }
 
 /// All scenarios, in the order of their names.
-pub const ALL: [Scenario; 12] = [
+pub const ALL: [Scenario; 13] = [
     acknowledged_then_lost::SCENARIO,
     changing_signs::SCENARIO,
     cloned_directory::SCENARIO,
@@ -61,6 +62,7 @@ pub const ALL: [Scenario; 12] = [
     lost_third_message::SCENARIO,
     lost_wal_tail::SCENARIO,
     old_delete_returns::SCENARIO,
+    quiet_day::SCENARIO,
     slow_reads::SCENARIO,
     split_and_heal::SCENARIO,
     wiped_disk::SCENARIO,

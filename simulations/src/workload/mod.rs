@@ -36,6 +36,11 @@ pub struct WorkloadOptions {
 }
 
 impl WorkloadOptions {
+    /// So many requests per second, all with the cluster's settings.
+    pub fn plain(rate: u32) -> WorkloadOptions {
+        WorkloadOptions { varies_options: false, ..WorkloadOptions::of_rate(rate) }
+    }
+
     /// So many requests per second, with varying options.
     pub fn of_rate(rate: u32) -> WorkloadOptions {
         WorkloadOptions { rate, hot_keys: 2, cold_keys: 40, varies_options: true }
@@ -54,6 +59,11 @@ impl Workload {
     /// The clients of a world, drawing from its seed.
     pub fn new(seed: u64, options: WorkloadOptions) -> Workload {
         Workload { options, chance: Chance::new(seed, Use::Workload), texts: 0 }
+    }
+
+    /// The same clients, asking otherwise from now on.
+    pub fn change(&mut self, options: WorkloadOptions) {
+        self.options = options;
     }
 
     /// Time until the next request: a Poisson process.

@@ -32,6 +32,7 @@ scenarios![
     lost_third_message,
     lost_wal_tail,
     old_delete_returns,
+    quiet_day,
     slow_reads,
     split_and_heal,
     wiped_disk,
