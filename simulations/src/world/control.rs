@@ -10,7 +10,7 @@ use starling::storage::Store;
 use starling::storage::memory::{MemoryFaults, Survivors};
 use starling::time::Timestamp;
 
-use super::network::{Cut, NetworkOptions};
+use super::network::{Cut, Delays, NetworkOptions};
 use super::node::{CrashPoint, Damage, Process, ShardSlot};
 use super::{Event, World};
 
@@ -73,7 +73,7 @@ impl World {
         match damage {
             Damage::None => {
                 // The operating system writes back what a killed process left behind.
-                let _ = place.store.sync();
+                place.store.crash(Survivors::First(usize::MAX));
             }
             Damage::UnsyncedTail => {
                 place.store.crash(Survivors::Random);
@@ -233,7 +233,10 @@ impl World {
         self.heal_all();
         self.correct_clocks();
         self.set_disk_faults(MemoryFaults::default());
-        let delays = self.network.options.delays;
+        let delays = match self.network.options.delays {
+            Delays::Lan | Delays::HeavyTail => Delays::Lan,
+            Delays::Wan => Delays::Wan,
+        };
         self.network.options = NetworkOptions { delays, ..NetworkOptions::CALM };
         for node in 0..self.nodes.len() {
             let place = self.node_mut(node);

@@ -19,7 +19,7 @@ pub type StoredRows = BTreeMap<RowKey, BTreeMap<NodeId, StoredRow>>;
 /// Why the cluster is not at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// A node does not run.
+    /// A node does not run, or stands still.
     Down(NodeId),
     /// An owner's row differs from another owner's, or is missing.
     Row(RowKey, Vec<NodeId>),
@@ -116,7 +116,8 @@ impl World {
     fn cheap_unrest(&self) -> Vec<Difference> {
         let mut found = Vec::new();
         for (number, node) in self.nodes().iter().enumerate() {
-            if !node.is_up() {
+            let is_paused = node.paused_until.is_some_and(|until| until > self.now());
+            if !node.is_up() || is_paused {
                 found.push(Difference::Down(node.id));
                 continue;
             }
