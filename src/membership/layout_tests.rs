@@ -1,3 +1,5 @@
+//! Layouts: which are refused and why, and the hash of their content.
+
 use super::*;
 
 fn members(count: u64) -> Vec<Member> {

@@ -1,3 +1,5 @@
+//! Placement: the golden vectors of version 1, and its bounds (shares, zones, moves) over many layouts.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 

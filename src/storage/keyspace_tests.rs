@@ -1,3 +1,5 @@
+//! Keys on disk: their bytes never change, and their ranges hold what they say.
+
 use super::*;
 
 fn key(name: &[u8]) -> Key {

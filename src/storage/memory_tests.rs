@@ -1,3 +1,5 @@
+//! The memory store: what a crash, a lying disk and a failed read or sync leave behind, and the contract of every store.
+
 use super::*;
 
 fn batch(changes: &[(&'static str, Option<&'static str>)]) -> Batch {

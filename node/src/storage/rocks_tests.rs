@@ -1,3 +1,5 @@
+//! The store on RocksDB: the contract of every store, killed processes, torn and flipped logs, directories in use.
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Envelopes on a stream: put together from any pieces, bounded in bytes and time, with no memory on the sender's word.
+
 use starling::ids::RequestId;
 use starling::message::client::{Call, CallBody, Hello, NodeCall};
 use tokio::io::{AsyncWriteExt, DuplexStream};

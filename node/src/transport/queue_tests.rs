@@ -1,3 +1,5 @@
+//! A peer's queue: order, bounds, classes, and what comes back when it is full, cut or shut.
+
 use std::time::Duration;
 
 use bytes::Bytes;

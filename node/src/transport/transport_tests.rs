@@ -1,3 +1,5 @@
+//! The transport over loopback: frames, lost and refused connections, sessions of clients, drills, stopping.
+
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;

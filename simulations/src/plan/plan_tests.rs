@@ -1,3 +1,5 @@
+//! Plan files: what is shipped is valid, what a fault does to the links, and which key a bad value is refused with.
+
 use std::time::Duration;
 
 use super::*;

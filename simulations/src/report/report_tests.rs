@@ -1,3 +1,5 @@
+//! The figures of a report from samples made by hand, and the page that is made of them.
+
 use std::time::Duration;
 
 use super::convergence::{self, Convergence, Range};
