@@ -73,17 +73,6 @@ pub struct Request {
     pub options: Options,
 }
 
-impl Request {
-    /// About how many bytes it takes on the wire.
-    pub fn weight(&self) -> usize {
-        let value = match &self.command {
-            Command::Put { value } => value.len(),
-            Command::Get | Command::Increment { .. } | Command::Delete | Command::Inspect | Command::Locate => 0,
-        };
-        self.key.as_bytes().len() + value
-    }
-}
-
 /// What to do with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {

@@ -391,41 +391,6 @@ impl PeerMessage {
             | PeerMessage::ExchangePush(_) => None,
         }
     }
-
-    /// About how many bytes it takes on the wire; frames are filled by it.
-    pub fn weight(&self) -> usize {
-        const ENVELOPE: usize = 128;
-        let rows = |rows: &[(RowKey, Bytes)]| -> usize {
-            rows.iter().map(|(row, state)| row.as_bytes().len() + state.len() + 16).sum()
-        };
-        ENVELOPE
-            + match self {
-                PeerMessage::Forward(forward) => forward.request.weight(),
-                PeerMessage::Replicate(replicate) => replicate.row.as_bytes().len() + replicate.delta.len(),
-                PeerMessage::ReadAnswer(answer) => answer.outcome.as_ref().map_or(0, Bytes::len),
-                PeerMessage::Deliver(deliver) => {
-                    deliver.rows.iter().map(|row| row.row.as_bytes().len() + row.state.len() + 64).sum()
-                }
-                PeerMessage::Delivered(delivered) => {
-                    delivered.rows.iter().map(|(row, _)| row.as_bytes().len() + 16).sum()
-                }
-                PeerMessage::ExchangeOffer(offer) => {
-                    offer.hashes.iter().map(|(row, _)| row.as_bytes().len() + 24).sum()
-                }
-                PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().map_or(0, |findings| {
-                    rows(&findings.rows) + findings.wanted.iter().map(|row| row.as_bytes().len() + 8).sum::<usize>()
-                }),
-                PeerMessage::ExchangePush(push) => rows(&push.rows),
-                PeerMessage::Forwarded(_)
-                | PeerMessage::Ping(_)
-                | PeerMessage::Pong(_)
-                | PeerMessage::Replicated(_)
-                | PeerMessage::Read(_)
-                | PeerMessage::NewbornQuery(_)
-                | PeerMessage::NewbornAnswer(_)
-                | PeerMessage::ExchangePushed(_) => 0,
-            }
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::limits;
 use crate::membership::LayoutEpoch;
 use crate::message::client::Response;
 use crate::message::peer::{Addressed, Frame, PeerMessage};
+use crate::message::weight;
 use crate::time::{Hlc, TimerQueue, Timestamp};
 
 /// What a frame says of its sender.
@@ -166,7 +167,7 @@ impl Outbox {
             match released {
                 Released::Effect(effect) => effects.push(effect),
                 Released::Message { to, message } => {
-                    let weight = message.message.weight();
+                    let weight = weight::of_message(&message.message);
                     let Addressed { partition, message } = message;
                     let open = frames.entry(to).or_default();
                     let is_full = open.messages.len() >= limits::MESSAGES_PER_FRAME_MAX
@@ -226,8 +227,11 @@ impl OpenFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::peer::Ping;
+    use crate::ids::OpId;
+    use crate::message::client::ValueReply;
+    use crate::message::peer::{Forwarded, Ping};
     use crate::time::WallTime;
+    use crate::value::Visible;
 
     const SENDER: Sender = Sender {
         layout: LayoutEpoch { number: 1, content: 0, parent: 0 },
@@ -262,6 +266,27 @@ mod tests {
         let [Effect::Send { to: NodeId(2), frame }] = &effects[..] else { panic!("{effects:?}") };
         let walls: Vec<_> = frame.messages.iter().map(|message| message.message.clone()).collect();
         assert_eq!(walls, [ping(0), ping(1), ping(2)]);
+    }
+
+    #[test]
+    fn a_heavy_message_leaves_alone_and_light_ones_before_and_after_it_together() {
+        let mut out = Outbox::new(NodeId(1));
+        let value = Visible::Text(vec![7; limits::VALUE_BYTES_MAX].into());
+        let reply = ValueReply { value, partial: false, conflict: false, answered: Vec::new() };
+        let heavy = Forwarded { op: OpId(1), epoch: Epoch(7), response: Response::Value(reply) };
+        let heavy = PeerMessage::Forwarded(heavy);
+        for message in [ping(1), ping(2), heavy.clone(), heavy, ping(3), ping(4)] {
+            out.send(NodeId(2), PartitionId(0), message);
+        }
+        let (_, effects) = out.seal(false, SENDER);
+        let counts: Vec<usize> = effects
+            .iter()
+            .map(|effect| match effect {
+                Effect::Send { frame, .. } => frame.messages.len(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(counts, [2, 1, 1, 2]);
     }
 
     #[test]

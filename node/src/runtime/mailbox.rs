@@ -21,14 +21,13 @@ use std::time::Duration;
 use starling::ids::{NodeId, Ticket};
 use starling::message::client::ShardStatus;
 use starling::message::peer::Frame;
+use starling::message::weight;
 use starling::shard::Input;
-
-use crate::transport::weight;
 
 /// Inputs that the receiver takes at a time.
 pub const CHUNK: usize = 64;
 
-/// Peers' requests that may wait. Unit: bytes, as `transport::weight` counts. Beyond it the frame's requests are dropped.
+/// Peers' requests that may wait. Unit: bytes, as `message::weight` counts. Beyond it the frame's requests are dropped.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Clients' requests that may wait; a further one is answered `Busy`. As many as a shard keeps under way by default.

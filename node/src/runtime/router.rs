@@ -17,6 +17,7 @@ use starling::message::client::{
     Response,
 };
 use starling::message::peer::Frame;
+use starling::message::weight;
 use starling::ring::RingView;
 use starling::shard::Input;
 
@@ -26,7 +27,6 @@ use super::mailbox::{Full, Mailbox};
 use crate::status::StatusSource;
 use crate::transport::NotSent;
 use crate::transport::inbound::{Answers, Inbound};
-use crate::transport::weight;
 
 /// What the runtime needs of the transport. Nothing here may wait.
 pub trait PeerLinks: Send + Sync {

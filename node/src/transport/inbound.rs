@@ -16,9 +16,8 @@ use starling::ids::{ConnectionId, NodeId};
 use starling::membership::principal::Role;
 use starling::message::client::{Answer, Call};
 use starling::message::peer::Frame;
+use starling::message::weight;
 use tokio::sync::{Notify, mpsc};
-
-use super::weight;
 
 /// Takes what arrives. Called from the transport's tasks; nothing here may block a thread.
 pub trait Inbound: Clone + Send + Sync + 'static {

@@ -35,7 +35,6 @@ pub mod settings;
 #[cfg(test)]
 mod testing;
 pub mod tls;
-pub(crate) mod weight;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -274,7 +274,7 @@ impl LaneWriter {
         for frame in batch {
             match codec::encode(&frame, &mut bytes) {
                 Ok(()) => self.frames.push((frame, bytes.len())),
-                // Frames are cut far below the bound, so this is a single message beyond it: lost, as on a bad network.
+                // The core fills frames far below the bound, so this is a single message beyond it: lost, as on a bad network.
                 Err(error) => tracing::error!(%error, "a frame cannot be sent and is dropped"),
             }
         }

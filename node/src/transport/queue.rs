@@ -14,10 +14,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use starling::message::peer::Frame;
+use starling::message::weight;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use super::weight;
 
 /// A frame above this goes in the bulk lane. Unit: bytes.
 pub(super) const BULK_BYTES: usize = 64 * 1024;
@@ -93,42 +92,25 @@ impl SendQueue {
         }
     }
 
-    /// Takes a frame, or gives back what did not fit. A heavy frame is cut; then only its rest may come back.
+    /// Takes a frame, or gives it back.
     pub(super) fn push(&self, frame: Frame, due: Option<Instant>) -> Result<(), NotSent> {
-        let mut parts = weight::split(frame).into_iter();
+        let bytes = weight::of_frame(&frame);
         let mut inner = self.lock();
-        let mut lanes = (false, false);
-        let mut refused = None;
-        for (frame, bytes) in parts.by_ref() {
-            let is_full =
-                inner.frames() >= self.frames_max || (inner.bytes + bytes > self.bytes_max && inner.bytes > 0);
-            if !inner.is_open || is_full {
-                let why = if inner.is_open { WhyNotSent::QueueFull } else { WhyNotSent::Unreachable };
-                refused = Some(NotSent { frame, why });
-                break;
-            }
-            inner.bytes += bytes;
-            let lane = if bytes > BULK_BYTES { Lane::Bulk } else { Lane::Small };
-            match lane {
-                Lane::Small => lanes.0 = true,
-                Lane::Bulk => lanes.1 = true,
-            }
-            inner.lane(lane).push_back(Waiting { frame, bytes, due });
+        if !inner.is_open {
+            return Err(NotSent { frame, why: WhyNotSent::Unreachable });
         }
+        if inner.frames() >= self.frames_max || (inner.bytes + bytes > self.bytes_max && inner.bytes > 0) {
+            return Err(NotSent { frame, why: WhyNotSent::QueueFull });
+        }
+        inner.bytes += bytes;
+        let (lane, ready) = match bytes > BULK_BYTES {
+            true => (Lane::Bulk, &self.bulk_ready),
+            false => (Lane::Small, &self.small_ready),
+        };
+        inner.lane(lane).push_back(Waiting { frame, bytes, due });
         drop(inner);
-        if lanes.0 {
-            self.small_ready.notify_one();
-        }
-        if lanes.1 {
-            self.bulk_ready.notify_one();
-        }
-        match refused {
-            None => Ok(()),
-            Some(mut refused) => {
-                refused.frame.messages.extend(parts.flat_map(|(part, _)| part.messages));
-                Err(refused)
-            }
-        }
+        ready.notify_one();
+        Ok(())
     }
 
     /// Waits for frames of a lane and takes several, in order. May be cancelled without loss.

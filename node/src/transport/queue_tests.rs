@@ -9,13 +9,9 @@ use starling::message::peer::{PeerMessage, ReadAnswer};
 use super::super::testing::{frame, frame_of, number};
 use super::*;
 
-fn message(bytes: usize) -> PeerMessage {
-    let outcome = Ok(Bytes::from(vec![7; bytes]));
-    PeerMessage::ReadAnswer(ReadAnswer { op: OpId(1), epoch: Default::default(), outcome })
-}
-
 fn heavy(bytes: usize) -> Frame {
-    frame_of(vec![message(bytes)])
+    let outcome = Ok(Bytes::from(vec![7; bytes]));
+    frame_of(vec![PeerMessage::ReadAnswer(ReadAnswer { op: OpId(1), epoch: Default::default(), outcome })])
 }
 
 fn numbers(frames: &[Frame]) -> Vec<u64> {
@@ -60,16 +56,6 @@ async fn a_bulk_frame_does_not_hold_up_small_ones() {
     queue.push(frame(1), None).unwrap();
     assert_eq!(numbers(&queue.batch(Lane::Small).await), [1]);
     assert_eq!(queue.batch(Lane::Bulk).await.len(), 1);
-}
-
-#[tokio::test]
-async fn of_a_frame_that_is_cut_only_the_rest_comes_back() {
-    let queue = SendQueue::new(2, 100_000_000);
-    let messages = vec![message(700_000); 5];
-    let refused = queue.push(frame_of(messages.clone()), None).unwrap_err();
-    assert_eq!((refused.why, &refused.frame), (WhyNotSent::QueueFull, &frame_of(vec![message(700_000); 3])));
-    let sent: usize = [queue.batch(Lane::Bulk).await, queue.batch(Lane::Bulk).await].iter().flatten().count();
-    assert_eq!(sent, 2);
 }
 
 #[tokio::test]

@@ -1,0 +1,230 @@
+//! How heavy a message is before it is encoded: frames are filled by it, and queues are bounded by it.
+//!
+//! Called by the shard's outbox and by the node's queues. An estimate that no message exceeds by more than a fraction:
+//! payloads are counted exactly, the rest by a flat rate per message and per item. It costs one pass over the items of
+//! a message and never looks at bytes. Unit of everything: bytes.
+
+use bytes::Bytes;
+
+use super::client::{Answer, AnswerBody, Command, Request, Response};
+use super::peer::{Frame, PeerMessage};
+use crate::storage::RowKey;
+use crate::value::Visible;
+
+/// Flat rate of a frame, a message or an answer around its payload.
+const MESSAGE: usize = 128;
+
+/// Flat rate of an item in a list.
+const ITEM: usize = 32;
+
+/// Flat rate of an answer about the node itself.
+const NODE_ANSWER: usize = 8 * 1024;
+
+/// Estimated size of a frame.
+pub fn of_frame(frame: &Frame) -> usize {
+    MESSAGE + frame.messages.iter().map(|addressed| of_message(&addressed.message)).sum::<usize>()
+}
+
+/// Estimated size of one message of a frame, with its address.
+pub fn of_message(message: &PeerMessage) -> usize {
+    MESSAGE
+        + match message {
+            PeerMessage::Forward(forward) => MESSAGE + of_request(&forward.request),
+            PeerMessage::Forwarded(forwarded) => of_response(&forwarded.response),
+            PeerMessage::Replicate(replicate) => {
+                of_key(&replicate.row) + replicate.delta.len() + replicate.owed.len() * ITEM
+            }
+            PeerMessage::Replicated(replicated) => ITEM + of_key(&replicated.row),
+            PeerMessage::Read(read) => of_key(&read.row),
+            PeerMessage::ReadAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, Bytes::len),
+            PeerMessage::Deliver(deliver) => {
+                deliver.rows.iter().map(|owed| ITEM + of_key(&owed.row) + owed.state.len()).sum()
+            }
+            PeerMessage::Delivered(delivered) => {
+                let rows = delivered.rows.iter().map(|(row, _)| of_key(row));
+                let refused = delivered.refused.iter().map(|(row, _)| ITEM + of_key(row));
+                rows.chain(refused).sum()
+            }
+            PeerMessage::ExchangeOffer(offer) => {
+                offer.start.len() + offer.end.len() + offer.hashes.iter().map(|(row, _)| of_key(row)).sum::<usize>()
+            }
+            PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, |found| {
+                found.covered.len() + of_rows(&found.rows) + found.wanted.iter().map(of_key).sum::<usize>()
+            }),
+            PeerMessage::ExchangePush(push) => of_rows(&push.rows),
+            PeerMessage::Ping(_)
+            | PeerMessage::Pong(_)
+            | PeerMessage::NewbornQuery(_)
+            | PeerMessage::NewbornAnswer(_)
+            | PeerMessage::ExchangePushed(_) => 0,
+        }
+}
+
+/// Estimated size of a request.
+pub fn of_request(request: &Request) -> usize {
+    let value = match &request.command {
+        Command::Put { value } => value.len(),
+        Command::Get | Command::Increment { .. } | Command::Delete | Command::Inspect | Command::Locate => 0,
+    };
+    request.key.as_bytes().len() + value
+}
+
+/// Estimated size of an answer to a client.
+pub fn of_answer(answer: &Answer) -> usize {
+    match &answer.body {
+        AnswerBody::Key(response) => MESSAGE + of_response(response),
+        AnswerBody::Node(_) => NODE_ANSWER,
+    }
+}
+
+fn of_response(response: &Response) -> usize {
+    match response {
+        Response::Value(reply) => 2 * ITEM + of_value(&reply.value) + reply.answered.len() * ITEM,
+        Response::Written(reply) => 2 * ITEM + of_value(&reply.value) + reply.acks.len() * 2 * ITEM,
+        Response::Inspected(view) => of_value(&view.value) + view.counter.len() + view.owes.len() * ITEM + 16 * ITEM,
+        Response::Located(location) => 2 * ITEM + (location.owners.len() + location.fallbacks.len()) * ITEM,
+        Response::Failed(_) => 4 * ITEM,
+    }
+}
+
+fn of_value(value: &Visible) -> usize {
+    match value {
+        Visible::Nothing | Visible::Integer { .. } => 0,
+        Visible::Text(text) => text.len(),
+    }
+}
+
+fn of_rows(rows: &[(RowKey, Bytes)]) -> usize {
+    rows.iter().map(|(row, state)| of_key(row) + state.len()).sum()
+}
+
+/// Of an item of a list that is a row's key with a number beside it.
+fn of_key(row: &RowKey) -> usize {
+    ITEM + row.as_bytes().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causality::Epoch;
+    use crate::config::Durability;
+    use crate::ids::{Key, NodeId, OpId, PartitionId, RowVersion};
+    use crate::limits;
+    use crate::membership::LayoutEpoch;
+    use crate::message::client::{Options, ValueReply, WriteAck, WriteReply};
+    use crate::message::codec;
+    use crate::message::peer::{
+        Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward,
+        Forwarded, OwedRow, Read, ReadAnswer, Refusal, Replicate, Replicated,
+    };
+    use crate::time::Hlc;
+
+    const OP: OpId = OpId(u64::MAX);
+    const EPOCH: Epoch = Epoch(u64::MAX);
+    const VERSION: RowVersion = RowVersion(u64::MAX);
+
+    fn bytes(count: usize) -> Bytes {
+        Bytes::from(vec![7; count])
+    }
+
+    fn row() -> RowKey {
+        RowKey::main(&Key::new("a key").unwrap())
+    }
+
+    fn forwarded(response: Response) -> PeerMessage {
+        PeerMessage::Forwarded(Forwarded { op: OP, epoch: EPOCH, response })
+    }
+
+    fn value(count: usize) -> PeerMessage {
+        let answered = vec![NodeId(u64::MAX); 3];
+        let value = Visible::Text(bytes(count));
+        forwarded(Response::Value(ValueReply { value, partial: true, conflict: false, answered }))
+    }
+
+    fn written(count: usize) -> PeerMessage {
+        let ack = WriteAck { node: NodeId(u64::MAX), durability: Durability::Fsync, is_owner: true };
+        forwarded(Response::Written(WriteReply {
+            value: Visible::Text(bytes(count)),
+            acks: vec![ack; 3],
+            partial: true,
+        }))
+    }
+
+    /// Every message whose size depends on what is in it, with about so many bytes in its heaviest part.
+    fn messages(count: usize) -> Vec<PeerMessage> {
+        let items = count / 16;
+        let request = Request {
+            key: Key::new("a key").unwrap(),
+            command: Command::Put { value: bytes(count) },
+            options: Options::default(),
+        };
+        let found = ExchangeFindings {
+            covered: bytes(count),
+            rows: vec![(row(), bytes(count)); 3],
+            wanted: vec![row(); items],
+        };
+        vec![
+            value(count),
+            written(count),
+            PeerMessage::Forward(Forward { op: OP, target: EPOCH, request, remaining_ms: u32::MAX }),
+            PeerMessage::Replicate(Replicate {
+                op: OP,
+                row: row(),
+                version: VERSION,
+                delta: bytes(count),
+                owed: vec![NodeId(u64::MAX); items],
+            }),
+            PeerMessage::Replicated(Replicated {
+                op: OP,
+                epoch: EPOCH,
+                row: row(),
+                version: VERSION,
+                outcome: Ok(Durability::Fsync),
+            }),
+            PeerMessage::Read(Read { op: OP, row: row() }),
+            PeerMessage::ReadAnswer(ReadAnswer { op: OP, epoch: EPOCH, outcome: Ok(bytes(count)) }),
+            PeerMessage::Deliver(Deliver {
+                op: OP,
+                rows: vec![OwedRow { row: row(), version: VERSION, state: bytes(count) }; 3],
+            }),
+            PeerMessage::Delivered(Delivered {
+                op: OP,
+                epoch: EPOCH,
+                rows: vec![(row(), VERSION); items],
+                refused: vec![(row(), Refusal::DiskReserve); items],
+                pause_ms: u32::MAX,
+            }),
+            PeerMessage::ExchangeOffer(ExchangeOffer {
+                op: OP,
+                start: bytes(count),
+                end: bytes(count),
+                hashes: vec![(row(), u128::MAX); items],
+            }),
+            PeerMessage::ExchangeAnswer(ExchangeAnswer { op: OP, epoch: EPOCH, outcome: Ok(found) }),
+            PeerMessage::ExchangePush(ExchangePush { op: OP, rows: vec![(row(), bytes(count)); 3] }),
+        ]
+    }
+
+    #[test]
+    fn no_message_is_heavier_than_its_estimate_and_a_heavy_one_not_far_below() {
+        for count in [0, 100, 100_000] {
+            for message in messages(count) {
+                let layout = LayoutEpoch { number: u64::MAX, content: u64::MAX, parent: u64::MAX };
+                let clock = Hlc { wall: u64::MAX, logical: u32::MAX };
+                let messages = vec![Addressed { partition: PartitionId(u16::MAX), message }];
+                let frame = Frame { layout, epoch: EPOCH, clock, messages };
+                let mut encoded = Vec::new();
+                codec::encode(&frame, &mut encoded).unwrap();
+                let weight = of_frame(&frame);
+                let name = format!("{:.120}", format!("{:?}", frame.messages));
+                assert!(encoded.len() <= weight, "{} bytes as {weight}: {name}", encoded.len());
+                assert!(weight <= 4 * encoded.len(), "{} bytes as {weight}: {name}", encoded.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_forwarded_value_of_the_largest_size_fills_a_frame_by_itself() {
+        assert!(of_message(&value(limits::VALUE_BYTES_MAX)) > limits::FRAME_WEIGHT_MAX);
+    }
+}
