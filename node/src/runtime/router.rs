@@ -128,7 +128,7 @@ impl Router {
 impl Inbound for Router {
     /// Never waits: requests for which there is no room are dropped and counted, and the peer's deadlines handle it.
     /// Waiting would hold up the answers behind them in the same stream.
-    async fn peer_frame(&self, from: NodeId, frame: Frame) {
+    fn peer_frame(&self, from: NodeId, frame: Frame) {
         for (shard, frame) in frame.by_shard(self.shards()) {
             let Some(mailbox) = self.shared.mailboxes.get(shard) else { continue };
             let (answers, requests) = frame.apart();

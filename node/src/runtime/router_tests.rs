@@ -86,7 +86,7 @@ async fn answered(answers: &mut AnswerQueue) -> Vec<Answer> {
 #[tokio::test]
 async fn a_frame_is_split_by_shard_and_answers_go_first() {
     let Setup { router, mailboxes, .. } = set_up(2);
-    router.peer_frame(NodeId(2), frame(vec![ping(0), ping(1), pong(2), ping(3), ping(4)])).await;
+    router.peer_frame(NodeId(2), frame(vec![ping(0), ping(1), pong(2), ping(3), ping(4)]));
     let even = inputs(&mailboxes[0]);
     assert_eq!(even.iter().map(partitions).collect::<Vec<_>>(), [vec![2], vec![0, 4]]);
     let odd = inputs(&mailboxes[1]);
@@ -188,7 +188,7 @@ async fn requests_that_find_no_room_are_dropped_and_counted() {
         };
         frame(vec![Addressed { partition: PartitionId(0), message: PeerMessage::ExchangeOffer(offer) }])
     };
-    router.peer_frame(NodeId(2), pages(crate::runtime::mailbox::REQUEST_BYTES_MAX / 2)).await;
-    router.peer_frame(NodeId(2), pages(1_000)).await;
+    router.peer_frame(NodeId(2), pages(crate::runtime::mailbox::REQUEST_BYTES_MAX / 2));
+    router.peer_frame(NodeId(2), pages(1_000));
     assert_eq!(router.shared.counters.peer_messages_dropped.get(), 1);
 }

@@ -1,7 +1,7 @@
 //! What the transport tells the rest of the node: the trait that the runtime's router implements.
 //!
 //! ```text
-//! peer stream ──→ peer_frame (while it waits nothing more is read from that stream; the router never does)
+//! peer stream ──→ peer_frame
 //! lost peer ────→ peer_unreachable (with what certainly never arrived)
 //! client ───────→ connection_opened, client_call … , connection_closed
 //!          ←───── Answers, one per call
@@ -21,9 +21,8 @@ use tokio::sync::{Notify, mpsc};
 
 /// Takes what arrives. Called from the transport's tasks; nothing here may block a thread.
 pub trait Inbound: Clone + Send + Sync + 'static {
-    /// A member of the layout sent a frame; its certificate proves who it is. While this waits, nothing more is read
-    /// from that stream.
-    fn peer_frame(&self, from: NodeId, frame: Frame) -> impl Future<Output = ()> + Send;
+    /// A member of the layout sent a frame; its certificate proves who it is. What there is no room for is dropped.
+    fn peer_frame(&self, from: NodeId, frame: Frame);
 
     /// The connection to a peer is gone, or its first dial failed. `not_sent` certainly never arrived; of what was sent
     /// before, the last frames may be lost.

@@ -1,8 +1,7 @@
 //! Reads a peer's frames from one stream and hands them to the router, in order.
 //!
-//! While the router waits nothing is read, QUIC's window fills, the sender's queue fills, and the sender's shards learn
-//! of it. The router of a node never waits: it drops the requests for which a shard has no room, because answers may
-//! stand behind them in the same stream. A drill may drop frames here or hold them back.
+//! The router never waits: it drops the requests for which a shard has no room, because answers may stand behind them
+//! in the same stream. A drill may drop frames here or hold them back.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,7 +36,7 @@ pub(super) async fn run<I: Inbound, R: AsyncRead + Unpin>(
             Some(due) => tokio::select! {
                 () = tokio::time::sleep_until(due) => {
                     if let Some((_, frame)) = held.pop_front() {
-                        inbound.peer_frame(from, frame).await;
+                        inbound.peer_frame(from, frame);
                     }
                     continue;
                 }
@@ -54,7 +53,7 @@ pub(super) async fn run<I: Inbound, R: AsyncRead + Unpin>(
             Verdict::Delay(delay) => delay,
         };
         if held.is_empty() && delay.is_zero() {
-            inbound.peer_frame(from, frame).await;
+            inbound.peer_frame(from, frame);
         } else {
             held.push_back((Instant::now() + delay, frame));
         }

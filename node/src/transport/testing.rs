@@ -92,7 +92,7 @@ impl Recorder {
 }
 
 impl Inbound for Recorder {
-    async fn peer_frame(&self, from: NodeId, frame: Frame) {
+    fn peer_frame(&self, from: NodeId, frame: Frame) {
         // The test may have seen enough.
         let _ = self.frames.send((from, frame));
     }
