@@ -19,8 +19,8 @@ use starling::membership::Member;
 use starling::message::peer::Frame;
 use starling::replica::{OpenError, begin_start};
 use starling::ring::RingView;
-use starling::shard::{Effect, Input, Shard, ShardScope};
-use starling::storage::{Batch, Store};
+use starling::shard::{Input, SealedTurn, Shard, ShardScope};
+use starling::storage::Store;
 use starling::time::{Now, Timestamp};
 use tracing::{info, warn};
 
@@ -274,9 +274,8 @@ impl Machine for Shard {
     fn turn_is_full(&self) -> bool {
         Shard::turn_is_full(self)
     }
-    fn seal(&mut self, now: Now) -> (Batch, starling::ids::Ticket, Vec<Effect>) {
-        let turn = Shard::seal(self, now);
-        (turn.batch, turn.ticket, turn.effects)
+    fn seal(&mut self, now: Now) -> SealedTurn {
+        Shard::seal(self, now)
     }
     fn status(&self, now: Now) -> starling::message::client::ShardStatus {
         Shard::status(self, now)

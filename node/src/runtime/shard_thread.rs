@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use starling::config::Durability;
-use starling::ids::{NodeId, Ticket};
+use starling::ids::NodeId;
 use starling::limits;
 use starling::message::client::{Answer, AnswerBody, ShardStatus};
 use starling::message::peer::Frame;
-use starling::shard::{Effect, Input};
-use starling::storage::{Batch, Store, StoreError};
+use starling::shard::{Effect, Input, SealedTurn};
+use starling::storage::{Store, StoreError};
 use starling::time::{Now, Timestamp};
 
 use super::clock::Clock;
@@ -50,7 +50,7 @@ pub trait Machine: Send {
     /// As `Shard::turn_is_full`.
     fn turn_is_full(&self) -> bool;
     /// As `Shard::seal`.
-    fn seal(&mut self, now: Now) -> (Batch, Ticket, Vec<Effect>);
+    fn seal(&mut self, now: Now) -> SealedTurn;
     /// As `Shard::status`.
     fn status(&self, now: Now) -> ShardStatus;
 }
@@ -155,7 +155,7 @@ impl<M: Machine> ShardThread<M> {
     fn close_turn(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.machine.tick(now);
-        let (batch, ticket, effects) = self.machine.seal(now);
+        let SealedTurn { batch, ticket, effects } = self.machine.seal(now);
         if !batch.is_empty() {
             self.store.write(&batch)?;
             self.outlets.counters.turns_written.add(1);

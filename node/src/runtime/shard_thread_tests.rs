@@ -4,10 +4,10 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use starling::causality::Epoch;
-use starling::ids::{ConnectionId, Key, RequestId};
+use starling::ids::{ConnectionId, Key, RequestId, Ticket};
 use starling::membership::LayoutEpoch;
 use starling::message::client::{Command, FaultPlan, Options, Request};
-use starling::storage::{Lookup, Page, PageLimit, Range, Space};
+use starling::storage::{Batch, Lookup, Page, PageLimit, Range, Space};
 use starling::time::Hlc;
 
 use super::*;
@@ -47,9 +47,10 @@ impl Machine for Echo {
     fn turn_is_full(&self) -> bool {
         self.batch.changes.len() >= 2
     }
-    fn seal(&mut self, _: Now) -> (Batch, Ticket, Vec<Effect>) {
+    fn seal(&mut self, _: Now) -> SealedTurn {
         self.turn += 1;
-        (std::mem::take(&mut self.batch), Ticket(self.turn), std::mem::take(&mut self.effects))
+        let (batch, effects) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.effects));
+        SealedTurn { batch, ticket: Ticket(self.turn), effects }
     }
     fn status(&self, _: Now) -> ShardStatus {
         ShardStatus { open_ops: 42, ..ShardStatus::default() }
