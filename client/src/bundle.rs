@@ -17,11 +17,9 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use starling::membership::bundle::{CA_FILE, CERTIFICATE_FILE, FILE_BYTES_MAX, KEY_FILE, LAYOUT_FILE};
 use starling::membership::{Layout, LayoutError};
 use starling::ring::RingView;
-
-/// Largest file of a bundle that is read. Unit: bytes. A layout of 1024 members has a tenth of it.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The layout, and the certificates that let us in.
 pub struct Bundle {
@@ -86,7 +84,7 @@ impl Bundle {
         if !directory.is_dir() {
             return Err(BundleError::NoDirectory { directory: directory.to_owned() });
         }
-        let (file, text) = read(directory, "layout.toml")?;
+        let (file, text) = read(directory, LAYOUT_FILE)?;
         let text = String::from_utf8(text)
             .map_err(|error| BundleError::Malformed { file: file.clone(), reason: error.to_string() })?;
         let layout: Layout = toml::from_str(&text)
@@ -95,9 +93,9 @@ impl Bundle {
         Ok(Bundle {
             directory: directory.to_owned(),
             ring: Arc::new(ring),
-            authorities: certificates(directory, "ca.pem")?,
-            chain: certificates(directory, "cert.pem")?,
-            key: private_key(directory, "key.pem")?,
+            authorities: certificates(directory, CA_FILE)?,
+            chain: certificates(directory, CERTIFICATE_FILE)?,
+            key: private_key(directory, KEY_FILE)?,
         })
     }
 

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
+use starling::message::codec::ALPN;
 
 use crate::{Bundle, ConnectError};
-
-/// The protocol that is agreed on in the handshake.
-pub(crate) const ALPN: &[u8] = b"starling/1";
 
 /// A silent node is given up after this long.
 const IDLE_TIMEOUT_MS: u32 = 10_000;

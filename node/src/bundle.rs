@@ -9,22 +9,11 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use starling::ids::NodeId;
+use starling::membership::bundle::{CA_FILE, CERTIFICATE_FILE, FILE_BYTES_MAX, KEY_FILE, LAYOUT_FILE};
 use starling::membership::principal::Role;
 use starling::membership::{Layout, LayoutError};
 
 use crate::transport::certificates::{CertificateError, principal_in};
-
-/// The layout, as TOML.
-pub const LAYOUT_FILE: &str = "layout.toml";
-/// The cluster's authority.
-pub const CA_FILE: &str = "ca.pem";
-/// The own certificate.
-pub const CERTIFICATE_FILE: &str = "cert.pem";
-/// The own secret key.
-pub const KEY_FILE: &str = "key.pem";
-
-/// Largest file of a bundle. Unit: bytes. A layout of 1024 members has a tenth of it.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What stands in a member's bundle.
 pub struct Bundle {

@@ -21,10 +21,10 @@ use std::path::{Path, PathBuf};
 
 use rustls::crypto::ring;
 use starling::ids::{ClusterId, NodeId};
+use starling::membership::bundle;
 use starling::membership::principal::{Principal, Role};
 use starling::membership::{Fallbacks, Layout, LayoutError, Member};
 
-use crate::bundle;
 use crate::transport::certificates::{CertificateError, ClusterCa, found_cluster_ca, issue};
 
 /// What `init-cluster` was asked for.

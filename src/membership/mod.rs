@@ -3,6 +3,7 @@
 //! Two different questions, kept apart on purpose (Dynamo 2007 §4.8): the [`Layout`] says who *belongs* and changes
 //! only by an explicit act; [`liveness`] says who *answers* and steers nothing but routing and hints.
 
+pub mod bundle;
 pub mod layout;
 pub mod liveness;
 pub mod principal;

@@ -10,6 +10,9 @@ use super::client::{Answer, Call, Hello};
 use super::peer::Frame;
 use crate::limits;
 
+/// The protocol, as it is named in the handshake (ALPN).
+pub const ALPN: &[u8] = b"starling/1";
+
 /// Version of the envelope that this program writes.
 pub const VERSION: u8 = 1;
 

@@ -203,7 +203,7 @@ fn server_config(cluster: &TestCluster, certified: NodeId) -> ServerConfig {
             PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap(),
         )
         .unwrap();
-    tls.alpn_protocols = vec![b"starling/1".to_vec()];
+    tls.alpn_protocols = vec![codec::ALPN.to_vec()];
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
     let mut transport = quinn::TransportConfig::default();
     transport.stream_receive_window(VarInt::from_u32(64 * 1024));

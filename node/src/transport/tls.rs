@@ -15,13 +15,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use starling::ids::NodeId;
+use starling::membership::bundle;
 use starling::membership::principal::{Principal, Role};
+use starling::message::codec::ALPN;
 
 use super::certificates::{CertificateError, principal_in};
 use super::refusal::Refusal;
-
-/// The protocol that is spoken after the handshake.
-pub const ALPN: &[u8] = b"starling/1";
 
 /// A node's certificate files, as text.
 #[derive(Clone)]
@@ -75,11 +74,11 @@ pub(super) struct Tls {
 pub(super) fn read(credentials: &Credentials) -> Result<Tls, CredentialsError> {
     let unreadable = |file, reason: String| CredentialsError::Unreadable { file, reason };
     let certificate = CertificateDer::from_pem_slice(credentials.cert_pem.as_bytes())
-        .map_err(|error| unreadable("cert.pem", error.to_string()))?;
+        .map_err(|error| unreadable(bundle::CERTIFICATE_FILE, error.to_string()))?;
     let key = PrivateKeyDer::from_pem_slice(credentials.key_pem.as_bytes())
-        .map_err(|error| unreadable("key.pem", error.to_string()))?;
+        .map_err(|error| unreadable(bundle::KEY_FILE, error.to_string()))?;
     let authority = CertificateDer::from_pem_slice(credentials.ca_pem.as_bytes())
-        .map_err(|error| unreadable("ca.pem", error.to_string()))?;
+        .map_err(|error| unreadable(bundle::CA_FILE, error.to_string()))?;
     let principal = principal_in(&certificate)?;
     let Role::Node(node) = principal.role else { return Err(CredentialsError::NotANode(principal.to_string())) };
 

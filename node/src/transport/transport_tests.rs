@@ -154,7 +154,7 @@ struct Knock<'a> {
 
 impl Default for Knock<'_> {
     fn default() -> Self {
-        Knock { certificate: None, protocol: tls::ALPN, hello: hello(CLUSTER, None) }
+        Knock { certificate: None, protocol: codec::ALPN, hello: hello(CLUSTER, None) }
     }
 }
 
@@ -395,25 +395,25 @@ async fn whoever_is_not_who_the_certificate_says_is_refused_counted_and_told_why
 
     type Row<'a> = (&'a str, Option<&'a Issued>, &'a [u8], Hello, &'a str, &'a str);
     let rows: [Row<'_>; 16] = [
-        ("no certificate", None, tls::ALPN, as_two(), "handshake", "ertificate"),
-        ("another authority", Some(&of_impostor), tls::ALPN, as_two(), "handshake", "peer certificate"),
-        ("self-signed, right names", Some(&self_signed), tls::ALPN, as_two(), "handshake", "peer certificate"),
-        ("a node of another cluster", Some(&of_other_cluster), tls::ALPN, as_two(), "handshake", "peer certificate"),
+        ("no certificate", None, codec::ALPN, as_two(), "handshake", "ertificate"),
+        ("another authority", Some(&of_impostor), codec::ALPN, as_two(), "handshake", "peer certificate"),
+        ("self-signed, right names", Some(&self_signed), codec::ALPN, as_two(), "handshake", "peer certificate"),
+        ("a node of another cluster", Some(&of_other_cluster), codec::ALPN, as_two(), "handshake", "peer certificate"),
         ("another protocol", Some(&two), b"h3", as_two(), "handshake", "rotocol"),
-        ("expired", Some(&expired), tls::ALPN, as_two(), "handshake", "peer certificate"),
-        ("not yet valid", Some(&not_yet_valid), tls::ALPN, as_two(), "handshake", "peer certificate"),
-        ("not for dialling", Some(&not_for_dialling), tls::ALPN, as_two(), "handshake", "peer certificate"),
-        ("a certificate with two names", Some(&two_names), tls::ALPN, as_two(), "certificate", "more than one"),
-        ("a certificate without a principal", Some(&nameless), tls::ALPN, as_two(), "certificate", "no URI name"),
-        ("a client as a node", Some(&client), tls::ALPN, as_two(), "client_as_node", "cannot speak as n2"),
-        ("a member as another", Some(&two), tls::ALPN, hello(CLUSTER, Some(3)), "other_member", "is of n2"),
-        ("a member as a client", Some(&two), tls::ALPN, hello(CLUSTER, None), "other_member", "is of n2"),
-        ("not in the layout", Some(&stranger), tls::ALPN, hello(CLUSTER, Some(9)), "not_in_layout", "n9"),
-        ("the own certificate", Some(&own), tls::ALPN, hello(CLUSTER, Some(1)), "own_certificate", "elsewhere"),
+        ("expired", Some(&expired), codec::ALPN, as_two(), "handshake", "peer certificate"),
+        ("not yet valid", Some(&not_yet_valid), codec::ALPN, as_two(), "handshake", "peer certificate"),
+        ("not for dialling", Some(&not_for_dialling), codec::ALPN, as_two(), "handshake", "peer certificate"),
+        ("a certificate with two names", Some(&two_names), codec::ALPN, as_two(), "certificate", "more than one"),
+        ("a certificate without a principal", Some(&nameless), codec::ALPN, as_two(), "certificate", "no URI name"),
+        ("a client as a node", Some(&client), codec::ALPN, as_two(), "client_as_node", "cannot speak as n2"),
+        ("a member as another", Some(&two), codec::ALPN, hello(CLUSTER, Some(3)), "other_member", "is of n2"),
+        ("a member as a client", Some(&two), codec::ALPN, hello(CLUSTER, None), "other_member", "is of n2"),
+        ("not in the layout", Some(&stranger), codec::ALPN, hello(CLUSTER, Some(9)), "not_in_layout", "n9"),
+        ("the own certificate", Some(&own), codec::ALPN, hello(CLUSTER, Some(1)), "own_certificate", "elsewhere"),
         (
             "another cluster in the HELLO",
             Some(&two),
-            tls::ALPN,
+            codec::ALPN,
             hello(ClusterId([2; 16]), Some(2)),
             "other_cluster",
             "of cluster 0202",
@@ -620,7 +620,7 @@ async fn whoever_shakes_hands_and_says_nothing_is_sent_away() {
     let settings = Settings { handshake_timeout: Duration::from_secs(2), ..cluster.settings() };
     let one = cluster.start_with(1, settings, &cluster.credentials(1), None);
     let issued = cluster.issue(Role::Client("mute".into()));
-    let (_endpoint, mute) = cluster.shake_hands(Some(&issued), tls::ALPN).await.unwrap();
+    let (_endpoint, mute) = cluster.shake_hands(Some(&issued), codec::ALPN).await.unwrap();
     let reason = timeout(PATIENCE, mute.closed()).await.unwrap().to_string();
     assert!(reason.contains("no HELLO within"), "{reason}");
     assert_eq!(one.transport.refusals().counts().get("too_slow"), Some(&1));
