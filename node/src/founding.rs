@@ -19,7 +19,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustls::crypto::ring;
+use rand::TryRng;
+use rand::rngs::SysRng;
 use starling::ids::{ClusterId, NodeId};
 use starling::membership::bundle;
 use starling::membership::principal::{Principal, Role};
@@ -214,7 +215,7 @@ fn check_address(name: &str, address: &str) -> Result<(), FoundingError> {
 
 fn random_cluster() -> Result<ClusterId, FoundingError> {
     let mut id = [0; 16];
-    ring::default_provider().secure_random.fill(&mut id).map_err(|_| FoundingError::NoEntropy)?;
+    SysRng.try_fill_bytes(&mut id).map_err(|_| FoundingError::NoEntropy)?;
     Ok(ClusterId(id))
 }
 

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustls::crypto::ring;
+use rand::TryRng;
+use rand::rngs::SysRng;
 use starling::membership::Member;
 use starling::message::peer::Frame;
 use starling::replica::{OpenError, begin_start};
@@ -298,9 +299,7 @@ fn resolve(address: &str) -> Result<SocketAddr, StartError> {
 }
 
 fn random() -> Result<u64, StartError> {
-    let mut bytes = [0; 8];
-    ring::default_provider().secure_random.fill(&mut bytes).map_err(|_| StartError::NoEntropy)?;
-    Ok(u64::from_be_bytes(bytes))
+    SysRng.try_next_u64().map_err(|_| StartError::NoEntropy)
 }
 
 fn start_shard(index: usize, thread: ShardThread<Shard>) -> std::io::Result<JoinHandle<()>> {
