@@ -1,14 +1,11 @@
 //! What a shard is told, and what it asks for: the whole interface between the core and its driver.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::observation::Observation;
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, Ticket};
 use crate::message::client::{Request, Response};
 use crate::message::peer::Frame;
-use crate::ring::RingView;
 use crate::storage::{Page, PageLimit, Range, RowKey, Space, StoreError};
 
 /// What happened.
@@ -46,8 +43,6 @@ pub enum Input {
     },
     /// Every turn up to this ticket is on disk (synced under `fsync`, written under `wal`).
     Durable(Ticket),
-    /// The layout changed.
-    RingChanged(Arc<RingView>),
     /// A job ended.
     JobDone(JobResult),
     /// The file system fell below its reserve (`true`) or rose above it again: writes are refused below it.

@@ -150,7 +150,6 @@ impl Shard {
             }
             Input::PeerQueueFull { node, frame } => self.on_not_sent(now, node, &frame),
             Input::Durable(ticket) => self.turn.on_durable(ticket),
-            Input::RingChanged(ring) => self.site.ring = ring,
             Input::JobDone(result) => self.on_job(now, result),
             Input::DiskReserve { is_below } => self.site.is_below_reserve = is_below,
         }
