@@ -4,9 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use starling::ids::{Key, KeyTooLong, NodeId};
+use starling::ids::{Key, NodeId};
 use starling::message::client::{Observe, Options};
 use starling_client::{Bundle, Client, ClientConfig, Error};
 
@@ -96,12 +95,16 @@ impl Global {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct KeyArg {
     /// The key: its bytes are taken as they are, at most 65535
-    #[arg(value_name = "KEY", value_parser = OsStringValueParser::new().try_map(parse_key))]
-    pub(crate) key: Key,
+    #[arg(value_name = "KEY")]
+    key: OsString,
 }
 
-fn parse_key(argument: OsString) -> Result<Key, KeyTooLong> {
-    Key::new(argument.into_encoded_bytes())
+impl KeyArg {
+    /// The key. Checked here and not by the parser of arguments, which would print the whole of a key that is too long.
+    pub(crate) fn key(&self) -> Result<Key, Failure> {
+        Key::new(self.key.clone().into_encoded_bytes())
+            .map_err(|error| Failure::Usage(format!("{error}; nothing was sent")))
+    }
 }
 
 /// `500ms`, `2s`, `1m`, `1h`. Longer than zero, at most 24 hours.

@@ -22,8 +22,8 @@ pub(crate) struct Del {
 
 impl Del {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let reply = client.delete(&self.key.key, &global.options()).await?;
-        write::show(client, global, &self.key.key, &reply);
+        let reply = client.delete(&self.key.key()?, &global.options()).await?;
+        write::show(client, global, &self.key.key()?, &reply);
         Ok(())
     }
 }

@@ -26,10 +26,10 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let reply = client.get(&self.key.key, &global.options()).await?;
+        let reply = client.get(&self.key.key()?, &global.options()).await?;
         if global.json {
             let mut shown = output::value_json(&reply.value);
-            shown.insert("key".into(), output::key_json(&self.key.key));
+            shown.insert("key".into(), output::key_json(&self.key.key()?));
             shown.insert("partial".into(), json!(reply.partial));
             shown.insert("conflict".into(), json!(reply.conflict));
             let answered = reply.answered.iter().map(|node| client.name_of(*node)).collect::<Vec<_>>();

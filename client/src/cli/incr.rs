@@ -63,7 +63,7 @@ impl Decr {
 }
 
 async fn add(client: &Client, global: &Global, key: &KeyArg, by: i64) -> Result<(), Failure> {
-    let reply = client.increment(&key.key, by, &global.options()).await?;
-    write::show(client, global, &key.key, &reply);
+    let reply = client.increment(&key.key()?, by, &global.options()).await?;
+    write::show(client, global, &key.key()?, &reply);
     Ok(())
 }

@@ -35,8 +35,8 @@ pub(crate) struct Put {
 impl Put {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
         let value = self.value()?;
-        let reply = client.put(&self.key.key, value, &global.options()).await?;
-        write::show(client, global, &self.key.key, &reply);
+        let reply = client.put(&self.key.key()?, value, &global.options()).await?;
+        write::show(client, global, &self.key.key()?, &reply);
         Ok(())
     }
 

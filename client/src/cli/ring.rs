@@ -28,7 +28,7 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let key = &self.key.key;
+        let key = &self.key.key()?;
         let location = match global.pinned(client)? {
             Some(_) => client.locate(key, &global.options()).await?,
             None => {
