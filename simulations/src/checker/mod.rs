@@ -12,6 +12,7 @@ pub mod dot_uniqueness;
 pub mod honest_answers;
 pub mod no_debt_left;
 pub mod no_lost_ack;
+pub mod quorums_met;
 pub mod reads_see_acks;
 pub mod subset_sum;
 
@@ -129,7 +130,7 @@ pub fn written(op: &Op) -> Option<(Timestamp, &WriteReply)> {
 pub type Checker = fn(&Evidence<'_>) -> Vec<Violation>;
 
 /// All of them.
-pub const ALL: [Checker; 7] = [
+pub const ALL: [Checker; 8] = [
     dot_uniqueness::check,
     counter_bounds::check,
     no_lost_ack::check,
@@ -137,6 +138,7 @@ pub const ALL: [Checker; 7] = [
     convergence::check,
     no_debt_left::check,
     honest_answers::check,
+    quorums_met::check,
 ];
 
 /// Asks every checker.
