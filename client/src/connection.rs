@@ -15,10 +15,12 @@ use std::time::Duration;
 
 use quinn::{RecvStream, SendStream, VarInt};
 use starling::ids::{NodeId, RequestId};
+use starling::limits;
 use starling::membership::Layout;
 use starling::message::client::{Answer, AnswerBody, Call, CallBody, Hello};
 use starling::message::codec::{self, CodecError, Message};
-use tokio::io::{AsyncReadExt, BufReader};
+use starling::message::envelope::EnvelopeBuffer;
+use tokio::io::AsyncReadExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
@@ -31,9 +33,6 @@ const CALLS_PER_WRITE_MAX: usize = 256;
 
 /// Bytes after which the writer hands over what it has. Unit: bytes.
 const BYTES_PER_WRITE: usize = 128 * 1024;
-
-/// Buffer of the reader. Unit: bytes.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Code with which a connection is closed that is not needed any more.
 pub(crate) const CLOSE_DONE: VarInt = VarInt::from_u32(0);
@@ -92,8 +91,8 @@ impl Connection {
         layout: &Layout,
         in_flight_max: usize,
     ) -> Result<Arc<Connection>, DialError> {
-        let (mut send, recv) = quic.open_bi().await.map_err(|error| dial::error_of(&error))?;
-        let mut recv = BufReader::with_capacity(READ_BUFFER_BYTES, recv);
+        let (mut send, stream) = quic.open_bi().await.map_err(|error| dial::error_of(&error))?;
+        let mut incoming = Incoming { stream, buffer: EnvelopeBuffer::new(limits::FRAME_BYTES_MAX) };
         let hello = Hello {
             cluster: layout.cluster,
             node: None,
@@ -103,7 +102,7 @@ impl Connection {
         let mut bytes = Vec::new();
         codec::encode(&hello, &mut bytes).map_err(|error| DialError::Protocol(error.to_string()))?;
         let greeting: Result<Hello, ReadError> = match send.write_all(&bytes).await {
-            Ok(()) => read_message(&mut recv).await,
+            Ok(()) => incoming.next().await,
             Err(error) => Err(ReadError::Stream(error.to_string())),
         };
         let greeting = match greeting {
@@ -124,7 +123,7 @@ impl Connection {
             is_suspect: AtomicBool::new(false),
         });
         tokio::spawn(write_calls(send, calls, shared.clone(), quic.clone()));
-        tokio::spawn(read_answers(recv, shared.clone(), quic.clone()));
+        tokio::spawn(read_answers(incoming, shared.clone(), quic.clone()));
         Ok(Arc::new(Connection { quic, queue, slots: Semaphore::new(in_flight_max), shared }))
     }
 
@@ -262,9 +261,9 @@ async fn write_calls(
 }
 
 /// Hands answers to their callers. Ends when the connection is gone or the node says something malformed.
-async fn read_answers(mut recv: BufReader<RecvStream>, shared: Arc<Shared>, quic: quinn::Connection) {
+async fn read_answers(mut incoming: Incoming, shared: Arc<Shared>, quic: quinn::Connection) {
     loop {
-        match read_message::<Answer>(&mut recv).await {
+        match incoming.next::<Answer>().await {
             Ok(answer) => {
                 let heard = u64::try_from(shared.opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
                 shared.heard_us.store(heard, Ordering::Relaxed);
@@ -292,21 +291,26 @@ enum ReadError {
     Malformed(CodecError),
 }
 
-/// Reads one envelope. Its length is checked before memory is taken.
-async fn read_message<M: Message>(recv: &mut BufReader<RecvStream>) -> Result<M, ReadError> {
-    let mut prefix = [0; codec::LENGTH_BYTES];
-    recv.read_exact(&mut prefix).await.map_err(broken)?;
-    let length = codec::envelope_length(prefix).map_err(ReadError::Malformed)?;
-    let mut envelope = vec![0; length];
-    recv.read_exact(&mut envelope).await.map_err(broken)?;
-    codec::decode(&envelope).map_err(ReadError::Malformed)
+/// The node's side of the stream.
+struct Incoming {
+    stream: RecvStream,
+    buffer: EnvelopeBuffer,
 }
 
-fn broken(error: std::io::Error) -> ReadError {
-    ReadError::Stream(match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => "the node ended it, as one does that is stopping".into(),
-        _ => error.to_string(),
-    })
+impl Incoming {
+    /// Waits for the next message. Takes no memory on the node's word: the buffer grows with what arrives.
+    async fn next<M: Message>(&mut self) -> Result<M, ReadError> {
+        loop {
+            if let Some(message) = self.buffer.take().map_err(ReadError::Malformed)? {
+                return Ok(message);
+            }
+            match self.stream.read_buf(self.buffer.room()).await {
+                Ok(0) => return Err(ReadError::Stream("the node ended it, as one does that is stopping".into())),
+                Ok(count) => self.buffer.filled(count),
+                Err(error) => return Err(ReadError::Stream(error.to_string())),
+            }
+        }
+    }
 }
 
 /// The connection knows better than its stream why the stream ended.

@@ -47,6 +47,14 @@ pub enum CodecError {
         /// Announced length.
         bytes: usize,
     },
+    /// Longer than this stream may send.
+    #[error("an envelope of {bytes} bytes was announced, at most {bytes_max} are allowed here")]
+    TooLong {
+        /// Announced.
+        bytes: usize,
+        /// Allowed.
+        bytes_max: usize,
+    },
     /// Of a version that this program does not speak.
     #[error("envelope version {got}, this program speaks {VERSION}")]
     Version {
