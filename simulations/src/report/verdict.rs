@@ -39,6 +39,7 @@ pub fn percent(share: f64) -> String {
 pub fn span(time: std::time::Duration) -> String {
     let ms = time.as_secs_f64() * 1000.0;
     match ms {
+        ms if ms < 0.05 => "<0.1 ms".to_owned(),
         ms if ms < 9.95 => format!("{ms:.1} ms"),
         ms if ms < 999.5 => format!("{ms:.0} ms"),
         ms => format!("{:.1} s", ms / 1000.0),
@@ -124,6 +125,7 @@ mod tests {
     #[test]
     fn spans_have_the_unit_that_people_read() {
         let of = |ms| span(std::time::Duration::from_micros(ms));
+        assert_eq!(of(3), "<0.1 ms");
         assert_eq!((of(1_234), of(45_600), of(1_950_000)), ("1.2 ms".into(), "46 ms".into(), "1.9 s".into()));
     }
 }
