@@ -202,7 +202,8 @@ pub fn probe(world: &mut World) -> Vec<Violation> {
         let options = Options { r: Some(replicas), ..Options::default() };
         let request = Request { key: key.clone(), command: Command::Get, options };
         asked.push((world.request(place % world.nodes().len(), 0, request), key));
-        world.run_for(Duration::from_millis(2));
+        // Apart, so that no node has more reads open than the smallest bound allows, over the slowest links.
+        world.run_for(Duration::from_millis(40));
     }
     world.run_for(Duration::from_secs(3));
     let evidence = checker::Evidence::of(world);
