@@ -60,3 +60,15 @@ pub const DEADLINE_MAX: std::time::Duration = std::time::Duration::from_secs(60)
 
 /// A row that encodes to more than this is decoded anew in each turn that needs it. Unit: bytes.
 pub const CACHED_ROW_BYTES_MAX: usize = 4096;
+
+/// Elements that one command on a collection may name, and items that one may add to a sketch.
+pub const ELEMENTS_PER_COMMAND_MAX: usize = 512;
+
+/// Longest element of a collection. Unit: bytes. A longer one is refused.
+pub const ELEMENT_BYTES_MAX: usize = 65_535;
+
+/// Bytes of the session rows of one key; above it a new session's first write is refused. Unit: bytes.
+pub const SESSION_BYTES_PER_KEY_MAX: u64 = 1024 * 1024;
+
+/// Longest context or token that a client may send back. Unit: bytes.
+pub const CONTEXT_BYTES_MAX: usize = 2 * 1024 * 1024;

@@ -348,6 +348,8 @@ fn moves_on(error: &RequestError, is_write: bool) -> bool {
         | Reason::DiskReserve { .. }
         | Reason::ClockAhead { .. }
         | Reason::StorageFailed { .. }
+        | Reason::TwoClaimants { .. }
+        | Reason::Stale
         | Reason::Stopping => true,
         // More of these would only add load, or end the same way.
         Reason::DeadlineExceeded { .. }
@@ -357,6 +359,15 @@ fn moves_on(error: &RequestError, is_write: bool) -> bool {
         | Reason::Overflow
         | Reason::ValueTooLarge { .. }
         | Reason::Busy { .. }
+        | Reason::WrongType { .. }
+        | Reason::NotFinite
+        | Reason::TooMany { .. }
+        | Reason::Malformed(_)
+        | Reason::ForeignToken { .. }
+        | Reason::SessionExpired
+        | Reason::LeaseTooLong { .. }
+        | Reason::SessionReused { .. }
+        | Reason::TooManySessions
         | Reason::NewerRow { .. }
         | Reason::Forbidden(_) => false,
     }

@@ -87,7 +87,7 @@ impl Coordinator {
                 let stage = Stage::observing(env, &row, partition, Covering::Delete, r);
                 self.observe(env, out, op, WriteOp::new(row, candidates, w, stage, waiter));
             }
-            Command::Inspect | Command::Locate => {
+            _ => {
                 let reason = Reason::Forbidden("this command is answered by the node that is asked".into());
                 self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
             }

@@ -72,7 +72,12 @@ impl ForwardOp {
                             | Reason::ClockAhead { .. }
                     )
             }
-            Response::Value(_) | Response::Written(_) | Response::Inspected(_) | Response::Located(_) => false,
+            Response::Value(_)
+            | Response::Written(_)
+            | Response::Observed(_)
+            | Response::Page(_)
+            | Response::Inspected(_)
+            | Response::Located(_) => false,
         }
     }
 

@@ -87,7 +87,7 @@ impl Coordinator {
                 let body = TaskBody::Inspect { connection, request_id };
                 return out.tell(Local::Task(Task { row: RowKey::main(&request.key), body }));
             }
-            Command::Get | Command::Increment { .. } | Command::Put { .. } | Command::Delete => {}
+            _ => {}
         }
         if let Err(error) = self.check(env, &request) {
             return out.reply(connection, request_id, Response::Failed(error));

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::ids::{ConnectionId, Key, RequestId};
-use crate::message::client::Command;
 use crate::shard::Start;
 
 /// Commands under way and waiting, by connection and key.
@@ -30,7 +29,7 @@ struct Lane {
 impl ConnectionOrder {
     /// Whether a command may start now; if so it counts as running, else it is queued.
     pub fn admit(&mut self, start: Start) -> Option<Start> {
-        let is_increment = matches!(start.request.command, Command::Increment { .. });
+        let is_increment = start.request.command.is_increment();
         let lane = self.lanes.entry((start.connection, start.request.key.clone())).or_default();
         let may_start = lane.waiting.is_empty() && (lane.running == 0 || (lane.only_increments && is_increment));
         if may_start {
@@ -65,7 +64,7 @@ impl ConnectionOrder {
         lane.running = lane.running.saturating_sub(1);
         let mut started = Vec::new();
         while let Some(next) = lane.waiting.front() {
-            let is_increment = matches!(next.request.command, Command::Increment { .. });
+            let is_increment = next.request.command.is_increment();
             if lane.running > 0 && !(lane.only_increments && is_increment) {
                 break;
             }
@@ -87,7 +86,7 @@ impl ConnectionOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::client::{Options, Request};
+    use crate::message::client::{Command, Options, Request};
     use crate::time::Timestamp;
 
     fn start(connection: u64, id: u64, command: Command) -> Start {

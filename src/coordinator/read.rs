@@ -33,6 +33,8 @@ impl ReadOp {
                     partial: merge.owners < self.quorum.needed,
                     conflict: merge.row.has_conflict(),
                     answered: merge.answered,
+                    stale_ms: None,
+                    token: None,
                 }))
             }
             Verdict::Impossible => Some(Response::Failed(not_applied(Reason::QuorumFailed {

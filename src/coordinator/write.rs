@@ -312,7 +312,12 @@ impl WriteOp {
             .collect();
         self.hand_over(env, out);
         self.end(|waiter| {
-            Response::Written(WriteReply { value: waiter.value.clone(), acks: acks.clone(), partial: waiter.partial })
+            Response::Written(WriteReply {
+                value: waiter.value.clone(),
+                acks: acks.clone(),
+                partial: waiter.partial,
+                token: None,
+            })
         })
     }
 
@@ -364,7 +369,9 @@ impl WriteOp {
     }
 
     fn nothing_to_delete(&mut self) -> Progress {
-        self.end(|_| Response::Written(WriteReply { value: Visible::Nothing, acks: Vec::new(), partial: false }))
+        self.end(|_| {
+            Response::Written(WriteReply { value: Visible::Nothing, acks: Vec::new(), partial: false, token: None })
+        })
     }
 
     fn refuse(&mut self, reason: Reason) -> Progress {

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::client::{Answer, AnswerBody, Command, Request, Response};
+use super::client::{Answer, AnswerBody, CollectionCommand, Command, ElementChange, Request, Response};
 use super::peer::{Frame, PeerMessage};
 use crate::storage::RowKey;
 use crate::value::Visible;
@@ -64,9 +64,42 @@ pub fn of_message(message: &PeerMessage) -> usize {
 pub fn of_request(request: &Request) -> usize {
     let value = match &request.command {
         Command::Put { value } => value.len(),
-        Command::Get | Command::Increment { .. } | Command::Delete | Command::Inspect | Command::Locate => 0,
+        Command::PutSibling { value, context } => value.len() + context.as_ref().map_or(0, Bytes::len),
+        Command::Overwrite { context, .. } => ITEM + context.len(),
+        Command::IncrementAs(_) => 4 * ITEM,
+        Command::AddToSketch { items } => of_items(items),
+        Command::Collection { command, .. } => ITEM + of_collection_command(command),
+        Command::Get
+        | Command::Increment { .. }
+        | Command::Delete
+        | Command::Observe
+        | Command::Siblings
+        | Command::SetFlag { .. }
+        | Command::Expire { .. }
+        | Command::Inspect
+        | Command::Locate => 0,
     };
-    request.key.as_bytes().len() + value
+    let token = request.options.token.as_ref().map_or(0, Bytes::len);
+    request.key.as_bytes().len() + value + token
+}
+
+fn of_collection_command(command: &CollectionCommand) -> usize {
+    match command {
+        CollectionCommand::Write { changes } => changes
+            .iter()
+            .map(|write| {
+                let value = if let ElementChange::Put(value) = &write.change { value.len() } else { 0 };
+                2 * ITEM + write.element.len() + value
+            })
+            .sum(),
+        CollectionCommand::Read { elements } => of_items(elements),
+        CollectionCommand::Page { after, .. } => after.as_ref().map_or(0, Bytes::len),
+        CollectionCommand::Size => 0,
+    }
+}
+
+fn of_items(items: &[Bytes]) -> usize {
+    items.iter().map(|item| ITEM + item.len()).sum()
 }
 
 /// Estimated size of an answer to a client.
@@ -79,12 +112,26 @@ pub fn of_answer(answer: &Answer) -> usize {
 
 fn of_response(response: &Response) -> usize {
     match response {
-        Response::Value(reply) => 2 * ITEM + of_value(&reply.value) + reply.answered.len() * ITEM,
-        Response::Written(reply) => 2 * ITEM + of_value(&reply.value) + reply.acks.len() * 2 * ITEM,
+        Response::Value(reply) => {
+            3 * ITEM + of_value(&reply.value) + reply.answered.len() * ITEM + of_token(&reply.token)
+        }
+        Response::Written(reply) => {
+            2 * ITEM + of_value(&reply.value) + reply.acks.len() * 2 * ITEM + of_token(&reply.token)
+        }
+        Response::Observed(reply) => 2 * ITEM + of_value(&reply.value) + reply.context.len(),
+        Response::Page(page) => {
+            let elements: usize =
+                page.elements.iter().map(|(element, value)| 2 * ITEM + element.len() + of_value(value)).sum();
+            3 * ITEM + elements + of_token(&page.next)
+        }
         Response::Inspected(view) => of_value(&view.value) + view.counter.len() + view.owes.len() * ITEM + 16 * ITEM,
         Response::Located(location) => 2 * ITEM + (location.owners.len() + location.fallbacks.len()) * ITEM,
         Response::Failed(_) => 4 * ITEM,
     }
+}
+
+fn of_token(token: &Option<Bytes>) -> usize {
+    token.as_ref().map_or(0, Bytes::len)
 }
 
 fn of_value(value: &Visible) -> usize {
@@ -138,7 +185,14 @@ mod tests {
     fn value(count: usize) -> PeerMessage {
         let answered = vec![NodeId(u64::MAX); 3];
         let value = Visible::Text(bytes(count));
-        forwarded(Response::Value(ValueReply { value, partial: true, conflict: false, answered }))
+        forwarded(Response::Value(ValueReply {
+            value,
+            partial: true,
+            conflict: false,
+            answered,
+            stale_ms: None,
+            token: None,
+        }))
     }
 
     fn written(count: usize) -> PeerMessage {
@@ -147,6 +201,7 @@ mod tests {
             value: Visible::Text(bytes(count)),
             acks: vec![ack; 3],
             partial: true,
+            token: None,
         }))
     }
 

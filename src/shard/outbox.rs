@@ -272,7 +272,8 @@ mod tests {
     fn a_heavy_message_leaves_alone_and_light_ones_before_and_after_it_together() {
         let mut out = Outbox::new(NodeId(1));
         let value = Visible::Text(vec![7; limits::VALUE_BYTES_MAX].into());
-        let reply = ValueReply { value, partial: false, conflict: false, answered: Vec::new() };
+        let reply =
+            ValueReply { value, partial: false, conflict: false, answered: Vec::new(), stale_ms: None, token: None };
         let heavy = Forwarded { op: OpId(1), epoch: Epoch(7), response: Response::Value(reply) };
         let heavy = PeerMessage::Forwarded(heavy);
         for message in [ping(1), ping(2), heavy.clone(), heavy, ping(3), ping(4)] {

@@ -87,6 +87,7 @@ impl Global {
                 Some(ObserveArg::Local) => Observe::Local,
                 Some(ObserveArg::Quorum) | None => Observe::Quorum,
             },
+            token: None,
         }
     }
 }

@@ -174,7 +174,7 @@ pub fn obliging(body: &CallBody) -> Reaction {
 pub fn written(value: i64) -> AnswerBody {
     let ack = WriteAck { node: NodeId(1), durability: starling::config::Durability::Fsync, is_owner: true };
     let value = Visible::Integer { value, saturated: false };
-    AnswerBody::Key(Response::Written(WriteReply { value, acks: vec![ack], partial: false }))
+    AnswerBody::Key(Response::Written(WriteReply { value, acks: vec![ack], partial: false, token: None }))
 }
 
 pub fn value(value: i64) -> AnswerBody {
@@ -184,6 +184,8 @@ pub fn value(value: i64) -> AnswerBody {
         partial: false,
         conflict: false,
         answered: vec![NodeId(1), NodeId(2)],
+        stale_ms: None,
+        token: None,
     };
     AnswerBody::Key(Response::Value(reply))
 }

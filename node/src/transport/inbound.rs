@@ -114,7 +114,8 @@ mod tests {
 
     fn answer(id: u64, bytes: usize) -> Answer {
         let value = Visible::Text(Bytes::from(vec![b'x'; bytes]));
-        let reply = ValueReply { value, partial: false, conflict: false, answered: Vec::new() };
+        let reply =
+            ValueReply { value, partial: false, conflict: false, answered: Vec::new(), stale_ms: None, token: None };
         Answer { id: RequestId(id), body: AnswerBody::Key(Response::Value(reply)) }
     }
 

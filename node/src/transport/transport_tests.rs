@@ -583,8 +583,14 @@ async fn a_client_that_reads_no_answers_is_disconnected() {
     let cluster = TestCluster::new(1);
     let settings = Settings { answer_bytes_max: 1_000_000, ..cluster.settings() };
     let text = starling::message::client::Visible::Text(Bytes::from(vec![b'x'; 100_000]));
-    let reply =
-        starling::message::client::ValueReply { value: text, partial: false, conflict: false, answered: Vec::new() };
+    let reply = starling::message::client::ValueReply {
+        value: text,
+        partial: false,
+        conflict: false,
+        answered: Vec::new(),
+        stale_ms: None,
+        token: None,
+    };
     let big = AnswerBody::Key(Response::Value(reply));
     let _one = cluster.start_with(1, settings, &cluster.credentials(1), Some(big));
     let mut visitor = cluster.visit(Role::Client("mute".into())).await;

@@ -141,6 +141,17 @@ impl OpOutcome {
             Reason::NewerRow { .. } => "row of a newer program",
             Reason::Forbidden(_) => "forbidden",
             Reason::Stopping => "the node is stopping",
+            Reason::WrongType { .. } => "another type",
+            Reason::NotFinite => "not a finite number",
+            Reason::TooMany { .. } => "too many items",
+            Reason::Malformed(_) => "malformed command",
+            Reason::ForeignToken { .. } => "foreign token",
+            Reason::SessionExpired => "the session has expired",
+            Reason::LeaseTooLong { .. } => "the lease is too long",
+            Reason::SessionReused { .. } => "the session's event was used before",
+            Reason::TooManySessions => "too many sessions",
+            Reason::Stale => "stale",
+            Reason::TwoClaimants { .. } => "two processes of one member",
         };
         match error.outcome {
             Outcome::NotApplied => OpOutcome::Refused(words.to_owned()),

@@ -151,6 +151,7 @@ impl Workload {
             strict: self.chance.happens(100),
             deadline_ms: self.chance.happens(200).then(|| self.chance.between(20, 4_000) as u32),
             observe: if self.chance.happens(200) { Observe::Local } else { Observe::Quorum },
+            token: None,
         }
     }
 }

@@ -1,0 +1,129 @@
+//! What comes back for a request about a key.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::RequestError;
+use crate::causality::VersionVector;
+use crate::config::Durability;
+use crate::ids::{NodeId, PartitionId};
+use crate::value::Visible;
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To `Get`.
+    Value(ValueReply),
+    /// To every command that writes: applied.
+    Written(WriteReply),
+    /// To `Observe` and `Siblings`.
+    Observed(ObservedReply),
+    /// To `Collection` reads.
+    Page(PageReply),
+    /// To `Inspect`.
+    Inspected(ReplicaView),
+    /// To `Locate`.
+    Located(Location),
+    /// Not done, or not known to be done.
+    Failed(RequestError),
+}
+
+/// Answer to a read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueReply {
+    /// The merged value.
+    pub value: Visible,
+    /// Fewer than R owners answered: there may be writes that nobody on this side has.
+    pub partial: bool,
+    /// A live counter stands beside a text register (a split made both); the next put covers it.
+    pub conflict: bool,
+    /// Whose answers were merged.
+    pub answered: Vec<NodeId>,
+    /// Writes that this read may lack are at most this old, as far as its coordinator knows; `None`: unknown. It is the
+    /// age of the oldest write that some owner is known to lack. Unit: milliseconds.
+    pub stale_ms: Option<u64>,
+    /// The request's token, which now has seen this value.
+    pub token: Option<Bytes>,
+}
+
+/// Answer to the first step of a write that can be sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedReply {
+    /// The merged value; of `Siblings` all concurrent values.
+    pub value: Visible,
+    /// What was seen, for the second step. Opaque, of this cluster only.
+    pub context: Bytes,
+    /// Fewer than R owners answered.
+    pub partial: bool,
+}
+
+/// Answer to a read of a collection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageReply {
+    /// Elements with their values, in the order of their bytes: those that are in the collection.
+    pub elements: Vec<(Bytes, Visible)>,
+    /// Where the next page begins (exclusive); `None`: this was the last.
+    pub next: Option<Bytes>,
+    /// Elements of the whole collection: an estimate while writes are on their way.
+    pub size: u64,
+    /// Fewer than R owners answered.
+    pub partial: bool,
+}
+
+/// Answer to a write that was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteReply {
+    /// What the coordinator's replica shows after the write: an estimate while other writes are on their way.
+    pub value: Visible,
+    /// Who holds the write, and how safely.
+    pub acks: Vec<WriteAck>,
+    /// A covering operation saw fewer than R owners.
+    pub partial: bool,
+    /// The request's token, which now has seen this write.
+    pub token: Option<Bytes>,
+}
+
+/// One node that holds a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteAck {
+    /// The node.
+    pub node: NodeId,
+    /// How safely.
+    pub durability: Durability,
+    /// An owner; else a fallback that holds a hint.
+    pub is_owner: bool,
+}
+
+/// One replica's own view of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaView {
+    /// Whose view.
+    pub node: NodeId,
+    /// Whether the key belongs to that node.
+    pub is_owner: bool,
+    /// An owner that has not yet taken over its data.
+    pub is_newborn: bool,
+    /// What this replica alone shows.
+    pub value: Visible,
+    /// Sum of the counter alone, exact, as decimal text (it may exceed an i64).
+    pub counter: String,
+    /// Every write that the row has seen.
+    pub seen: VersionVector,
+    /// Owners to whom this node owes the row.
+    pub owes: Vec<NodeId>,
+    /// Hash of the row's causal state: equal hashes, equal replicas. Hexadecimal.
+    pub state_hash: String,
+}
+
+/// Where a key lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// Redis Cluster hash slot.
+    pub slot: u16,
+    /// Partition of the ring.
+    pub partition: PartitionId,
+    /// Owners in order of preference.
+    pub owners: Vec<NodeId>,
+    /// Fallbacks in order of preference.
+    pub fallbacks: Vec<NodeId>,
+}

@@ -1,0 +1,203 @@
+//! Why a request failed, and what became of the data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::NodeId;
+
+/// A request that was not answered with success. [`Outcome`] says what happened to the data; the text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{outcome}: {reason}")]
+pub struct RequestError {
+    /// What happened to the data.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a failed request did to the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Outcome {
+    /// Nothing changed, and nothing will.
+    #[error("not applied")]
+    NotApplied,
+    /// It may have been applied, or may still be. An increment that is sent again may count twice.
+    #[error("unknown")]
+    Unknown,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Reason {
+    /// Too few nodes of the accept set are reachable from the coordinator.
+    #[error("{needed} {} needed, {reachable} reachable; retry when the network has healed{}",
+        if *strict { "owners" } else { "nodes" }, if *strict { ", or without --strict" } else { ", or with a smaller quorum" })]
+    TooFewReachable {
+        /// R or W.
+        needed: u8,
+        /// Candidates that are not suspected.
+        reachable: u8,
+        /// Only owners counted.
+        strict: bool,
+    },
+    /// The quorum did not answer in time.
+    #[error("{answered} of {needed} answers before the deadline; read the value to see what became of it")]
+    DeadlineExceeded {
+        /// Answers that came.
+        answered: u8,
+        /// Answers needed.
+        needed: u8,
+    },
+    /// Every candidate refused or failed before the quorum was complete.
+    #[error(
+        "{answered} of {needed} answers, and no candidate is left ({last_refusal}); a read can be sent again, a write whose \
+         outcome is unknown only once its value was read"
+    )]
+    QuorumFailed {
+        /// Answers that came.
+        answered: u8,
+        /// Answers needed.
+        needed: u8,
+        /// What the last refusing node said.
+        last_refusal: String,
+    },
+    /// R or W is zero or more than N.
+    #[error("a quorum of {asked} was asked for; 1 to {replicas} are possible")]
+    ImpossibleQuorum {
+        /// What was asked for.
+        asked: u8,
+        /// N.
+        replicas: u8,
+    },
+    /// An increment of something that is not a number.
+    #[error("the value is not an integer; put a number first, or delete the key")]
+    NotANumber,
+    /// The sum would leave the signed 64-bit range.
+    #[error("the result would not fit a signed 64-bit integer; the value stays as it was")]
+    Overflow,
+    /// The key shows another type.
+    #[error("the key holds a {held}; delete it first, or use another key")]
+    WrongType {
+        /// What it shows.
+        held: String,
+    },
+    /// NaN, infinite, or beyond the range of a score.
+    #[error("a score must be a finite number")]
+    NotFinite,
+    /// Too many elements, items or siblings.
+    #[error("{count} {what}, at most {count_max} are allowed")]
+    TooMany {
+        /// Of what.
+        what: String,
+        /// What was sent, or would be.
+        count: u64,
+        /// What is possible.
+        count_max: u64,
+    },
+    /// A change that does not fit the kind of collection, or an element that stands twice in a command.
+    #[error("malformed command: {0}")]
+    Malformed(String),
+    /// A context or token that this cluster did not make, or that was cut.
+    #[error("the {what} is not one of this cluster, or was changed on its way; begin anew without it")]
+    ForeignToken {
+        /// Context or token.
+        what: String,
+    },
+    /// The tick of the session has passed.
+    #[error(
+        "the session has expired: this increment counts only if an earlier send of it was acknowledged; never send it in \
+         a new session"
+    )]
+    SessionExpired,
+    /// The session ends later than leases may.
+    #[error("the session would end {ticks} ticks from now, at most {ticks_max} are allowed; open a shorter one")]
+    LeaseTooLong {
+        /// Asked for.
+        ticks: u64,
+        /// Possible.
+        ticks_max: u64,
+    },
+    /// One event of a session with two payloads, or totals that shrink.
+    #[error("event {event} of this session was used for another increment; use a new session")]
+    SessionReused {
+        /// Which.
+        event: u64,
+    },
+    /// The key's rows of sessions have reached their bound.
+    #[error("too many sessions write this key; retry when some have ended, or increment without a session")]
+    TooManySessions,
+    /// No replica shows what the token has seen.
+    #[error("stale: no reachable replica shows all that this session has seen; retry, or read without the token")]
+    Stale,
+    /// Another live process uses this node's member id.
+    #[error("two live processes use the member id of node {node}; stop one of them")]
+    TwoClaimants {
+        /// Whose.
+        node: NodeId,
+    },
+    /// The value is too long.
+    #[error("the value has {bytes} bytes, at most {bytes_max} are allowed")]
+    ValueTooLarge {
+        /// What was sent.
+        bytes: u64,
+        /// What is possible.
+        bytes_max: u64,
+    },
+    /// A queue is full.
+    #[error("the node is busy ({queue} is full); retry after a pause")]
+    Busy {
+        /// Which one.
+        queue: String,
+    },
+    /// A covering operation that no owner could see, on a live counter.
+    #[error("no owner is reachable, and the counter seen here may be incomplete; retry when an owner is back")]
+    NoOwner,
+    /// The nodes that could coordinate have not yet taken over the partition's data.
+    #[error("the partition is being taken over by its owners; retry in a moment")]
+    NotEstablished,
+    /// Coordinator and forwarder disagree on who owns the key.
+    #[error("the layout changed (this node is at epoch {have}); fetch it and retry")]
+    StaleLayout {
+        /// Number of the answering node's layout epoch.
+        have: u64,
+    },
+    /// The coordinator that the request was forwarded to went away.
+    #[error("node {node} was lost while it coordinated the request; read the value to see what became of it")]
+    CoordinatorLost {
+        /// Who.
+        node: NodeId,
+    },
+    /// The disk is nearly full.
+    #[error("the disk of node {node} is below its reserve; free space or retry on another node")]
+    DiskReserve {
+        /// Whose.
+        node: NodeId,
+    },
+    /// The clock runs ahead.
+    #[error("the clock of node {node} is {ahead_ms} ms ahead of its peers; correct it (increments still work)")]
+    ClockAhead {
+        /// Whose.
+        node: NodeId,
+        /// By how much.
+        ahead_ms: u64,
+    },
+    /// The local store could not read.
+    #[error("node {node} cannot read the row ({detail}); other replicas may")]
+    StorageFailed {
+        /// Whose store.
+        node: NodeId,
+        /// What it said.
+        detail: String,
+    },
+    /// The row came from a newer program and cannot be changed by this one.
+    #[error("the row holds data of a newer program; upgrade node {node}")]
+    NewerRow {
+        /// Who is too old.
+        node: NodeId,
+    },
+    /// The call is not for this certificate, or this node was not started for it.
+    #[error("refused: {0}")]
+    Forbidden(String),
+    /// The node is stopping.
+    #[error("the node is stopping; use another")]
+    Stopping,
+}

@@ -1,0 +1,120 @@
+//! Calls about the node itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::{PeerStatus, RequestError};
+use crate::config::Durability;
+use crate::ids::NodeId;
+use crate::membership::{Layout, LayoutEpoch};
+
+/// A call about the node itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeCall {
+    /// How the node is, and whom it sees.
+    Status,
+    /// The committed layout.
+    Layout,
+    /// Replaces the node's injected faults (only with `--drills` and an admin certificate). Empty: heals.
+    SetFaults(FaultPlan),
+}
+
+/// Answer about the node itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeAnswer {
+    /// To `Status`.
+    Status(Box<NodeStatus>),
+    /// To `Layout`.
+    Layout(Box<Layout>),
+    /// To `SetFaults`.
+    FaultsSet,
+    /// Refused.
+    Failed(RequestError),
+}
+
+/// How a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Who.
+    pub node: NodeId,
+    /// The program's version.
+    pub version: String,
+    /// Number and hashes of its layout.
+    pub layout: LayoutEpoch,
+    /// The epoch of this start, hexadecimal.
+    pub epoch: String,
+    /// How often the directory was started.
+    pub starts: u32,
+    /// Unit: seconds.
+    pub uptime_s: u64,
+    /// What its acknowledgements mean.
+    pub durability: Durability,
+    /// Free bytes of the file system.
+    pub disk_free_bytes: u64,
+    /// Below the reserve: writes are refused.
+    pub is_below_reserve: bool,
+    /// Started with `--drills`.
+    pub drills: bool,
+    /// Injected faults that are in force now.
+    pub faults: FaultPlan,
+    /// Time of the last sync of the disk. Unit: microseconds; 0 before the first.
+    pub last_sync_us: u64,
+    /// The shards taken together.
+    pub shards: ShardStatus,
+}
+
+/// How a shard is; of a node, the sum of its shards.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardStatus {
+    /// How it sees its peers.
+    pub peers: Vec<PeerStatus>,
+    /// Requests under way.
+    pub open_ops: u64,
+    /// Owners missing from writes that were answered, not yet written down as debts.
+    pub ledger_entries: u64,
+    /// Partitions that belong to the node.
+    pub owned_partitions: u32,
+    /// Of these, how many it has not yet taken over.
+    pub newborn_partitions: u32,
+    /// Exchanges completed since the start.
+    pub exchanges: u64,
+    /// Rows that exchanges brought or sent since the start.
+    pub exchanged_rows: u64,
+    /// Amnesia alarms since the start: own entries that this node does not remember.
+    pub amnesia_alarms: u64,
+    /// Own clock minus the median of the peers'. Unit: milliseconds, saturated.
+    pub clock_ahead_ms: i64,
+}
+
+/// Injected faults of one node's links to its peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultPlan {
+    /// Per peer.
+    pub links: Vec<LinkFault>,
+    /// The dead-man timer: faults end by themselves after this long. Unit: milliseconds.
+    pub for_ms: u64,
+}
+
+/// What happens to the messages of one link, seen from the node that applies it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkFault {
+    /// The other end.
+    pub peer: NodeId,
+    /// Which way.
+    pub direction: Direction,
+    /// Share of frames that vanish. Unit: per mille; 1000 cuts the link.
+    pub drop_per_mille: u16,
+    /// Added delay. Unit: milliseconds.
+    pub delay_ms: u32,
+}
+
+/// A direction of a link, seen from the node that applies the fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// What the peer sends to this node.
+    Inbound,
+    /// What this node sends to the peer.
+    Outbound,
+    /// Both.
+    Both,
+}
