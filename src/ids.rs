@@ -45,6 +45,17 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct RowVersion(pub u64);
 
+/// A type with elements, each of which is a row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CollectionKind {
+    /// Members; adding wins over a removal that did not see it.
+    Set,
+    /// Fields, each a register and a counter.
+    Map,
+    /// Members with a score; the last score wins.
+    SortedSet,
+}
+
 /// A key as clients name it: 0 to [`limits::KEY_BYTES_MAX`] bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Bytes", into = "Bytes")]

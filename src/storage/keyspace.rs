@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! Rows   slot u16 │ xxh3-48 of the key, 6 bytes │ key length u16 │ key │ kind u8 │ sub-key
+//!        kind 0 main, no sub-key │ 1 session, its actor │ 2 member of a set │ 3 field of a map │ 4 member with a score
 //! Debts  owner u64 │ row key
 //! Meta   tag u8 │ …                                             (all numbers big-endian)
 //! ```
 //!
 //! A slot is one range, hence so is a partition; inside a slot rows stand in hash order, so a scan's place in it is
 //! (slot, hash) whatever comes and goes. The hash is checked when a row key is read back (a misdirected read).
+//! The rows of one key are its *family*: the main row, then its side rows, sessions in the order of their expiry.
 
 use std::fmt;
 
@@ -15,12 +17,52 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Range;
-use crate::ids::{Key, NodeId, PartitionId};
+use crate::causality::{ActorId, Tick};
+use crate::ids::{CollectionKind, Key, NodeId, PartitionId};
 use crate::limits;
 use crate::ring::slot;
 
-/// What stands behind a key. Elements of sets and maps and rows of sessions get kinds of their own.
-const KIND_MAIN: u8 = 0;
+/// What a row of a family holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RowKind {
+    /// The product record of the key.
+    Main,
+    /// What one client session did to the counter.
+    Session,
+    /// One element of a collection.
+    Element(CollectionKind),
+}
+
+impl RowKind {
+    fn number(self) -> u8 {
+        match self {
+            RowKind::Main => 0,
+            RowKind::Session => 1,
+            RowKind::Element(CollectionKind::Set) => 2,
+            RowKind::Element(CollectionKind::Map) => 3,
+            RowKind::Element(CollectionKind::SortedSet) => 4,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<RowKind> {
+        match number {
+            0 => Some(RowKind::Main),
+            1 => Some(RowKind::Session),
+            2 => Some(RowKind::Element(CollectionKind::Set)),
+            3 => Some(RowKind::Element(CollectionKind::Map)),
+            4 => Some(RowKind::Element(CollectionKind::SortedSet)),
+            _ => None,
+        }
+    }
+
+    fn allows_sub_key(self, bytes: usize) -> bool {
+        match self {
+            RowKind::Main => bytes == 0,
+            RowKind::Session => bytes == ActorId::BYTES,
+            RowKind::Element(_) => bytes <= limits::ELEMENT_BYTES_MAX,
+        }
+    }
+}
 
 /// The key of a row on disk, and its name between nodes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,8 +88,58 @@ impl RowKey {
         bytes.extend_from_slice(&hash48(name));
         bytes.extend_from_slice(&(name.len() as u16).to_be_bytes());
         bytes.extend_from_slice(name);
-        bytes.push(KIND_MAIN);
+        bytes.push(RowKind::Main.number());
         RowKey(bytes.into())
+    }
+
+    /// The row of a session in the family of this row.
+    pub fn session(&self, actor: ActorId) -> RowKey {
+        self.side(RowKind::Session, &actor.to_bytes())
+    }
+
+    /// The row of an element in the family of this row. At most [`limits::ELEMENT_BYTES_MAX`] bytes.
+    pub fn element(&self, kind: CollectionKind, element: &[u8]) -> RowKey {
+        self.side(RowKind::Element(kind), element)
+    }
+
+    /// The main row of the family.
+    pub fn main_row(&self) -> RowKey {
+        if self.kind() == RowKind::Main { self.clone() } else { self.side(RowKind::Main, &[]) }
+    }
+
+    fn side(&self, kind: RowKind, sub_key: &[u8]) -> RowKey {
+        let family = self.family();
+        let mut bytes = Vec::with_capacity(family.len() + 1 + sub_key.len());
+        bytes.extend_from_slice(family);
+        bytes.push(kind.number());
+        bytes.extend_from_slice(sub_key);
+        RowKey(bytes.into())
+    }
+
+    /// What the rows of a family have in common.
+    fn family(&self) -> &[u8] {
+        self.0.get(..self.kind_place()).unwrap_or_default()
+    }
+
+    fn kind_place(&self) -> usize {
+        let length = self.0.get(SLOT_BYTES + HASH_BYTES..PREFIX_BYTES).unwrap_or_default();
+        PREFIX_BYTES + length.iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    }
+
+    /// What the row holds.
+    pub fn kind(&self) -> RowKind {
+        self.0.get(self.kind_place()).and_then(|kind| RowKind::from_number(*kind)).unwrap_or(RowKind::Main)
+    }
+
+    /// The element's bytes, or the session's.
+    pub fn sub_key(&self) -> Bytes {
+        self.0.slice(self.kind_place() + 1..)
+    }
+
+    /// The session, if the row is one's.
+    pub fn actor(&self) -> Option<ActorId> {
+        let sub_key: [u8; ActorId::BYTES] = self.sub_key().as_ref().try_into().ok()?;
+        (self.kind() == RowKind::Session).then(|| ActorId::from_bytes(sub_key))
     }
 
     /// Reads a row key back: length, slot and hash must fit the key that it names.
@@ -57,8 +149,8 @@ impl RowKey {
         let [s0, s1, hash @ .., l0, l1] = prefix;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         let name = bytes.get(PREFIX_BYTES..PREFIX_BYTES + length).ok_or(NotARowKey)?;
-        let kind = bytes.get(PREFIX_BYTES + length).ok_or(NotARowKey)?;
-        let is_whole = *kind == KIND_MAIN && bytes.len() == PREFIX_BYTES + length + 1;
+        let kind = bytes.get(PREFIX_BYTES + length).and_then(|kind| RowKind::from_number(*kind)).ok_or(NotARowKey)?;
+        let is_whole = kind.allows_sub_key(bytes.len() - (PREFIX_BYTES + length + 1));
         let fits = slot::of_key(name).0 == u16::from_be_bytes([s0, s1]) && hash48(name) == hash;
         if is_whole && fits { Ok(RowKey(bytes)) } else { Err(NotARowKey) }
     }
@@ -70,7 +162,7 @@ impl RowKey {
 
     /// The client's key that this row belongs to.
     pub fn key(&self) -> Key {
-        let name = self.0.slice(PREFIX_BYTES..self.0.len() - 1);
+        let name = self.0.slice(PREFIX_BYTES..self.kind_place());
         Key::new(name).expect("a row key holds a key within the bound: its length is a u16")
     }
 
@@ -93,6 +185,32 @@ pub fn partition_range(partition: PartitionId, partitions: u16) -> Range {
     let next = first.saturating_add(width);
     let bytes = |slot: u16| Bytes::copy_from_slice(&slot.to_be_bytes());
     Range { start: bytes(first), end: Some(bytes(next)) }
+}
+
+/// The session rows of a family.
+pub fn sessions_range(row: &RowKey) -> Range {
+    let first = row.side(RowKind::Session, &[]).0;
+    Range { start: first, end: Some(row.side(RowKind::Element(CollectionKind::Set), &[]).0) }
+}
+
+/// The session rows of a family that expire at a tick or before it.
+pub fn sessions_through(row: &RowKey, through: Tick) -> Range {
+    let end = match through.0.checked_add(1) {
+        Some(next) => row.side(RowKind::Session, &next.to_be_bytes()).0,
+        None => row.side(RowKind::Element(CollectionKind::Set), &[]).0,
+    };
+    Range { start: row.side(RowKind::Session, &[]).0, end: Some(end) }
+}
+
+/// The elements of a collection of a family that come after one of them.
+pub fn elements_after(row: &RowKey, kind: CollectionKind, element: Option<&[u8]>) -> Range {
+    let start = match element {
+        Some(element) => after(&row.element(kind, element).0),
+        None => row.element(kind, &[]).0,
+    };
+    let mut end = row.family().to_vec();
+    end.push(RowKind::Element(kind).number() + 1);
+    Range { start, end: Some(end.into()) }
 }
 
 /// The key of a debt in the index.
@@ -161,7 +279,12 @@ impl From<RowKey> for Bytes {
 
 impl fmt::Display for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.key())
+        write!(f, "{}", self.key())?;
+        match (self.kind(), self.actor()) {
+            (RowKind::Main, _) => Ok(()),
+            (RowKind::Session, Some(actor)) => write!(f, "/{actor}"),
+            (RowKind::Session | RowKind::Element(_), _) => write!(f, "/{}", self.sub_key().escape_ascii()),
+        }
     }
 }
 

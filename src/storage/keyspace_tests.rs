@@ -1,6 +1,7 @@
 //! Keys on disk: their bytes never change, and their ranges hold what they say.
 
 use super::*;
+use crate::causality::{Epoch, Tenure};
 
 fn key(name: &[u8]) -> Key {
     Key::new(Bytes::copy_from_slice(name)).unwrap()
@@ -33,7 +34,8 @@ fn damaged_bytes_are_no_row_key() {
     for length in 0..whole.len() {
         assert!(RowKey::parse(Bytes::copy_from_slice(&whole[..length])).is_err(), "cut to {length} bytes");
     }
-    for bit in 0..whole.len() * 8 {
+    // The last byte is the kind: another one may be that of an element without bytes.
+    for bit in 0..(whole.len() - 1) * 8 {
         let mut damaged = whole.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         assert!(RowKey::parse(damaged.into()).is_err(), "bit {bit} flipped");
@@ -41,6 +43,34 @@ fn damaged_bytes_are_no_row_key() {
     let mut longer = whole;
     longer.push(0);
     assert!(RowKey::parse(longer.into()).is_err(), "a byte too many");
+}
+
+#[test]
+fn the_rows_of_a_family_stand_together_sessions_by_their_expiry() {
+    let main = RowKey::main(&key(b"cart"));
+    let session = |tick: u32, epoch: u64| {
+        main.session(ActorId { expires: Tick(tick), epoch: Epoch(epoch), tenure: Tenure(u32::MAX) })
+    };
+    let member = main.element(CollectionKind::Set, b"apple");
+    let field = main.element(CollectionKind::Map, b"");
+    let rows = [main.clone(), session(7, 9), session(8, 1), member.clone(), field.clone()];
+    assert!(rows.is_sorted());
+    for row in &rows {
+        assert_eq!(RowKey::parse(row.as_bytes().clone()).unwrap(), *row);
+        assert_eq!((row.main_row(), row.key()), (main.clone(), key(b"cart")));
+    }
+    assert_eq!(member.kind(), RowKind::Element(CollectionKind::Set));
+    assert_eq!(member.sub_key().as_ref(), b"apple");
+    assert_eq!(rows[1].actor().unwrap().expires, Tick(7));
+    let sessions = rows.iter().filter(|row| is_in(&sessions_range(&main), row.as_bytes()));
+    assert_eq!(sessions.count(), 2);
+    let expired = rows.iter().filter(|row| is_in(&sessions_through(&main, Tick(7)), row.as_bytes()));
+    assert_eq!(expired.cloned().collect::<Vec<_>>(), [rows[1].clone()]);
+    let banana = main.element(CollectionKind::Set, b"banana");
+    assert!(is_in(&elements_after(&main, CollectionKind::Set, None), member.as_bytes()));
+    assert!(!is_in(&elements_after(&main, CollectionKind::Set, None), field.as_bytes()));
+    let rest = elements_after(&main, CollectionKind::Set, Some(b"apple"));
+    assert!(!is_in(&rest, member.as_bytes()) && is_in(&rest, banana.as_bytes()));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use keyspace::RowKey;
+pub use keyspace::{RowKey, RowKind};
 
 /// The parts of the key space, kept apart on disk (one column family each).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

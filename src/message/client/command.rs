@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::causality::ActorId;
+pub use crate::ids::CollectionKind;
 use crate::time::WallTime;
 
 /// What to do with a key.
@@ -84,17 +85,6 @@ pub struct SessionWrite {
     pub p: u128,
     /// Sum of the decrements.
     pub n: u128,
-}
-
-/// A type with elements, each of which is a row of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum CollectionKind {
-    /// Members; adding wins over a removal that did not see it.
-    Set,
-    /// Fields, each a register and a counter.
-    Map,
-    /// Members with a score; the last score wins.
-    SortedSet,
 }
 
 /// What to do with a collection.
