@@ -10,8 +10,10 @@ use starling::causality::Epoch;
 use starling::config::Durability;
 use starling::ids::NodeId;
 use starling::membership::LayoutEpoch;
-use starling::message::client::{FaultPlan, NodeStatus, PeerStatus, ShardStatus};
+use starling::message::client::{FaultPlan, NodeStatus, PeerStatus, SessionTerms, ShardStatus};
+use starling::time::micros;
 
+use crate::runtime::clock;
 use crate::runtime::disk::DiskGauge;
 use crate::runtime::mailbox::{Control, Full, Mailbox};
 
@@ -32,6 +34,10 @@ pub struct NodeFacts {
     pub drills: bool,
     /// When the process started.
     pub started: Instant,
+    /// Length of an actor's tick.
+    pub tick: Duration,
+    /// So many ticks may a session last.
+    pub lease_ticks_max: u32,
 }
 
 /// Time of the last sync of the disk; the sync thread writes it.
@@ -96,6 +102,11 @@ impl StatusSource {
             drills: facts.drills,
             faults,
             last_sync_us: self.syncs.last_us(),
+            sessions: SessionTerms {
+                tick_us: micros(facts.tick),
+                lease_ticks_max: facts.lease_ticks_max,
+                wall: clock::wall(),
+            },
             shards,
         }
     }

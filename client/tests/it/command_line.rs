@@ -13,7 +13,7 @@ use starling::ids::NodeId;
 use starling::membership::principal::Role;
 use starling::message::client::{
     AnswerBody, CallBody, Command, FaultPlan, NodeAnswer, NodeCall, NodeStatus, Outcome, PeerStatus, Reason,
-    ReplicaView, RequestError, Response, ShardStatus, Visible,
+    ReplicaView, RequestError, Response, SessionTerms, ShardStatus, Visible,
 };
 
 use crate::cluster::{TestCluster, key};
@@ -253,6 +253,7 @@ fn status(id: u64) -> NodeStatus {
         drills: true,
         faults: FaultPlan::default(),
         last_sync_us: 800,
+        sessions: SessionTerms::default(),
         shards: ShardStatus { peers, owned_partitions: 256, ..ShardStatus::default() },
     }
 }

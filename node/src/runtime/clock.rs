@@ -18,12 +18,16 @@ impl Clock {
 
     /// The present.
     pub fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono: Timestamp(micros(self.start.elapsed())), wall: WallTime(micros(wall)) }
+        Now { mono: Timestamp(micros(self.start.elapsed())), wall: wall() }
     }
 
     /// How long until a deadline; zero if it has passed.
     pub fn until(&self, deadline: Timestamp) -> Duration {
         deadline.since(Timestamp(micros(self.start.elapsed())))
     }
+}
+
+/// What the wall clock shows.
+pub fn wall() -> WallTime {
+    WallTime(micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
 }

@@ -162,6 +162,8 @@ impl Node {
             durability,
             drills: settings.drills,
             started,
+            tick: settings.shard.tick,
+            lease_ticks_max: settings.shard.actor_lease_ticks,
         };
         let disk = Arc::new(DiskGauge::default());
         let gauge = Arc::new(SyncGauge::default());

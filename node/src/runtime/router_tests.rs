@@ -36,6 +36,8 @@ fn set_up(shards: usize) -> Setup {
         durability: Durability::Fsync,
         drills: false,
         started: Instant::now(),
+        tick: Duration::from_secs(10),
+        lease_ticks_max: 360,
     };
     let status = StatusSource { facts: Arc::new(facts), disk: Arc::default(), syncs: Arc::default() };
     let mailboxes: Vec<Arc<Mailbox>> = (0..shards).map(|_| Arc::default()).collect();

@@ -201,3 +201,40 @@ pub enum Reason {
     #[error("the node is stopping; use another")]
     Stopping,
 }
+
+impl Reason {
+    /// A word that programs can tell reasons apart by; it does not change when the text does.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Reason::TooFewReachable { .. } => "too_few_reachable",
+            Reason::DeadlineExceeded { .. } => "deadline_exceeded",
+            Reason::QuorumFailed { .. } => "quorum_failed",
+            Reason::ImpossibleQuorum { .. } => "impossible_quorum",
+            Reason::NotANumber => "not_a_number",
+            Reason::Overflow => "overflow",
+            Reason::WrongType { .. } => "wrong_type",
+            Reason::NotFinite => "not_finite",
+            Reason::TooMany { .. } => "too_many",
+            Reason::Malformed(_) => "malformed",
+            Reason::ForeignToken { .. } => "foreign_token",
+            Reason::SessionExpired => "session_expired",
+            Reason::LeaseTooLong { .. } => "lease_too_long",
+            Reason::SessionReused { .. } => "session_reused",
+            Reason::TooManySessions => "too_many_sessions",
+            Reason::Stale => "stale",
+            Reason::TwoClaimants { .. } => "two_claimants",
+            Reason::ValueTooLarge { .. } => "value_too_large",
+            Reason::Busy { .. } => "busy",
+            Reason::NoOwner => "no_owner",
+            Reason::NotEstablished => "not_established",
+            Reason::StaleLayout { .. } => "stale_layout",
+            Reason::CoordinatorLost { .. } => "coordinator_lost",
+            Reason::DiskReserve { .. } => "disk_reserve",
+            Reason::ClockAhead { .. } => "clock_ahead",
+            Reason::StorageFailed { .. } => "storage_failed",
+            Reason::NewerRow { .. } => "newer_row",
+            Reason::Forbidden(_) => "forbidden",
+            Reason::Stopping => "stopping",
+        }
+    }
+}

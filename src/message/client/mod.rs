@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::{Location, ObservedReply, PageReply, ReplicaView, Response, ValueReply, WriteAck, WriteReply};
 pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite};
 pub use error::{Outcome, Reason, RequestError};
-pub use node::{Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, ShardStatus};
+pub use node::{Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, SessionTerms, ShardStatus};
 
 use crate::ids::{ClusterId, Key, NodeId, RequestId};
 use crate::membership::LayoutEpoch;

@@ -6,6 +6,7 @@ use super::{PeerStatus, RequestError};
 use crate::config::Durability;
 use crate::ids::NodeId;
 use crate::membership::{Layout, LayoutEpoch};
+use crate::time::WallTime;
 
 /// A call about the node itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,8 +59,22 @@ pub struct NodeStatus {
     pub faults: FaultPlan,
     /// Time of the last sync of the disk. Unit: microseconds; 0 before the first.
     pub last_sync_us: u64,
+    /// What a session must know before it names itself.
+    pub sessions: SessionTerms,
     /// The shards taken together.
     pub shards: ShardStatus,
+}
+
+/// What a client must know to open a session: the cluster's slots of time, and this node's clock, which may differ from
+/// the client's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionTerms {
+    /// Length of a tick, the same in the whole cluster. Unit: microseconds.
+    pub tick_us: u64,
+    /// So many ticks may the expiry of a session lie ahead. Unit: ticks.
+    pub lease_ticks_max: u32,
+    /// This node's clock as it answered. Unit: microseconds since the Unix epoch.
+    pub wall: WallTime,
 }
 
 /// How a shard is; of a node, the sum of its shards.
