@@ -25,11 +25,19 @@ pub enum Mutation {
     StaleFetchUsed,
     /// The counter merges to the larger sum instead of the larger event per actor.
     MergeTakesLargerSum,
+    /// A counter keeps entries that stand in its sum already.
+    MergeKeepsSettledEntries,
+    /// A reset leaves the entries that it covers out of its delta.
+    ResetWithoutEntries,
+    /// A reset that covers a whole sum leaves older baselines beside it.
+    BaselineNotSuperseded,
+    /// A merge keeps what one side has seen removed.
+    DottedIgnoresContext,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 9] = [
+    pub const ALL: [Mutation; 13] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -39,6 +47,10 @@ impl Mutation {
         Mutation::TenureKept,
         Mutation::StaleFetchUsed,
         Mutation::MergeTakesLargerSum,
+        Mutation::MergeKeepsSettledEntries,
+        Mutation::ResetWithoutEntries,
+        Mutation::BaselineNotSuperseded,
+        Mutation::DottedIgnoresContext,
     ];
 }
 

@@ -15,6 +15,7 @@ use starling::ids::Key;
 use starling::message::client::{Command, Options, Request, Response};
 use starling::storage::RowKey;
 use starling::time::Timestamp;
+use starling::value::Beside;
 
 use crate::plan::{Configuration, Fault, Mix, NodeIndex, Pace, Plan};
 use crate::report::{self, DivergenceSample, FinalCount, Measured, OpKind, OpOutcome, ViewSample};
@@ -344,7 +345,7 @@ fn stored<'r>(rows: &'r StoredRows, key: &Key, node: usize) -> Option<&'r starli
 }
 
 fn count(rows: &StoredRows, key: &Key, node: usize) -> i128 {
-    stored(rows, key, node).and_then(|stored| stored.row.counter_sum_text().parse().ok()).unwrap_or(0)
+    stored(rows, key, node).and_then(|stored| stored.row.counter_sum_text(&Beside::NONE).parse().ok()).unwrap_or(0)
 }
 
 fn state_hash(rows: &StoredRows, key: &Key, node: usize) -> u128 {

@@ -19,7 +19,7 @@ use crate::message::peer::{
 use crate::replica::Standing;
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
-use crate::value::Row;
+use crate::value::{Beside, Row};
 
 /// Offers and pushes under way at once. Each holds one page in memory.
 pub const OPEN_MAX: usize = 64;
@@ -187,7 +187,7 @@ mod tests {
         let actor = ActorId { expires: Tick(9), epoch: Epoch(1), tenure: Tenure(0) };
         let mut stored = StoredRow::default();
         for event in 1..=event {
-            stored.row.increment(Dot { actor, event }, Hlc { wall: event, logical: 0 }, 1).unwrap();
+            stored.row.increment(Dot { actor, event }, Hlc { wall: event, logical: 0 }, 1, &Beside::NONE).unwrap();
         }
         stored
     }

@@ -23,6 +23,11 @@ pub struct Epoch(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Tenure(pub u32);
 
+impl Tenure {
+    /// The tenure of a client's session, which no node reaches: it is no memory of a row.
+    pub const SESSION: Tenure = Tenure(u32::MAX);
+}
+
 /// An actor: 16 bytes, the same on disk and on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActorId {
@@ -51,6 +56,11 @@ impl Tick {
 impl ActorId {
     /// Length of an actor in bytes.
     pub const BYTES: usize = 16;
+
+    /// Whether it is a client's session; else a node minted under it.
+    pub fn is_session(self) -> bool {
+        self.tenure == Tenure::SESSION
+    }
 
     /// Big-endian, so that the order of the bytes is the order of the actors.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {

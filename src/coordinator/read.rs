@@ -12,6 +12,7 @@ use super::tally::Verdict;
 use crate::ids::OpId;
 use crate::message::client::{Reason, Response, ValueReply};
 use crate::shard::{Env, Outbox, not_applied};
+use crate::value::Beside;
 
 /// A read under way.
 #[derive(Debug)]
@@ -29,9 +30,9 @@ impl ReadOp {
             Verdict::Met => {
                 let merge = self.quorum.merge(env);
                 Some(Response::Value(ValueReply {
-                    value: merge.row.visible(),
+                    value: merge.row.visible(&Beside::NONE, env.now.wall),
                     partial: merge.owners < self.quorum.needed,
-                    conflict: merge.row.has_conflict(),
+                    conflict: merge.row.has_conflict(&Beside::NONE),
                     answered: merge.answered,
                     stale_ms: None,
                     token: None,

@@ -25,7 +25,7 @@ use crate::mutation::{self, Mutation};
 use crate::shard::{Env, FreshWrite, Local, Mint, MintCommand, Missing, Outbox, Task, TaskBody, not_applied, unknown};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
-use crate::value::Row;
+use crate::value::{Beside, Row};
 
 /// A write under way: of one client, or of all clients whose increments of the key joined in one turn.
 #[derive(Debug)]
@@ -135,11 +135,11 @@ impl WriteOp {
                 for waiter in &mut self.waiters {
                     waiter.partial = partial;
                 }
-                let is_live = merge.row.has_live_counter();
+                let is_live = merge.row.has_live_counter(&Beside::NONE);
                 if merge.owners == 0 && is_live {
                     return self.refuse(Reason::NoOwner);
                 }
-                let is_nothing = merge.row.visible() == Visible::Nothing && !is_live;
+                let is_nothing = merge.row.visible(&Beside::NONE, env.now.wall) == Visible::Nothing && !is_live;
                 let observed = Some(merge.row);
                 match covering {
                     // What the other side of a split holds is unseen, and an older put there must not win.

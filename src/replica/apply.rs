@@ -15,7 +15,7 @@ use crate::message::peer::{Delivered, PeerMessage, ReadAnswer, Refusal, Replicat
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn, not_applied};
 use crate::storage::RowKey;
-use crate::value::Row;
+use crate::value::{Beside, Row};
 
 /// Who sent a delta, and under which name it waits for the acknowledgement.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ impl Replica {
         if !merged.is_within_limits() {
             return Err(Refusal::Failed("the merged row would pass its bounds".into()));
         }
-        if merged.has_conflict() {
+        if merged.has_conflict(&Beside::NONE) {
             turn.out.observe(Observation::Conflict { row: row.clone() });
         }
         let version = turn.next_version();
@@ -232,8 +232,8 @@ pub(super) fn inspect(env: &Env<'_>, turn: &mut Turn, row: &RowKey, connection: 
         node: env.me,
         is_owner: matches!(standing, Standing::Owner | Standing::Newborn),
         is_newborn: standing == Standing::Newborn,
-        value: if stored.is_some() { state.visible() } else { Visible::Nothing },
-        counter: state.counter_sum_text(),
+        value: if stored.is_some() { state.visible(&Beside::NONE, env.now.wall) } else { Visible::Nothing },
+        counter: state.counter_sum_text(&Beside::NONE),
         seen: state.version_vector(),
         owes: stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect(),
         state_hash: format!("{:032x}", state.state_hash()),

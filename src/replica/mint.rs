@@ -14,7 +14,7 @@ use crate::message::client::{Reason, RequestError};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, FreshWrite, Local, Mint, MintCommand, Minted, Observation, Turn, not_applied};
 use crate::storage::RowKey;
-use crate::value::{Row, ValueError};
+use crate::value::{Beside, Row, ValueError};
 
 impl Replica {
     /// Mints, or says why not; either way the coordinator is told in this turn.
@@ -46,9 +46,10 @@ impl Replica {
         let seen = stored.row.latest_stamp().max(mint.command.latest_stamp());
         let stamp = self.clock.stamp(env.now.wall, seen);
         let delta = match &mint.command {
-            MintCommand::Increment(by) => {
-                stored.row.increment(dot, stamp, *by).expect("checked above: an increment that can be made is made")
-            }
+            MintCommand::Increment(by) => stored
+                .row
+                .increment(dot, stamp, *by, &Beside::NONE)
+                .expect("checked above: an increment that can be made is made"),
             MintCommand::Put { value, observed } => {
                 let observed = observed.clone().unwrap_or_else(|| stored.row.clone());
                 stored.row.put(dot, stamp, value.clone(), &observed)
@@ -65,8 +66,8 @@ impl Replica {
                 stored.header.owe(*owner, version);
             }
         }
-        let value = stored.row.visible();
-        if stored.row.has_conflict() {
+        let value = stored.row.visible(&Beside::NONE, env.now.wall);
+        if stored.row.has_conflict(&Beside::NONE) {
             turn.out.observe(Observation::Conflict { row: row.clone() });
         }
         let delta_hash = delta.state_hash() as u64;
@@ -102,10 +103,14 @@ impl Replica {
         match &mint.command {
             MintCommand::Increment(by) => {
                 let nothing = Row::default();
-                existing.map_or(&nothing, |stored| &stored.row).can_increment(*by).map_err(|error| {
+                existing.map_or(&nothing, |stored| &stored.row).can_increment(*by, &Beside::NONE).map_err(|error| {
                     not_applied(match error {
                         ValueError::NotANumber => Reason::NotANumber,
                         ValueError::Overflow => Reason::Overflow,
+                        // Only of sessions, which are not served yet.
+                        ValueError::EventReused { .. } | ValueError::TotalsShrank { .. } => {
+                            Reason::Forbidden(error.to_string())
+                        }
                     })
                 })?;
             }
@@ -117,7 +122,7 @@ impl Replica {
                     mint.command,
                     MintCommand::Put { observed: None, .. } | MintCommand::Delete { observed: None }
                 );
-                let is_live = existing.is_some_and(|stored| stored.row.has_live_counter());
+                let is_live = existing.is_some_and(|stored| stored.row.has_live_counter(&Beside::NONE));
                 if standing == Standing::Fallback && covers_own_row && is_live {
                     // What a fallback holds of a counter is a part of it.
                     return Err(not_applied(Reason::NoOwner));

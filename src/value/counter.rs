@@ -3,9 +3,12 @@
 //! ```text
 //! entries     actor → (event, p, n)    all that the actor ever added (p) and took (n), up to this event
 //! baselines   actor → (event, p, n)    the part of it that resets have seen
+//! settled     tick, sum                entries of expired actors, added up; see `settled`
+//! covered     tick, full?, sum         baselines of expired actors, added up
 //!
-//! value        = Σ (p - n) of entries − Σ (p - n) of baselines
-//! merge(x, y)  = per actor the record with the larger event, entries and baselines each for themselves
+//! value        = settled + Σ entries − covered − Σ baselines          each of them p − n
+//! merge(x, y)  = the larger settled and covered; per actor the record with the larger event, entries above
+//!                settled.tick and baselines above covered.tick only
 //! ```
 //!
 //! An actor's entry is cumulative, so an increment that is sent again, overtaken or merged twice counts once. What a
@@ -14,16 +17,23 @@
 //! resets do not subtract twice. A baseline never travels without its entry, or the value would dip below what anyone
 //! ever saw.
 //!
+//! Actors expire. Once it is proved that all replicas hold the same entries up to a tick, each adds them up and forgets
+//! them; from then on entries of such actors are ignored, because the sum holds them. Replicas that have added up and
+//! those that have not show the same value, and merge in either direction.
+//!
 //! The `crdts` crate's counters with `ResetRemove` bring old totals back and lose concurrent increments; a test beside
 //! this file shows it. Its `PNCounter` is the oracle for everything but resets.
 //!
-//! Source: Shapiro et al. (2011), PN-Counter; the observed reset by baselines was checked against an event-set model.
+//! Source: Shapiro et al. (2011), PN-Counter; the observed reset by baselines and the sums at stability (rules R1 to R10)
+//! were checked by complete search over a model.
 
+use super::beside::Beside;
 use super::error::{DecodeError, ValueError};
 use super::per_actor::{Content, PerActor, Record};
+use super::settled::{Covered, Settled, Sum, Sums};
 use super::sum::ExactSum;
 use super::wire::{Reader, number_bytes, put_number};
-use crate::causality::Dot;
+use crate::causality::{Dot, Tick};
 use crate::mutation::{self, Mutation};
 
 /// What an actor did up to an event: cumulative, each part only grows.
@@ -40,12 +50,56 @@ pub struct Totals {
 pub struct Counter {
     pub(super) entries: PerActor<Totals>,
     pub(super) baselines: PerActor<Totals>,
+    /// `None` if both are nothing: most counters are young.
+    sums: Option<Box<Sums>>,
 }
 
 impl Counter {
-    /// The exact value.
-    pub fn sum(&self) -> ExactSum {
+    /// Only these records.
+    pub fn of(entries: PerActor<Totals>, baselines: PerActor<Totals>) -> Counter {
+        Counter { entries, baselines, sums: None }
+    }
+
+    /// Whether it was never incremented.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.baselines.is_empty() && self.sums.is_none()
+    }
+
+    /// What the entries of expired actors add up to.
+    pub fn settled(&self) -> Settled {
+        self.sums.as_ref().map_or_else(Settled::default, |sums| sums.settled)
+    }
+
+    /// What the baselines of expired actors add up to.
+    pub fn covered(&self) -> Covered {
+        self.sums.as_ref().map_or_else(Covered::default, |sums| sums.covered)
+    }
+
+    /// Replaces both sums; the records that stand in them are forgotten.
+    pub(super) fn set_sums(&mut self, sums: Sums) {
+        self.sums = (sums != Sums::default()).then(|| Box::new(sums));
+        if !mutation::is_off(Mutation::MergeKeepsSettledEntries) {
+            self.entries.forget(sums.settled.tick);
+        }
+        if !mutation::is_off(Mutation::BaselineNotSuperseded) {
+            self.baselines.forget(sums.covered.tick);
+        }
+    }
+
+    /// Takes over sums that were read; records below them are left, for the reader to refuse.
+    pub(super) fn read_sums(&mut self, sums: Sums) {
+        self.sums = Some(Box::new(sums));
+    }
+
+    /// The exact value, with what stands beside the row.
+    pub fn sum(&self, beside: &Beside) -> ExactSum {
         let mut sum = ExactSum::default();
+        if let Some(Sums { settled, covered }) = self.sums.as_deref() {
+            sum.add(settled.sum.p);
+            sum.subtract(settled.sum.n);
+            sum.subtract(covered.sum.p);
+            sum.add(covered.sum.n);
+        }
         for entry in self.entries.iter() {
             sum.add(entry.content.p);
             sum.subtract(entry.content.n);
@@ -54,15 +108,58 @@ impl Counter {
             sum.subtract(baseline.content.p);
             sum.add(baseline.content.n);
         }
+        if !beside.is_empty() {
+            for sessions in beside.sums_above(self.settled().tick) {
+                sum.add(sessions.p);
+                sum.subtract(sessions.n);
+            }
+            self.each_baseline_beside(beside, |baseline, known| {
+                sum.subtract(baseline.content.p);
+                sum.add(baseline.content.n);
+                sum.add(known.p);
+                sum.subtract(known.n);
+            });
+        }
         sum
     }
 
+    /// Visits the baselines beside the row that say more than the row's own, with what the row's own says.
+    fn each_baseline_beside(&self, beside: &Beside, mut visit: impl FnMut(&Record<Totals>, Sum)) {
+        let covered = self.covered().tick;
+        for baseline in beside.baselines().iter().filter(|baseline| baseline.actor.expires > covered) {
+            match self.baselines.get(baseline.actor) {
+                Some(own) if own.event >= baseline.event => {}
+                Some(own) => visit(baseline, Sum::of(own)),
+                None => visit(baseline, Sum::default()),
+            }
+        }
+    }
+
     /// Whether there is an increment that no reset has seen, whatever the increments add up to.
-    pub fn is_live(&self) -> bool {
-        self.entries.iter().any(|entry| {
-            let covered = self.baselines.get(entry.actor).map_or(0, |baseline| baseline.event);
-            entry.event > covered
-        })
+    pub fn is_live(&self, beside: &Beside) -> bool {
+        let is_covered = |entry: &Record<Totals>| {
+            self.baselines.get(entry.actor).is_some_and(|baseline| baseline.event >= entry.event)
+        };
+        if !self.entries.iter().all(is_covered) {
+            return true;
+        }
+        if self.sums.is_none() && beside.is_empty() {
+            return false;
+        }
+        // Of everything else only the sums are known. A baseline never exceeds its entry, so equal sums are all equal.
+        let mut open = self.settled().sum;
+        for sessions in beside.sums_above(self.settled().tick) {
+            open.add(&sessions);
+        }
+        open.subtract(&self.covered().sum);
+        for baseline in self.baselines.iter().filter(|baseline| self.entries.get(baseline.actor).is_none()) {
+            open.subtract(&Sum::of(baseline));
+        }
+        self.each_baseline_beside(beside, |baseline, known| {
+            open.subtract(&Sum::of(baseline));
+            open.add(&known);
+        });
+        open.events != 0
     }
 
     /// Adds under a fresh dot. Returns the delta: the actor's new entry, alone.
@@ -74,29 +171,93 @@ impl Counter {
         let (event, mut totals) =
             self.entries.get(dot.actor).map_or_else(Default::default, |entry| (entry.event, entry.content));
         assert!(dot.event > event, "a dot is minted once: {dot:?} after event {event} of its actor");
+        let settled = self.settled().tick;
+        assert!(settled == Tick(0) || dot.actor.expires > settled, "{dot:?} is of an actor that expired and settled");
         let part = if by < 0 { &mut totals.n } else { &mut totals.p };
         *part = part.checked_add(by.unsigned_abs().into()).ok_or(ValueError::Overflow)?;
         let entry = PerActor::of(Record { actor: dot.actor, event: dot.event, content: totals });
         self.entries.merge(&entry);
-        Ok(Counter { entries: entry, baselines: PerActor::default() })
+        Ok(Counter::of(entry, PerActor::default()))
     }
 
-    /// Covers every entry: the value becomes zero, for whoever merges this.
+    /// Covers every entry, and all that settled: the value becomes zero, for whoever merges this.
     pub fn cover(&mut self) {
         self.baselines.merge(&self.entries);
+        let Settled { tick, sum } = self.settled();
+        if tick > Tick(0) {
+            let covered = self.covered().max(Covered { tick, is_full: true, sum });
+            self.set_sums(Sums { settled: self.settled(), covered });
+        }
     }
 
-    /// Takes the larger record per actor. Returns whether anything changed.
+    /// Takes the larger sums, and the larger record per actor. Returns whether anything changed.
     pub fn merge(&mut self, other: &Counter) -> bool {
         if mutation::is_off(Mutation::MergeTakesLargerSum) {
-            let is_larger = other.sum() > self.sum();
+            let is_larger = other.sum(&Beside::NONE) > self.sum(&Beside::NONE);
             if is_larger {
                 self.clone_from(other);
             }
             return is_larger;
         }
-        let grew = self.entries.merge(&other.entries);
-        self.baselines.merge(&other.baselines) || grew
+        let mut changed = false;
+        if other.sums.is_some() {
+            let settled = self.settled().max(other.settled());
+            let covered = self.covered().max(other.covered());
+            changed = settled != self.settled() || covered != self.covered();
+            if changed {
+                self.set_sums(Sums { settled, covered });
+            }
+        }
+        changed |= if self.sums.is_none() || mutation::is_off(Mutation::MergeKeepsSettledEntries) {
+            self.entries.merge(&other.entries)
+        } else {
+            self.entries.merge_above(&other.entries, self.settled().tick)
+        };
+        let covered = if mutation::is_off(Mutation::BaselineNotSuperseded) { Tick(0) } else { self.covered().tick };
+        self.baselines.merge_above(&other.baselines, covered) || changed
+    }
+
+    /// Adds up the entries of actors that expired by `through`, and `beside`, of which the largest tick is given.
+    /// Every replica must do this with the same entries. Returns whether anything changed.
+    pub fn compact(&mut self, through: Tick, beside: Settled) -> bool {
+        let mut settled = self.settled();
+        let old = settled;
+        settled.tick = settled.tick.max(beside.tick);
+        settled.sum.add(&beside.sum);
+        for entry in self.entries.through(through) {
+            settled.tick = settled.tick.max(entry.actor.expires);
+            settled.sum.add(&Sum::of(entry));
+        }
+        if settled == old {
+            return false;
+        }
+        self.entries.forget(through);
+        self.set_sums(Sums { settled, covered: self.covered() });
+        true
+    }
+
+    /// Adds up the baselines of actors that expired by `through`; their entries must have settled. Every replica must do
+    /// this with the same baselines, or be overruled by a later reset. Returns whether anything changed.
+    pub fn fold_baselines(&mut self, through: Tick) -> bool {
+        let mut covered = self.covered();
+        let mut folded = false;
+        for baseline in self.baselines.through(through) {
+            covered.tick = covered.tick.max(baseline.actor.expires);
+            covered.is_full = false;
+            covered.sum.add(&Sum::of(baseline));
+            folded = true;
+        }
+        if folded {
+            self.baselines.forget(through);
+            self.set_sums(Sums { settled: self.settled(), covered });
+        }
+        folded
+    }
+
+    /// Whether resets saw all that there ever was, and all of it has settled.
+    pub fn is_fully_covered(&self) -> bool {
+        let Settled { tick, sum } = self.settled();
+        self.entries.is_empty() && self.baselines.is_empty() && self.covered() == Covered { tick, is_full: true, sum }
     }
 }
 

@@ -11,6 +11,18 @@ pub enum ValueError {
     /// The sum would leave the signed 64-bit range.
     #[error("the result would not fit a signed 64-bit integer")]
     Overflow,
+    /// A session sent an event again with other totals.
+    #[error("event {event} of this session was sent before with other totals")]
+    EventReused {
+        /// The event.
+        event: u64,
+    },
+    /// A session's totals became smaller, or an earlier event's were larger than a later one's.
+    #[error("the totals of this session at event {event} do not fit those that it sent before: they only grow")]
+    TotalsShrank {
+        /// The event.
+        event: u64,
+    },
 }
 
 /// Bytes that are no row of this program. Nothing was merged; the bytes are untouched where they lie.

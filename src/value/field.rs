@@ -9,6 +9,9 @@
 //! 2 latest stamp             wall 8 │ logical 4 │ actor 16 │ event 8 │ value      the larger, byte by byte
 //! 3 largest event per actor  (actor 16 │ event │ length │ content)*               per actor the larger (event, content)
 //! 4 union                    (length │ item)*                                     the union
+//! 5 floor                    tag │ tick u32 │ content                             the larger, byte by byte; records of kind 3
+//!                                                                                 under that tag whose actor expired by the
+//!                                                                                 tick are dropped, and ignored later
 //! ```
 //!
 //! Actors and items stand in ascending order, without repetition; a field that would hold nothing is left out. If two
@@ -20,7 +23,7 @@ use super::error::DecodeError;
 use super::per_actor::PerActor;
 use super::register::Stamp;
 use super::wire::{Reader, number_bytes, put_number};
-use crate::causality::ActorId;
+use crate::causality::{ActorId, Tick};
 use crate::limits;
 use crate::time::Hlc;
 
@@ -36,6 +39,8 @@ pub enum MergeKind {
     LargestEventPerActor = 3,
     /// All items of both.
     Union = 4,
+    /// The larger payload wins, and takes the place of the older records of another field.
+    Floor = 5,
 }
 
 impl MergeKind {
@@ -46,6 +51,7 @@ impl MergeKind {
             2 => Some(MergeKind::LatestStamp),
             3 => Some(MergeKind::LargestEventPerActor),
             4 => Some(MergeKind::Union),
+            5 => Some(MergeKind::Floor),
             _ => None,
         }
     }
@@ -62,6 +68,8 @@ pub enum Field {
     LargestEventPerActor(PerActor<Bytes>),
     /// Kind 4: the items in ascending order.
     Union(Vec<Bytes>),
+    /// Kind 5: the tag whose records it replaces, up to which tick, and the whole payload.
+    Floor(u32, Tick, Bytes),
 }
 
 impl Field {
@@ -72,6 +80,7 @@ impl Field {
             Field::LatestStamp(..) => MergeKind::LatestStamp,
             Field::LargestEventPerActor(_) => MergeKind::LargestEventPerActor,
             Field::Union(_) => MergeKind::Union,
+            Field::Floor(..) => MergeKind::Floor,
         }
     }
 
@@ -83,6 +92,7 @@ impl Field {
             (Field::LargestBytes(ours), Field::LargestBytes(theirs)) => *theirs > *ours,
             // A stamp is the fixed-width head of its payload, in the order of its bytes.
             (Field::LatestStamp(_, ours), Field::LatestStamp(_, theirs)) => *theirs > *ours,
+            (Field::Floor(.., ours), Field::Floor(.., theirs)) => *theirs > *ours,
             (ours, theirs) => theirs.kind() > ours.kind(),
         };
         if is_larger {
@@ -94,7 +104,7 @@ impl Field {
     /// Whether the actors or items are few enough to be read back.
     pub fn is_within_limits(&self) -> bool {
         match self {
-            Field::LargestBytes(_) | Field::LatestStamp(..) => true,
+            Field::LargestBytes(_) | Field::LatestStamp(..) | Field::Floor(..) => true,
             Field::LargestEventPerActor(records) => records.len() <= limits::ACTORS_PER_FIELD_MAX,
             Field::Union(items) => items.len() <= limits::UNION_ITEMS_PER_FIELD_MAX,
         }
@@ -103,7 +113,7 @@ impl Field {
     /// Bytes that [`Field::encode`] appends.
     pub fn encoded_bytes(&self) -> usize {
         match self {
-            Field::LargestBytes(payload) | Field::LatestStamp(_, payload) => payload.len(),
+            Field::LargestBytes(payload) | Field::LatestStamp(_, payload) | Field::Floor(.., payload) => payload.len(),
             Field::LargestEventPerActor(records) => records.encoded_bytes(),
             Field::Union(items) => items.iter().map(|item| number_bytes(item.len() as u128) + item.len()).sum(),
         }
@@ -112,7 +122,9 @@ impl Field {
     /// Appends the payload.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Field::LargestBytes(payload) | Field::LatestStamp(_, payload) => out.extend_from_slice(payload),
+            Field::LargestBytes(payload) | Field::LatestStamp(_, payload) | Field::Floor(.., payload) => {
+                out.extend_from_slice(payload);
+            }
             Field::LargestEventPerActor(records) => records.encode(out),
             Field::Union(items) => {
                 for item in items {
@@ -135,6 +147,13 @@ impl Field {
                 Ok(Field::LatestStamp(stamp, Bytes::copy_from_slice(payload)))
             }
             MergeKind::LargestEventPerActor => Ok(Field::LargestEventPerActor(PerActor::decode(payload)?)),
+            MergeKind::Floor => {
+                let mut reader = Reader::new(payload);
+                let of = u32::try_from(reader.number()?);
+                let of = of.map_err(|_| DecodeError::Malformed("a tag has more than 32 bits"))?;
+                let tick = Tick(u32::from_be_bytes(reader.array()?));
+                Ok(Field::Floor(of, tick, Bytes::copy_from_slice(payload)))
+            }
             MergeKind::Union => Ok(Field::Union(decode_items(payload)?)),
         }
     }
@@ -144,7 +163,7 @@ impl Field {
         let (stamp, records) = match self {
             Field::LatestStamp(stamp, _) => (Some((stamp.actor, stamp.event)), None),
             Field::LargestEventPerActor(records) => (None, Some(records)),
-            Field::LargestBytes(_) | Field::Union(_) => (None, None),
+            Field::LargestBytes(_) | Field::Union(_) | Field::Floor(..) => (None, None),
         };
         stamp.into_iter().chain(records.into_iter().flat_map(PerActor::dots))
     }
@@ -153,7 +172,28 @@ impl Field {
     pub fn hlc(&self) -> Hlc {
         match self {
             Field::LatestStamp(stamp, _) => stamp.hlc,
-            Field::LargestBytes(_) | Field::LargestEventPerActor(_) | Field::Union(_) => Hlc::default(),
+            Field::LargestBytes(_) | Field::LargestEventPerActor(_) | Field::Union(_) | Field::Floor(..) => {
+                Hlc::default()
+            }
+        }
+    }
+
+    /// The tag whose records the field replaces, up to which tick.
+    pub fn floor(&self) -> Option<(u32, Tick)> {
+        match self {
+            Field::Floor(of, tick, _) => Some((*of, *tick)),
+            Field::LargestBytes(_) | Field::LatestStamp(..) | Field::LargestEventPerActor(_) | Field::Union(_) => None,
+        }
+    }
+
+    /// Drops the records of actors that expired by the tick. Returns whether anything is left.
+    pub fn forget(&mut self, tick: Tick) -> bool {
+        match self {
+            Field::LargestEventPerActor(records) => {
+                records.forget(tick);
+                !records.is_empty()
+            }
+            Field::LargestBytes(_) | Field::LatestStamp(..) | Field::Union(_) | Field::Floor(..) => true,
         }
     }
 }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::history::future_row;
-use super::{MergeKind, Row};
+use super::{Beside, MergeKind, Row};
 use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
 use crate::time::Hlc;
 
@@ -42,18 +42,18 @@ fn at(wall: u64) -> Hlc {
 #[test]
 fn a_counter_has_its_old_bytes() {
     let mut row = Row::default();
-    row.increment(dot(0xAA, 1), at(1), 239).unwrap();
-    row.increment(dot(0xAA, 240), at(2), -240).unwrap();
-    row.increment(dot(0x11, 65_536), at(3), 1_000_000).unwrap();
+    row.increment(dot(0xAA, 1), at(1), 239, &Beside::NONE).unwrap();
+    row.increment(dot(0xAA, 240), at(2), -240, &Beside::NONE).unwrap();
+    row.increment(dot(0x11, 65_536), at(3), 1_000_000, &Beside::NONE).unwrap();
     check_golden(include_str!("golden/counter.hex"), 0xe4f2a07a_b9e412fc_de4204c3_2fe1f5f2, &row);
 }
 
 #[test]
 fn a_number_that_was_put_and_incremented_has_its_old_bytes() {
     let mut row = Row::default();
-    row.increment(dot(0x11, 1), at(1), 5).unwrap();
+    row.increment(dot(0x11, 1), at(1), 5, &Beside::NONE).unwrap();
     row.put(dot(0xAA, 1), at(2), Bytes::from_static(b"10"), &row.clone());
-    row.increment(dot(0x11, 2), at(3), 1).unwrap();
+    row.increment(dot(0x11, 2), at(3), 1, &Beside::NONE).unwrap();
     check_golden(include_str!("golden/number.hex"), 0xcda6cf97_c4ba578e_63101c26_fa5c2cfd, &row);
 }
 
@@ -67,7 +67,7 @@ fn a_text_has_its_old_bytes() {
 #[test]
 fn a_deleted_key_has_its_old_bytes() {
     let mut row = Row::default();
-    row.increment(dot(0x11, 1), at(1), -1).unwrap();
+    row.increment(dot(0x11, 1), at(1), -1, &Beside::NONE).unwrap();
     row.delete(dot(0x11, 2), at(2), &row.clone());
     check_golden(include_str!("golden/deleted.hex"), 0xb9429d61_e52eb3d6_1c8d714a_475f852a, &row);
 }
@@ -75,7 +75,7 @@ fn a_deleted_key_has_its_old_bytes() {
 #[test]
 fn fields_of_a_newer_program_keep_their_bytes() {
     let mut row = Row::default();
-    row.increment(dot(0x11, 1), at(1), 1).unwrap();
+    row.increment(dot(0x11, 1), at(1), 1, &Beside::NONE).unwrap();
     let kinds = [MergeKind::LargestBytes, MergeKind::LatestStamp, MergeKind::LargestEventPerActor, MergeKind::Union];
     for (tag, kind) in (100..).zip(kinds) {
         for content in [2, 1] {

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::register::Stamp;
 use super::wire::put_number;
-use super::{MergeKind, Row, ValueError, Visible, laws};
+use super::{Beside, MergeKind, Row, ValueError, Visible, laws};
 use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
 use crate::time::{Hlc, HybridClock, WallTime};
 
@@ -53,10 +53,11 @@ pub fn any_step() -> impl Strategy<Value = Step> {
     ]);
     // A tag has one kind in all programs.
     let field = proptest::sample::select(vec![
-        (5, MergeKind::LargestBytes),
-        (6, MergeKind::LatestStamp),
-        (7, MergeKind::LargestEventPerActor),
-        (8, MergeKind::Union),
+        (105, MergeKind::LargestBytes),
+        (106, MergeKind::LatestStamp),
+        (107, MergeKind::LargestEventPerActor),
+        (108, MergeKind::Union),
+        (109, MergeKind::Floor),
         (300, MergeKind::Union),
     ]);
     prop_oneof![
@@ -218,9 +219,9 @@ impl World {
         let replica = &mut self.replicas[at];
         let before = replica.row.clone();
         let refusal = replica.model.refusal(by);
-        assert_eq!(replica.row.can_increment(by).err(), refusal);
+        assert_eq!(replica.row.can_increment(by, &Beside::NONE).err(), refusal);
         let (dot, stamp) = replica.mint(wall, before.latest_stamp());
-        match replica.row.increment(dot, stamp, by) {
+        match replica.row.increment(dot, stamp, by, &Beside::NONE) {
             Err(error) => {
                 assert_eq!((Some(error), &replica.row), (refusal, &before), "a refusal changes nothing");
                 replica.event -= 1;
@@ -289,10 +290,10 @@ impl Replica {
     /// Compares the row with the model.
     pub fn check(&self) {
         let Replica { row, model, .. } = self;
-        assert_eq!(row.visible(), model.visible());
-        assert_eq!(row.counter_sum_text(), model.sum().to_string());
-        assert_eq!(row.has_live_counter(), model.is_live());
-        assert_eq!(row.has_conflict(), model.is_text() && model.is_live());
+        assert_eq!(row.visible(&Beside::NONE, WallTime(0)), model.visible());
+        assert_eq!(row.counter_sum_text(&Beside::NONE), model.sum().to_string());
+        assert_eq!(row.has_live_counter(&Beside::NONE), model.is_live());
+        assert_eq!(row.has_conflict(&Beside::NONE), model.is_text() && model.is_live());
         assert_eq!(row.latest_stamp(), model.latest_stamp());
         assert_eq!(row.is_empty(), *model == Model::default());
         let seen = row.version_vector();
@@ -316,6 +317,8 @@ pub fn future_row(tag: u32, kind: MergeKind, dot: Dot, stamp: Hlc, content: u8) 
             payload.extend([u8::try_from(dot.event).unwrap(), 1, content]);
         }
         MergeKind::Union => payload.extend([2, b'#', content]),
+        // The actors of these histories expire at tick 7: some floors take them away, some do not.
+        MergeKind::Floor => payload.extend([107, 0, 0, 0, content % 8, content]),
     }
     let mut bytes = vec![1];
     put_number(tag.into(), &mut bytes);

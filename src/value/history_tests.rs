@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::history::{REPLICAS, Step, World, any_step};
-use super::{Row, Visible, laws};
+use super::{Beside, Row, Visible, laws};
+use crate::time::WallTime;
 
 /// All that a history made: states and deltas, a bounded number of them.
 fn rows(world: &World) -> Vec<&Row> {
@@ -131,7 +132,7 @@ fn two_resets_at_once_do_not_subtract_twice() {
     steps.extend((0..2).map(|at| Step::Cover { at, wall: 2, value: Some("0"), observes: None }));
     steps.push(Step::Increment { at: 2, wall: 2, by: 3 });
     steps.extend([Step::Exchange { from: 0, to: 1 }, Step::Exchange { from: 1, to: 2 }]);
-    assert_eq!(World::after(&steps).replicas[2].row.visible(), integer(3));
+    assert_eq!(World::after(&steps).replicas[2].row.visible(&Beside::NONE, WallTime(0)), integer(3));
 }
 
 #[test]
@@ -143,8 +144,8 @@ fn an_increment_that_a_delete_did_not_see_survives_it() {
         Step::Cover { at: 1, wall: 9, value: None, observes: None },
         Step::Exchange { from: 1, to: 0 },
     ]);
-    assert_eq!(world.replicas[0].row.visible(), integer(3));
-    assert_eq!(world.replicas[1].row.visible(), Visible::Nothing);
+    assert_eq!(world.replicas[0].row.visible(&Beside::NONE, WallTime(0)), integer(3));
+    assert_eq!(world.replicas[1].row.visible(&Beside::NONE, WallTime(0)), Visible::Nothing);
 }
 
 #[test]
@@ -154,7 +155,7 @@ fn a_delete_that_observed_a_quorum_covers_what_another_replica_acknowledged() {
         Step::Cover { at: 1, wall: 2, value: None, observes: Some(0) },
         Step::Exchange { from: 1, to: 0 },
     ]);
-    assert_eq!(world.replicas[0].row.visible(), Visible::Nothing);
+    assert_eq!(world.replicas[0].row.visible(&Beside::NONE, WallTime(0)), Visible::Nothing);
     assert!(!world.replicas[0].row.is_empty(), "a deleted key remembers what was deleted");
 }
 
@@ -166,8 +167,8 @@ fn a_reset_that_arrives_before_the_entries_it_covers_brings_them_along() {
         Step::Deliver { message: 1, to: 1 },
         Step::Deliver { message: 0, to: 1 },
     ]);
-    assert_eq!(world.replicas[1].row.visible(), integer(1));
-    assert_eq!(world.replicas[1].row.counter_sum_text(), "0");
+    assert_eq!(world.replicas[1].row.visible(&Beside::NONE, WallTime(0)), integer(1));
+    assert_eq!(world.replicas[1].row.counter_sum_text(&Beside::NONE), "0");
 }
 
 #[test]
@@ -177,5 +178,5 @@ fn a_put_on_a_clock_that_lags_wins_over_what_it_saw() {
         Step::Cover { at: 1, wall: 1, value: Some("new"), observes: Some(0) },
         Step::Exchange { from: 1, to: 0 },
     ]);
-    assert_eq!(world.replicas[0].row.visible(), Visible::Text("new".into()));
+    assert_eq!(world.replicas[0].row.visible(&Beside::NONE, WallTime(0)), Visible::Text("new".into()));
 }

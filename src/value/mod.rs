@@ -18,7 +18,10 @@
 //! Source: Shapiro et al., "Conflict-free Replicated Data Types" (2011); Almeida et al., "Delta State Replicated Data
 //! Types" (2018); the reset by baselines is our own (see [`counter`]).
 
+mod beside;
+mod compaction;
 pub mod counter;
+mod encoding;
 mod error;
 mod field;
 #[cfg(test)]
@@ -32,12 +35,18 @@ pub(crate) mod laws;
 mod per_actor;
 mod record;
 pub mod register;
+mod session;
+mod settled;
 mod string;
 mod sum;
+mod unknown;
 mod visible;
 mod wire;
 
+pub use beside::{Beside, ElementCount, ElementKind, SessionSum};
+pub use counter::Totals;
 pub use error::{DecodeError, ValueError};
 pub use field::MergeKind;
 pub use record::Row;
+pub use settled::Sum;
 pub use visible::Visible;

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::error::DecodeError;
 use super::wire::{Reader, number_bytes, put_number};
-use crate::causality::ActorId;
+use crate::causality::{ActorId, Tick};
 use crate::limits;
 
 /// What an actor's record holds. Its order must be the order of its encodings.
@@ -67,6 +67,11 @@ impl<C> Default for PerActor<C> {
 /// Fewest bytes of a record: the actor, a small event, an empty content.
 const RECORD_BYTES_MIN: usize = ActorId::BYTES + 2;
 
+impl<C> PerActor<C> {
+    /// No records.
+    pub const EMPTY: PerActor<C> = PerActor { records: Vec::new() };
+}
+
 impl<C: Content> PerActor<C> {
     /// Only this record.
     pub fn of(record: Record<C>) -> PerActor<C> {
@@ -99,12 +104,54 @@ impl<C: Content> PerActor<C> {
         self.records.iter().map(|record| (record.actor, record.event))
     }
 
+    /// The records of actors that expired by this tick: the first ones, in the order of the actors.
+    pub fn through(&self, tick: Tick) -> &[Record<C>] {
+        self.records.get(..self.place_after(tick)).unwrap_or_default()
+    }
+
+    /// Drops the records of actors that expired by this tick; none at tick 0. Returns whether there were any.
+    pub fn forget(&mut self, tick: Tick) -> bool {
+        let count = self.place_after(tick);
+        self.records.drain(..count);
+        count > 0
+    }
+
+    /// Drops the actor's record, and returns it.
+    pub fn remove(&mut self, actor: ActorId) -> Option<Record<C>> {
+        let place = self.records.binary_search_by_key(&actor, |record| record.actor).ok()?;
+        Some(self.records.remove(place))
+    }
+
+    /// Takes out the records that the test picks.
+    pub fn take(&mut self, picks: impl Fn(&Record<C>) -> bool) -> Vec<Record<C>> {
+        if !self.records.iter().any(&picks) {
+            return Vec::new();
+        }
+        let (taken, kept) = std::mem::take(&mut self.records).into_iter().partition(picks);
+        self.records = kept;
+        taken
+    }
+
+    /// Tick 0 is before all actors: it stands for no tick.
+    fn place_after(&self, tick: Tick) -> usize {
+        if tick == Tick(0) { 0 } else { self.records.partition_point(|record| record.actor.expires <= tick) }
+    }
+
     /// Takes the larger record of each actor. Returns whether anything changed.
     pub fn merge(&mut self, other: &PerActor<C>) -> bool {
+        self.merge_records(&other.records)
+    }
+
+    /// Merges the records of actors that expire after this tick only.
+    pub fn merge_above(&mut self, other: &PerActor<C>, tick: Tick) -> bool {
+        self.merge_records(other.records.get(other.place_after(tick)..).unwrap_or_default())
+    }
+
+    fn merge_records(&mut self, other: &[Record<C>]) -> bool {
         let mut changed = false;
         let mut missing = Vec::new();
         let mut searched = 0;
-        for theirs in &other.records {
+        for theirs in other {
             let rest = self.records.get_mut(searched..).unwrap_or_default();
             match rest.binary_search_by_key(&theirs.actor, |record| record.actor) {
                 Ok(place) => {

@@ -118,6 +118,11 @@ impl Register {
         self.write.as_ref().map(|write| &write.stamp)
     }
 
+    /// The stamp of the last write, if that was a deletion.
+    pub fn tombstone(&self) -> Option<&Stamp> {
+        self.write.as_ref().filter(|write| write.value.is_none()).map(|write| &write.stamp)
+    }
+
     /// What it holds.
     pub fn held(&self) -> Held<'_> {
         match self.write.as_ref().and_then(|write| write.value.as_ref()) {

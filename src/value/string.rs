@@ -16,6 +16,7 @@
 
 use bytes::Bytes;
 
+use super::beside::Beside;
 use super::counter::Counter;
 use super::error::ValueError;
 use super::register::{Held, Register, Stamp, Write};
@@ -47,8 +48,8 @@ impl StringState {
     }
 
     /// What a client is shown.
-    pub fn visible(&self) -> Visible {
-        match (self.number(), self.register.held()) {
+    pub fn visible(&self, beside: &Beside) -> Visible {
+        match (self.number(beside), self.register.held()) {
             (None, Held::Text(text)) => Visible::Text(text.clone()),
             (None, _) => Visible::Nothing,
             (Some(sum), _) => Visible::Integer { value: sum.saturated(), saturated: sum.exact().is_none() },
@@ -56,11 +57,11 @@ impl StringState {
     }
 
     /// The exact number that is shown; `None` if it is none (nothing, or a text).
-    fn number(&self) -> Option<ExactSum> {
+    fn number(&self, beside: &Beside) -> Option<ExactSum> {
         match self.register.held() {
-            Held::Nothing => self.counter.is_live().then(|| self.counter.sum()),
+            Held::Nothing => self.counter.is_live(beside).then(|| self.counter.sum(beside)),
             Held::Integer(integer) => {
-                let mut sum = self.counter.sum();
+                let mut sum = self.counter.sum(beside);
                 sum.add_signed(integer);
                 Some(sum)
             }
@@ -69,23 +70,23 @@ impl StringState {
     }
 
     /// A text with uncovered increments beside it.
-    pub fn has_conflict(&self) -> bool {
-        matches!(self.register.held(), Held::Text(_)) && self.counter.is_live()
+    pub fn has_conflict(&self, beside: &Beside) -> bool {
+        matches!(self.register.held(), Held::Text(_)) && self.counter.is_live(beside)
     }
 
     /// Whether an increment by so much would be applied.
-    pub fn can_increment(&self, by: i64) -> Result<(), ValueError> {
+    pub fn can_increment(&self, by: i64, beside: &Beside) -> Result<(), ValueError> {
         if matches!(self.register.held(), Held::Text(_)) {
             return Err(ValueError::NotANumber);
         }
-        let mut sum = self.number().unwrap_or_default();
+        let mut sum = self.number(beside).unwrap_or_default();
         sum.add_signed(by);
         sum.exact().map(|_| ()).ok_or(ValueError::Overflow)
     }
 
     /// Adds under a fresh dot. Returns the delta: the actor's entry and `touched`. On an error nothing changed.
-    pub fn increment(&mut self, dot: Dot, stamp: Hlc, by: i64) -> Result<StringState, ValueError> {
-        self.can_increment(by)?;
+    pub fn increment(&mut self, dot: Dot, stamp: Hlc, by: i64, beside: &Beside) -> Result<StringState, ValueError> {
+        self.can_increment(by, beside)?;
         let counter = self.counter.increment(dot, by)?;
         self.touched = self.touched.max(stamp);
         Ok(StringState { touched: stamp, register: Register::default(), counter })
@@ -100,6 +101,11 @@ impl StringState {
         self.touched = self.touched.max(stamp);
         self.register.merge(&Register::of(Write { stamp: Stamp::new(stamp, dot), value }));
         self.counter.cover();
+    }
+
+    /// Whether it holds nothing, except perhaps when it was touched.
+    pub fn is_untouched_but_for_its_stamp(&self) -> bool {
+        self.register.is_unwritten() && self.counter.is_empty()
     }
 
     /// Every actor with an event, in no order; an actor may come several times.
@@ -131,7 +137,7 @@ mod tests {
     fn split(value: Option<&'static str>, uncovered: &[i64]) -> StringState {
         let mut state = StringState::default();
         for (event, by) in (1..).zip(uncovered) {
-            state.increment(dot(event), at(event), *by).unwrap();
+            state.increment(dot(event), at(event), *by, &Beside::NONE).unwrap();
         }
         let mut other = StringState::default();
         other.write(dot(100), at(100), value.map(Bytes::from));
@@ -146,67 +152,73 @@ mod tests {
     #[test]
     fn a_counter_shows_alone_where_nothing_was_ever_put() {
         let mut state = StringState::default();
-        assert_eq!(state.visible(), Visible::Nothing);
-        state.increment(dot(1), at(1), 5).unwrap();
-        state.increment(dot(2), at(2), -5).unwrap();
-        assert_eq!(state.visible(), integer(0));
+        assert_eq!(state.visible(&Beside::NONE), Visible::Nothing);
+        state.increment(dot(1), at(1), 5, &Beside::NONE).unwrap();
+        state.increment(dot(2), at(2), -5, &Beside::NONE).unwrap();
+        assert_eq!(state.visible(&Beside::NONE), integer(0));
     }
 
     #[test]
     fn a_deleted_register_shows_the_increments_that_the_delete_did_not_see() {
-        assert_eq!(split(None, &[]).visible(), Visible::Nothing);
-        assert_eq!(split(None, &[3, 4]).visible(), integer(7));
+        assert_eq!(split(None, &[]).visible(&Beside::NONE), Visible::Nothing);
+        assert_eq!(split(None, &[3, 4]).visible(&Beside::NONE), integer(7));
     }
 
     #[test]
     fn an_integer_adds_the_increments_that_it_did_not_see() {
-        assert_eq!(split(Some("10"), &[]).visible(), integer(10));
-        assert_eq!(split(Some("10"), &[1]).visible(), integer(11));
-        assert_eq!(split(Some("-10"), &[1]).can_increment(5), Ok(()));
+        assert_eq!(split(Some("10"), &[]).visible(&Beside::NONE), integer(10));
+        assert_eq!(split(Some("10"), &[1]).visible(&Beside::NONE), integer(11));
+        assert_eq!(split(Some("-10"), &[1]).can_increment(5, &Beside::NONE), Ok(()));
     }
 
     #[test]
     fn a_text_shows_itself_and_refuses_increments() {
         let plain = split(Some("hello"), &[]);
-        assert_eq!((plain.visible(), plain.has_conflict()), (Visible::Text("hello".into()), false));
-        assert_eq!(plain.can_increment(1), Err(ValueError::NotANumber));
+        assert_eq!(
+            (plain.visible(&Beside::NONE), plain.has_conflict(&Beside::NONE)),
+            (Visible::Text("hello".into()), false)
+        );
+        assert_eq!(plain.can_increment(1, &Beside::NONE), Err(ValueError::NotANumber));
     }
 
     #[test]
     fn a_text_beside_increments_is_a_conflict_that_the_next_write_covers() {
         for value in [Some("text"), Some("7"), None] {
             let mut state = split(Some("hello"), &[3]);
-            assert_eq!((state.visible(), state.has_conflict()), (Visible::Text("hello".into()), true));
-            assert_eq!(state.clone().increment(dot(9), at(200), 1), Err(ValueError::NotANumber));
+            assert_eq!(
+                (state.visible(&Beside::NONE), state.has_conflict(&Beside::NONE)),
+                (Visible::Text("hello".into()), true)
+            );
+            assert_eq!(state.clone().increment(dot(9), at(200), 1, &Beside::NONE), Err(ValueError::NotANumber));
             state.write(dot(9), at(200), value.map(Bytes::from));
-            assert!(!state.has_conflict() && !state.counter.is_live());
+            assert!(!state.has_conflict(&Beside::NONE) && !state.counter.is_live(&Beside::NONE));
             let shown = value.map_or(Visible::Nothing, |v| v.parse().map_or(Visible::Text(v.into()), integer));
-            assert_eq!(state.visible(), shown);
+            assert_eq!(state.visible(&Beside::NONE), shown);
         }
     }
 
     #[test]
     fn an_increment_beyond_the_range_is_refused_and_changes_nothing() {
         let mut state = split(Some("9223372036854775806"), &[]);
-        state.increment(dot(1), at(200), 1).unwrap();
+        state.increment(dot(1), at(200), 1, &Beside::NONE).unwrap();
         let before = state.clone();
-        assert_eq!(state.increment(dot(2), at(201), 1), Err(ValueError::Overflow));
+        assert_eq!(state.increment(dot(2), at(201), 1, &Beside::NONE), Err(ValueError::Overflow));
         assert_eq!(state, before);
-        assert_eq!(state.visible(), integer(i64::MAX));
+        assert_eq!(state.visible(&Beside::NONE), integer(i64::MAX));
         let mut bottom = StringState::default();
-        bottom.increment(dot(1), at(1), i64::MIN).unwrap();
-        assert_eq!(bottom.increment(dot(2), at(2), -1), Err(ValueError::Overflow));
-        assert_eq!(bottom.visible(), integer(i64::MIN));
+        bottom.increment(dot(1), at(1), i64::MIN, &Beside::NONE).unwrap();
+        assert_eq!(bottom.increment(dot(2), at(2), -1, &Beside::NONE), Err(ValueError::Overflow));
+        assert_eq!(bottom.visible(&Beside::NONE), integer(i64::MIN));
     }
 
     #[test]
     fn a_sum_that_a_merge_pushes_over_shows_the_nearest_and_can_come_back() {
         let mut state = split(Some("9223372036854775807"), &[5]);
-        assert_eq!(state.visible(), Visible::Integer { value: i64::MAX, saturated: true });
-        assert_eq!(state.can_increment(-4), Err(ValueError::Overflow));
-        state.increment(dot(9), at(200), -5).unwrap();
-        assert_eq!(state.visible(), integer(i64::MAX));
+        assert_eq!(state.visible(&Beside::NONE), Visible::Integer { value: i64::MAX, saturated: true });
+        assert_eq!(state.can_increment(-4, &Beside::NONE), Err(ValueError::Overflow));
+        state.increment(dot(9), at(200), -5, &Beside::NONE).unwrap();
+        assert_eq!(state.visible(&Beside::NONE), integer(i64::MAX));
         let low = split(Some("-9223372036854775808"), &[-1]);
-        assert_eq!(low.visible(), Visible::Integer { value: i64::MIN, saturated: true });
+        assert_eq!(low.visible(&Beside::NONE), Visible::Integer { value: i64::MIN, saturated: true });
     }
 }

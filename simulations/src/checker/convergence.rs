@@ -1,5 +1,8 @@
 //! Replicas converge: when all is healed and quiet, every owner of every row holds the same bytes.
 
+use starling::time::WallTime;
+use starling::value::Beside;
+
 use super::{Evidence, Violation};
 
 /// Checks every row.
@@ -21,7 +24,11 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
             .iter()
             .map(|(owner, state)| match (state, by_node.get(owner)) {
                 (Some(_), Some(stored)) => {
-                    format!("{owner} {:?} {:032x}", stored.row.visible(), stored.row.state_hash())
+                    format!(
+                        "{owner} {:?} {:032x}",
+                        stored.row.visible(&Beside::NONE, WallTime(0)),
+                        stored.row.state_hash()
+                    )
                 }
                 _ => format!("{owner} has no row"),
             })

@@ -7,6 +7,7 @@
 use starling::ids::Key;
 use starling::message::client::Command;
 use starling::time::Timestamp;
+use starling::value::Beside;
 
 use super::subset_sum::SubsetSums;
 use super::{Certainty, Evidence, Violation};
@@ -95,7 +96,7 @@ fn final_sums(evidence: &Evidence<'_>, key: &Key) -> Vec<(starling::ids::NodeId,
         .map(|owner| {
             let stored = by_node.and_then(|by_node| by_node.get(owner));
             let sum = stored.map_or(0, |stored| {
-                stored.row.counter_sum_text().parse().expect("the sum of a counter is a decimal number")
+                stored.row.counter_sum_text(&Beside::NONE).parse().expect("the sum of a counter is a decimal number")
             });
             (*owner, sum)
         })

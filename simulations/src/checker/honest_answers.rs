@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use starling::message::client::{Command, Response, Visible};
+use starling::time::WallTime;
+use starling::value::Beside;
 
 use super::{Certainty, Evidence, Violation};
 use crate::world::history::OpNumber;
@@ -71,7 +73,7 @@ fn seen_although_refused(evidence: &Evidence<'_>) -> Vec<String> {
     }
     for (row, by_node) in &evidence.rows {
         for (node, stored) in by_node {
-            see(&stored.row.visible(), format!("{row} on {node}"));
+            see(&stored.row.visible(&Beside::NONE, WallTime(0)), format!("{row} on {node}"));
         }
     }
     found

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use starling::ids::{Key, NodeId};
 use starling::message::client::{Command, Visible};
+use starling::time::WallTime;
+use starling::value::Beside;
 
 use super::{Certainty, Evidence, Violation};
 use crate::world::history::{Op, OpNumber};
@@ -30,7 +32,7 @@ fn check_key(evidence: &Evidence<'_>, key: &Key) -> Option<Violation> {
     let by_node = evidence.rows.get(&evidence.row(key));
     ring.owners(ring.partition_of(key)).iter().find_map(|owner| {
         let stored = by_node.and_then(|by_node| by_node.get(owner));
-        let visible = stored.map_or(Visible::Nothing, |stored| stored.row.visible());
+        let visible = stored.map_or(Visible::Nothing, |stored| stored.row.visible(&Beside::NONE, WallTime(0)));
         check_owner(evidence, key, *owner, &visible)
     })
 }

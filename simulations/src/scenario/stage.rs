@@ -5,6 +5,7 @@ use std::time::Duration;
 use starling::ids::Key;
 use starling::message::client::{Command, Observe, Options, Request, Response};
 use starling::storage::{RowKey, Space};
+use starling::value::Beside;
 
 use super::{Outcome, Setting};
 use crate::checker::{self, Violation};
@@ -113,7 +114,7 @@ impl Stage {
     pub fn count_on(world: &World, node: usize, key: &Key) -> i128 {
         let rows = world.stored_rows();
         let stored = rows.get(&RowKey::main(key)).and_then(|by_node| by_node.get(&WorldOptions::id(node)));
-        stored.map_or(0, |stored| stored.row.counter_sum_text().parse().unwrap_or(i128::MIN))
+        stored.map_or(0, |stored| stored.row.counter_sum_text(&Beside::NONE).parse().unwrap_or(i128::MIN))
     }
 
     /// The end: everything is made well, the cluster must come to rest, and every checker is asked.

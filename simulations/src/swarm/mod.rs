@@ -14,7 +14,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use starling::message::client::{Command, Options, Reason, Request, Response};
-use starling::time::Timestamp;
+use starling::time::{Timestamp, WallTime};
+use starling::value::Beside;
 
 pub use part::{Part, Without};
 pub use shape::Shape;
@@ -211,7 +212,9 @@ pub fn probe(world: &mut World) -> Vec<Violation> {
         let ring = world.ring();
         let owner = ring.owners(ring.partition_of(&key)).first()?;
         let stored = evidence.rows.get(&evidence.row(&key)).and_then(|by_node| by_node.get(owner));
-        let expected = stored.map_or(starling::message::client::Visible::Nothing, |stored| stored.row.visible());
+        let expected = stored.map_or(starling::message::client::Visible::Nothing, |stored| {
+            stored.row.visible(&Beside::NONE, WallTime(0))
+        });
         match world.answer(number) {
             Some(Response::Value(reply)) if reply.value == expected && !reply.partial => None,
             other => Some(format!("a read of {key} at rest must show {expected:?}, but came to {other:?}")),

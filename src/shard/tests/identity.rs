@@ -5,7 +5,7 @@ use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
 use crate::ids::{OpId, RowVersion};
 use crate::message::peer::Replicate;
 use crate::time::Hlc;
-use crate::value::Row;
+use crate::value::{Beside, Row};
 
 /// The actor that a node's copy of a key would continue.
 fn minting(bus: &Bus, at: NodeId, key: &str) -> crate::replica::Minting {
@@ -14,7 +14,7 @@ fn minting(bus: &Bus, at: NodeId, key: &str) -> crate::replica::Minting {
 
 /// A delta that claims `event` of `actor`, as a peer could hand it back.
 fn claim(actor: ActorId, event: u64) -> Row {
-    Row::default().increment(Dot { actor, event }, Hlc { wall: 1, logical: 0 }, 1).unwrap()
+    Row::default().increment(Dot { actor, event }, Hlc { wall: 1, logical: 0 }, 1, &Beside::NONE).unwrap()
 }
 
 fn hand_back(bus: &mut Bus, to: NodeId, key: &str, delta: &Row) {

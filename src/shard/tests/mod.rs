@@ -16,6 +16,7 @@ use crate::replica::{StoredRow, begin_start};
 use crate::storage::memory::MemoryStore;
 use crate::storage::{PageLimit, Range, Space};
 use crate::time::WallTime;
+use crate::value::Beside;
 
 struct Node {
     shard: Shard,

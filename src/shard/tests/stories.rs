@@ -12,7 +12,7 @@ fn an_increment_through_any_node_reaches_every_owner() {
     }
     let (owners, _) = bus.list("likes");
     for owner in owners {
-        assert_eq!(bus.stored(owner, "likes").unwrap().row.visible(), number(5));
+        assert_eq!(bus.stored(owner, "likes").unwrap().row.visible(&Beside::NONE, WallTime(0)), number(5));
     }
     assert_eq!(bus.value(NodeId(2), "likes"), number(5));
     assert_eq!(bus.debts(), 0);
@@ -74,7 +74,7 @@ fn a_fallback_holds_a_hint_and_gives_it_back() {
     bus.run(Duration::from_secs(4));
     assert_eq!(bus.stored(fallbacks[0], "k"), None, "delivered to every owner, then deleted");
     for owner in owners {
-        assert_eq!(bus.stored(owner, "k").unwrap().row.visible(), number(7));
+        assert_eq!(bus.stored(owner, "k").unwrap().row.visible(&Beside::NONE, WallTime(0)), number(7));
     }
     assert_eq!(bus.debts(), 0);
 }
@@ -98,7 +98,11 @@ fn a_fallback_that_stands_in_twice_does_not_mint_a_dot_again() {
         bus.run(Duration::from_secs(4));
         assert_eq!(bus.stored(fallbacks[0], "k"), None, "round {round}");
         for owner in &owners {
-            assert_eq!(bus.stored(*owner, "k").unwrap().row.visible(), number(expected), "round {round}");
+            assert_eq!(
+                bus.stored(*owner, "k").unwrap().row.visible(&Beside::NONE, WallTime(0)),
+                number(expected),
+                "round {round}"
+            );
         }
     }
 }
@@ -166,7 +170,7 @@ fn a_lost_third_message_is_closed_without_any_debt_when_the_coordinator_restarts
     bus.cut.clear();
     bus.start(NodeId(1), store);
     bus.run(Duration::from_secs(3));
-    assert_eq!(bus.stored(NodeId(3), "k").unwrap().row.visible(), number(3));
+    assert_eq!(bus.stored(NodeId(3), "k").unwrap().row.visible(&Beside::NONE, WallTime(0)), number(3));
 }
 
 #[test]
