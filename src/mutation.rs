@@ -23,6 +23,8 @@ pub enum Mutation {
     TenureKept,
     /// A fetched row is used although the key was touched since it was asked for.
     StaleFetchUsed,
+    /// A node goes on taking writes although another live process claims its member id.
+    RivalIgnored,
     /// The counter merges to the larger sum instead of the larger event per actor.
     MergeTakesLargerSum,
     /// A counter keeps entries that stand in its sum already.
@@ -37,7 +39,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 13] = [
+    pub const ALL: [Mutation; 14] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -46,6 +48,7 @@ impl Mutation {
         Mutation::LearnedEntryContinued,
         Mutation::TenureKept,
         Mutation::StaleFetchUsed,
+        Mutation::RivalIgnored,
         Mutation::MergeTakesLargerSum,
         Mutation::MergeKeepsSettledEntries,
         Mutation::ResetWithoutEntries,

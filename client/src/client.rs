@@ -273,6 +273,7 @@ impl Client {
             | Reason::DiskReserve { node }
             | Reason::ClockAhead { node, .. }
             | Reason::StorageFailed { node, .. }
+            | Reason::TwoClaimants { node }
             | Reason::NewerRow { node } => {
                 text.replacen(&format!("node {node}"), &format!("node {}", self.name_of(*node)), 1)
             }

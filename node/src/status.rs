@@ -149,6 +149,8 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.exchanges += shard.exchanges;
     sum.exchanged_rows += shard.exchanged_rows;
     sum.amnesia_alarms += shard.amnesia_alarms;
+    sum.claim_alarms += shard.claim_alarms;
+    sum.rival = sum.rival.take().or(shard.rival);
     if shard.clock_ahead_ms.unsigned_abs() > sum.clock_ahead_ms.unsigned_abs() {
         sum.clock_ahead_ms = shard.clock_ahead_ms;
     }
@@ -156,6 +158,7 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
 
 fn merge_peer(known: &mut PeerStatus, other: &PeerStatus) {
     known.is_reachable |= other.is_reachable;
+    known.is_contested |= other.is_contested;
     known.owed_rows += other.owed_rows;
     known.heard_ms_ago = match (known.heard_ms_ago, other.heard_ms_ago) {
         (Some(one), Some(two)) => Some(one.min(two)),
@@ -168,7 +171,7 @@ mod tests {
     use super::*;
 
     fn peer(node: u64, is_reachable: bool, heard_ms_ago: Option<u64>, owed_rows: u64) -> PeerStatus {
-        PeerStatus { node: NodeId(node), is_reachable, heard_ms_ago, owed_rows }
+        PeerStatus { node: NodeId(node), is_reachable, heard_ms_ago, owed_rows, is_contested: false }
     }
 
     #[test]

@@ -20,6 +20,9 @@ impl Coordinator {
         if self.open_ops() >= env.config.ops_max {
             return Err(not_applied(Reason::Busy { queue: "the list of open requests".into() }));
         }
+        if env.has_rival && request.command.is_write() {
+            return Err(not_applied(Reason::TwoClaimants { node: env.me }));
+        }
         if let Command::Put { value } = &request.command
             && value.len() > limits::VALUE_BYTES_MAX
         {

@@ -70,6 +70,7 @@ impl ForwardOp {
                             | Reason::DiskReserve { .. }
                             | Reason::StorageFailed { .. }
                             | Reason::ClockAhead { .. }
+                            | Reason::TwoClaimants { .. }
                     )
             }
             Response::Value(_)

@@ -268,6 +268,8 @@ impl Coordinator {
                 PeerMessage::Read(read) => self.lose(env, out, read.op, node),
                 PeerMessage::Ping(_)
                 | PeerMessage::Pong(_)
+                | PeerMessage::Challenge(_)
+                | PeerMessage::Claim(_)
                 | PeerMessage::Forwarded(_)
                 | PeerMessage::Replicated(_)
                 | PeerMessage::ReadAnswer(_)

@@ -48,6 +48,8 @@ pub struct PeerStatus {
     pub heard_ms_ago: Option<u64>,
     /// Rows owed to it: hints and debts.
     pub owed_rows: u64,
+    /// Two live processes answer for it: it takes no writes.
+    pub is_contested: bool,
 }
 
 /// A peer's clock that was told so many ping intervals ago is asked for again, also while traffic makes pings needless.
@@ -135,13 +137,19 @@ impl Liveness {
         offsets.get(offsets.len() / 2).map_or(0, |median| median.saturating_neg())
     }
 
-    /// For `status`; `owed` tells the rows owed to a node.
-    pub fn status(&self, now: Timestamp, owed: impl Fn(NodeId) -> u64) -> Vec<PeerStatus> {
+    /// For `status`; `owed` tells the rows owed to a node, `is_contested` whether two processes answer for it.
+    pub fn status(
+        &self,
+        now: Timestamp,
+        owed: impl Fn(NodeId) -> u64,
+        is_contested: impl Fn(NodeId) -> bool,
+    ) -> Vec<PeerStatus> {
         let status = |(node, peer): (&NodeId, &Peer)| PeerStatus {
             node: *node,
             is_reachable: peer.is_reachable,
             heard_ms_ago: peer.answered_at.map(|at| now.since(at).as_millis() as u64),
             owed_rows: owed(*node),
+            is_contested: is_contested(*node),
         };
         self.peers.iter().map(status).collect()
     }

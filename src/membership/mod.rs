@@ -1,9 +1,11 @@
 //! Who belongs to the cluster and who is reachable.
 //!
 //! Two different questions, kept apart on purpose (Dynamo 2007 §4.8): the [`Layout`] says who *belongs* and changes
-//! only by an explicit act; [`liveness`] says who *answers* and steers nothing but routing and hints.
+//! only by an explicit act; [`liveness`] says who *answers* and steers nothing but routing and hints. [`claims`] finds
+//! two live processes that answer for one member.
 
 pub mod bundle;
+pub mod claims;
 pub mod layout;
 pub mod liveness;
 pub mod principal;

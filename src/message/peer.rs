@@ -46,6 +46,10 @@ pub enum PeerMessage {
     Ping(Ping),
     /// I am.
     Pong(Ping),
+    /// Are you still this start of your member? Sent on the connection that the start opened.
+    Challenge(Challenge),
+    /// I am.
+    Claim(Claim),
     /// Coordinate this for me.
     Forward(Forward),
     /// What came of it.
@@ -81,6 +85,24 @@ pub enum PeerMessage {
 pub struct Ping {
     /// The sender's wall clock.
     pub wall: WallTime,
+}
+
+/// Asks a start whether it lives, because another start of its member speaks too. See [`crate::membership::claims`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// The asker's round.
+    pub round: u64,
+    /// Another start of the receiver's member that lives, if the asker has proof.
+    pub rival: Option<Epoch>,
+}
+
+/// Answer to [`Challenge`]; the frame's epoch says of which start it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The asker's round.
+    pub round: u64,
+    /// The start of the asker.
+    pub epoch: Epoch,
 }
 
 /// A client's request on its way to a coordinator. It is never forwarded again, and never coordinated twice.
@@ -149,6 +171,9 @@ pub enum Refusal {
     /// Below the disk reserve.
     #[error("disk below its reserve")]
     DiskReserve,
+    /// Another live process claims the same member id: an acknowledgement of one would bind the other.
+    #[error("two live processes claim this member id")]
+    TwoClaimants,
     /// Too much is owed to one owner already.
     #[error("hints are at their bound")]
     HintsFull,
@@ -301,22 +326,32 @@ impl Refusal {
     pub fn is_of_one_row(&self) -> bool {
         match self {
             Refusal::NewerRow | Refusal::Failed(_) => true,
-            Refusal::NotAccepted | Refusal::Newborn | Refusal::DiskReserve | Refusal::HintsFull | Refusal::Busy => {
-                false
-            }
+            Refusal::NotAccepted
+            | Refusal::Newborn
+            | Refusal::DiskReserve
+            | Refusal::TwoClaimants
+            | Refusal::HintsFull
+            | Refusal::Busy => false,
         }
     }
 }
 
 impl Frame {
-    /// One frame per shard of the receiver that it has messages for, by the number of the shard, of `shards`.
+    /// One frame per shard of the receiver that it has messages for, by the number of the shard, of `shards`. What
+    /// concerns the whole node goes to each.
     pub fn by_shard(self, shards: usize) -> Vec<(usize, Frame)> {
         if shards <= 1 {
             return vec![(0, self)];
         }
         let mut parts: BTreeMap<usize, Vec<Addressed>> = BTreeMap::new();
         for message in self.messages {
-            parts.entry(message.partition.shard(shards)).or_default().push(message);
+            if matches!(message.message, PeerMessage::Challenge(_)) {
+                for shard in 0..shards {
+                    parts.entry(shard).or_default().push(message.clone());
+                }
+            } else {
+                parts.entry(message.partition.shard(shards)).or_default().push(message);
+            }
         }
         parts.into_iter().map(|(shard, messages)| (shard, Frame { messages, ..self })).collect()
     }
@@ -359,7 +394,10 @@ impl PeerMessage {
             | PeerMessage::NewbornAnswer(_)
             | PeerMessage::ExchangeAnswer(_)
             | PeerMessage::ExchangePushed(_) => true,
+            // A claim answers what came the other way: it says nothing of the connection that this node opened.
             PeerMessage::Ping(_)
+            | PeerMessage::Challenge(_)
+            | PeerMessage::Claim(_)
             | PeerMessage::Forward(_)
             | PeerMessage::Replicate(_)
             | PeerMessage::Read(_)
@@ -373,6 +411,7 @@ impl PeerMessage {
     /// Of an answer: the start of the receiver that asked. A later start knows nothing of the question.
     pub fn asked_by(&self) -> Option<Epoch> {
         match self {
+            PeerMessage::Claim(answer) => Some(answer.epoch),
             PeerMessage::Forwarded(answer) => Some(answer.epoch),
             PeerMessage::Replicated(answer) => Some(answer.epoch),
             PeerMessage::ReadAnswer(answer) => Some(answer.epoch),
@@ -382,6 +421,7 @@ impl PeerMessage {
             PeerMessage::ExchangePushed(answer) => Some(answer.epoch),
             PeerMessage::Ping(_)
             | PeerMessage::Pong(_)
+            | PeerMessage::Challenge(_)
             | PeerMessage::Forward(_)
             | PeerMessage::Replicate(_)
             | PeerMessage::Read(_)
@@ -414,6 +454,14 @@ mod tests {
         let parts = frame(vec![ping(3), ping(1), pong(2), ping(4)]).by_shard(3);
         let expected = [(0, frame(vec![ping(3)])), (1, frame(vec![ping(1), ping(4)])), (2, frame(vec![pong(2)]))];
         assert_eq!(parts, expected);
+    }
+
+    #[test]
+    fn a_challenge_reaches_every_shard() {
+        let challenge = PeerMessage::Challenge(Challenge { round: 1, rival: None });
+        let challenge = Addressed { partition: PartitionId(1), message: challenge };
+        let parts = frame(vec![ping(1), challenge.clone()]).by_shard(2);
+        assert_eq!(parts, [(0, frame(vec![challenge.clone()])), (1, frame(vec![ping(1), challenge]))]);
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub fn of_message(message: &PeerMessage) -> usize {
             PeerMessage::ExchangePush(push) => of_rows(&push.rows),
             PeerMessage::Ping(_)
             | PeerMessage::Pong(_)
+            | PeerMessage::Challenge(_)
+            | PeerMessage::Claim(_)
             | PeerMessage::NewbornQuery(_)
             | PeerMessage::NewbornAnswer(_)
             | PeerMessage::ExchangePushed(_) => 0,

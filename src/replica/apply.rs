@@ -47,6 +47,9 @@ impl Replica {
         if env.is_below_reserve {
             return Err(Refusal::DiskReserve);
         }
+        if env.has_rival {
+            return Err(Refusal::TwoClaimants);
+        }
         let delta = Row::decode(delta).map_err(|error| Refusal::of_bytes(&error))?;
         let partition = row.partition(env.ring.layout().partitions);
         match Standing::of(env, turn, partition) {
@@ -84,6 +87,8 @@ impl Replica {
         }
         let partition = row.partition(env.ring.layout().partitions);
         match (Standing::of(env, turn, partition), source) {
+            // Its acknowledgement would strike what the rival lacks; an exchange strikes nothing.
+            (_, MergeSource::Delivery { .. }) if env.has_rival => return Err(Refusal::TwoClaimants),
             (Standing::Owner, _) | (Standing::Newborn, MergeSource::Exchange { .. }) => {}
             (Standing::Newborn, MergeSource::Delivery { .. }) => return Err(Refusal::Newborn),
             (Standing::Fallback | Standing::Outside, _) => return Err(Refusal::NotAccepted),

@@ -97,6 +97,9 @@ impl Replica {
         }
         let existing = turn.row(row);
         let is_delete = matches!(mint.command, MintCommand::Delete { .. });
+        if env.has_rival {
+            return Err(not_applied(Reason::TwoClaimants { node: env.me }));
+        }
         if env.is_below_reserve && !is_delete {
             return Err(not_applied(Reason::DiskReserve { node: env.me }));
         }

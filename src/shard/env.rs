@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::causality::Epoch;
 use crate::config::ShardConfig;
 use crate::ids::{NodeId, PartitionId};
+use crate::membership::claims::Claims;
 use crate::membership::liveness::Liveness;
+use crate::mutation::{self, Mutation};
 use crate::replica::Identity;
 use crate::ring::RingView;
 use crate::time::{Now, Timestamp, micros};
@@ -41,6 +43,8 @@ pub struct Site {
     pub ring: Arc<RingView>,
     /// Who answers.
     pub liveness: Liveness,
+    /// Who claims whose member id.
+    pub claims: Claims,
     /// The file system is below its reserve: writes are refused.
     pub is_below_reserve: bool,
     /// The own clock is this far ahead of the peers, beyond the bound: register writes are refused. Unit: ms.
@@ -61,6 +65,7 @@ impl Site {
             ring: &self.ring,
             liveness: &self.liveness,
             is_below_reserve: self.is_below_reserve,
+            has_rival: self.claims.rival().is_some() && !mutation::is_off(Mutation::RivalIgnored),
             clock_ahead_ms: self.clock_ahead_ms,
             delivery_pause_ms: self.delivery_pause_ms,
         }
@@ -96,6 +101,8 @@ pub struct Env<'a> {
     pub liveness: &'a Liveness,
     /// The file system is below its reserve: writes are refused.
     pub is_below_reserve: bool,
+    /// Another live process claims this member id: writes are refused.
+    pub has_rival: bool,
     /// The own clock is this far ahead of the peers, beyond the bound: register writes are refused. Unit: ms.
     pub clock_ahead_ms: Option<u64>,
     /// The own pace of taking deliveries. Unit: ms between pages.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::observation::Observation;
+use crate::causality::Epoch;
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, Ticket};
 use crate::message::client::{Request, Response};
 use crate::message::peer::Frame;
@@ -68,6 +69,16 @@ pub enum Effect {
     Send {
         /// Who.
         to: NodeId,
+        /// What.
+        frame: Frame,
+    },
+    /// Sends a frame to one start of a peer, on the connection that this start opened: it may not be the process at the
+    /// peer's address. Dropped if there is no such connection.
+    SendBack {
+        /// Who.
+        to: NodeId,
+        /// Which start of it.
+        start: Epoch,
         /// What.
         frame: Frame,
     },

@@ -42,9 +42,10 @@ use crate::config::ShardConfig;
 use crate::coordinator::Coordinator;
 use crate::hints::{Delivery, Ledger};
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
+use crate::membership::claims::{Change, Claims, Question};
 use crate::membership::liveness::Liveness;
 use crate::message::client::{Request, ShardStatus};
-use crate::message::peer::{Addressed, Frame, OwedRow, PeerMessage, Ping, Read, Replicate};
+use crate::message::peer::{Addressed, Challenge, Claim, Frame, OwedRow, PeerMessage, Ping, Read, Replicate};
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
 use crate::storage::{Batch, RowKey, Store};
@@ -98,13 +99,16 @@ impl Shard {
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
         let cached = config.cached_rows_max;
         let turn = Turn::open(Outbox::new(identity.node), store, partitions, identity.start, cached, is_mine)?;
-        let liveness = Liveness::new(identity.node, ring.layout().members.iter().map(|member| member.id));
+        let members = || ring.layout().members.iter().map(|member| member.id);
+        let liveness = Liveness::new(identity.node, members());
+        let claims = Claims::new(identity.node, identity.epoch, members());
         let site = Site {
             scope,
             config,
             identity,
             ring,
             liveness,
+            claims,
             is_below_reserve: false,
             clock_ahead_ms: None,
             delivery_pause_ms: 0,
@@ -194,7 +198,11 @@ impl Shard {
             self.turn.memories().filter(|(partition, _)| self.site.ring.is_owner(*partition, self.site.identity.node))
         };
         ShardStatus {
-            peers: self.site.liveness.status(now.mono, |node| self.turn.owed_to(node)),
+            peers: self.site.liveness.status(
+                now.mono,
+                |node| self.turn.owed_to(node),
+                |node| self.site.claims.is_contested(node),
+            ),
             open_ops: self.coordinator.open_ops() as u64,
             ledger_entries: self.ledger.len() as u64,
             owned_partitions: owned().count() as u32,
@@ -202,6 +210,8 @@ impl Shard {
             exchanges: self.exchanges_done,
             exchanged_rows: self.exchanged_rows,
             amnesia_alarms: self.replica.amnesia_alarms,
+            claim_alarms: self.site.claims.alarms(),
+            rival: self.site.claims.rival().map(|epoch| epoch.to_string()),
             clock_ahead_ms: self.site.liveness.clock_ahead() / 1000,
         }
     }

@@ -102,6 +102,13 @@ pub enum Observation {
         /// Whether register writes are refused now.
         is_refusing: bool,
     },
+    /// Two live processes claim one member id, or no longer. If it is this node's, it refuses writes meanwhile.
+    TwoClaimants {
+        /// The member.
+        node: NodeId,
+        /// It began; else it ended.
+        is_contested: bool,
+    },
     /// A message of another layout epoch.
     ForeignLayout {
         /// Who sent it.

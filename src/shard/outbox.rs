@@ -45,6 +45,7 @@ pub struct Outbox {
 enum Released {
     Effect(Effect),
     Message { to: NodeId, message: Addressed },
+    Back { to: NodeId, start: Epoch, message: Addressed },
     Local(Local),
 }
 
@@ -84,6 +85,11 @@ impl Outbox {
         } else {
             self.hold(ticket, Released::Message { to, message });
         }
+    }
+
+    /// Sends a message to one start of a peer, on the connection that the start opened. It rests on nothing.
+    pub fn send_back(&mut self, to: NodeId, start: Epoch, partition: PartitionId, message: PeerMessage) {
+        self.released.push(Released::Back { to, start, message: Addressed { partition, message } });
     }
 
     /// Answers a client; what the answer rests on is durable already.
@@ -178,6 +184,11 @@ impl Outbox {
                     open.weight += weight;
                     open.push(partition, message);
                 }
+                Released::Back { to, start, message } => {
+                    let Sender { layout, epoch, clock } = sender;
+                    let frame = Frame { layout, epoch, clock, messages: vec![message] };
+                    effects.push(Effect::SendBack { to, start, frame });
+                }
                 Released::Local(_) => unreachable!("local messages are released into their own queue"),
             }
         }
@@ -196,7 +207,7 @@ impl Outbox {
     fn release(&mut self, released: Released) {
         match released {
             Released::Local(local) => self.local.push_back(local),
-            Released::Effect(_) | Released::Message { .. } => self.released.push(released),
+            Released::Effect(_) | Released::Message { .. } | Released::Back { .. } => self.released.push(released),
         }
     }
 }

@@ -24,6 +24,7 @@ impl Shard {
             self.turn.out.observe(Observation::ForeignLayout { from, number: frame.layout.number });
         }
         self.site.liveness.on_epoch(from, frame.epoch);
+        self.site.claims.on_frame(from, frame.epoch, now.mono);
         self.replica.clock.observe(frame.clock, now.wall, self.site.config.clock_ahead_max);
         for addressed in frame.messages {
             self.on_message(now, from, frame.epoch, addressed);
@@ -49,6 +50,12 @@ impl Shard {
                 self.site.liveness.on_clock(from, ping.wall, now);
             }
             PeerMessage::Pong(pong) => self.site.liveness.on_clock(from, pong.wall, now),
+            PeerMessage::Challenge(Challenge { round, rival }) => {
+                let change = self.site.claims.on_challenge((from, epoch), round, rival, now.mono);
+                turn.out.send(from, partition, PeerMessage::Claim(Claim { round, epoch }));
+                self.on_claim_changes(change);
+            }
+            PeerMessage::Claim(claim) => self.site.claims.on_claim(from, epoch, claim.round, now.mono),
             PeerMessage::Forward(forward) => {
                 let standing = Standing::of(&env, turn, env.ring.partition_of(&forward.request.key));
                 coordinator.on_forward(&env, &mut turn.out, standing, (from, epoch), forward);
@@ -185,6 +192,7 @@ impl Shard {
         for node in self.site.liveness.suspect(now.mono, self.site.config.suspect_after) {
             self.on_lost(now, node);
         }
+        self.challenge_claimants(now, partition);
         let open_ops = self.coordinator.open_ops() as u32;
         self.site.delivery_pause_ms = (open_ops / OPS_PER_PAUSE_MS).min(DELIVERY_PAUSE_MS_MAX);
         if let Some(observation) = self.site.check_clock() {
@@ -195,6 +203,22 @@ impl Shard {
             self.delivery.kick(&self.site.env(now), &mut self.turn.out, node);
         }
         self.turn.out.set_timer(TimerKey::Liveness, now.mono.after(ping_interval / 2));
+    }
+
+    /// Asks the starts of a member that more than one start speaks for, each on its own connection.
+    fn challenge_claimants(&mut self, now: Now, partition: PartitionId) {
+        let (questions, changes) = self.site.claims.on_timer(now.mono, self.site.config.suspect_after);
+        for Question { node, start, round, rival } in questions {
+            let challenge = PeerMessage::Challenge(Challenge { round, rival });
+            self.turn.out.send_back(node, start, partition, challenge);
+        }
+        self.on_claim_changes(changes);
+    }
+
+    fn on_claim_changes(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for Change { node, is_contested } in changes {
+            self.turn.out.observe(Observation::TwoClaimants { node, is_contested });
+        }
     }
 
     fn on_reachable(&mut self, now: Now, node: NodeId) {

@@ -150,6 +150,22 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
             output::count(status.shards.amnesia_alarms, "amnesia alarm")
         ));
     }
+    if let Some(rival) = &status.shards.rival {
+        remarks.push(format!(
+            "{name}: ALARM: another live process claims to be {name} too (this one is start {}, the other {rival}): both refuse \
+             writes; end the one that runs on a copy",
+            status.epoch
+        ));
+    }
+    let contested = status.shards.peers.iter().filter(|peer| peer.is_contested);
+    let contested = contested.map(|peer| client.name_of(peer.node)).collect::<Vec<_>>();
+    if !contested.is_empty() {
+        remarks.push(format!("{name}: ALARM: it hears two live processes that claim to be {}", contested.join(", ")));
+    }
+    if status.shards.claim_alarms > 0 {
+        let alarms = output::count(status.shards.claim_alarms, "alarm");
+        remarks.push(format!("{name}: {alarms} since its start about two processes of one member"));
+    }
     if status.shards.clock_ahead_ms.abs() >= 1000 {
         remarks.push(format!("{name}: its clock differs by {} ms from its peers'", status.shards.clock_ahead_ms));
     }
@@ -248,6 +264,10 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "exchanges": status.shards.exchanges,
         "exchanged_rows": status.shards.exchanged_rows,
         "amnesia_alarms": status.shards.amnesia_alarms,
+        "claim_alarms": status.shards.claim_alarms,
+        "rival": status.shards.rival,
+        "hears_two_of": status.shards.peers.iter().filter(|peer| peer.is_contested).map(|peer| client.name_of(peer.node))
+            .collect::<Vec<_>>(),
         "clock_ahead_ms": status.shards.clock_ahead_ms,
     })
 }

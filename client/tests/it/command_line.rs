@@ -238,6 +238,7 @@ fn status(id: u64) -> NodeStatus {
             is_reachable: peer != 3,
             heard_ms_ago: Some(3200),
             owed_rows: if peer == 3 { 4 } else { 0 },
+            is_contested: false,
         })
         .collect();
     NodeStatus {

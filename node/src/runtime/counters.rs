@@ -75,6 +75,8 @@ counters! {
     exchanges,
     /// Own entries that came back and that this node does not remember.
     amnesia,
+    /// Alarms about two live processes that claim one member id.
+    two_claimants,
     /// Rows that could not be read.
     malformed,
 }

@@ -289,6 +289,9 @@ impl PeerLinks for Transport {
     fn send(&self, to: starling::ids::NodeId, frame: Frame) -> Result<(), NotSent> {
         Transport::send(self, to, frame)
     }
+    fn send_back(&self, to: starling::ids::NodeId, start: starling::causality::Epoch, frame: Frame) {
+        Transport::send_back(self, to, start, frame);
+    }
     fn faults(&self) -> starling::message::client::FaultPlan {
         Transport::faults(self)
     }

@@ -93,6 +93,14 @@ impl Observer {
             Observation::ClockAhead { ahead_ms, is_refusing: false } => {
                 info!(shard, ahead_ms, "the clock agrees again")
             }
+            Observation::TwoClaimants { node, is_contested: true } => {
+                self.counters.two_claimants.add(1);
+                warn!(shard, member = %node, "two live processes claim this member id: both refuse writes; end the one that \
+                    runs on a copy of the bundle or of the data directory");
+            }
+            Observation::TwoClaimants { node, is_contested: false } => {
+                info!(shard, member = %node, "one process claims this member id again")
+            }
             Observation::Amnesia { row, actor, event, tenure } => {
                 self.counters.amnesia.add(1);
                 if let Some(left_out) = self.amnesia.ring(Instant::now()) {

@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use starling::causality::Epoch;
 use starling::ids::{ConnectionId, NodeId, RequestId};
 use starling::membership::Layout;
 use starling::membership::principal::Role;
@@ -32,6 +33,9 @@ use crate::transport::inbound::{Answers, Inbound};
 pub trait PeerLinks: Send + Sync {
     /// Queues a frame for a peer, or gives back what certainly does not leave.
     fn send(&self, to: NodeId, frame: Frame) -> Result<(), NotSent>;
+
+    /// Sends a frame to one start of a peer, on a connection that this start opened, or drops it.
+    fn send_back(&self, to: NodeId, start: Epoch, frame: Frame);
 
     /// The injected faults that are in force now, with what is left of their time.
     fn faults(&self) -> FaultPlan;

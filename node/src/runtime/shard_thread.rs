@@ -176,6 +176,7 @@ impl<M: Machine> ShardThread<M> {
                     answers.push((connection, Answer { id: request_id, body: AnswerBody::Key(response) }));
                 }
                 Effect::Send { to, frame } => self.send(to, frame),
+                Effect::SendBack { to, start, frame } => self.outlets.links.send_back(to, start, frame),
                 Effect::StartJob(job) => self.outlets.jobs.submit(job, self.mailbox.clone()),
                 Effect::Observe(fact) => self.observer.observe(&fact),
             }

@@ -95,6 +95,9 @@ impl PeerLinks for Outside {
             _ => Ok(()),
         }
     }
+    fn send_back(&self, to: NodeId, start: Epoch, _: Frame) {
+        self.log.lock().unwrap().push(format!("send back {} to {}", to.0, start.0));
+    }
     fn faults(&self) -> FaultPlan {
         FaultPlan::default()
     }

@@ -30,6 +30,7 @@ use super::receive;
 use super::refusal::{Refusal, close_code};
 use super::session::{CALL_BYTES_MAX, Session};
 use super::tls;
+use super::way_back;
 
 /// Accepts for one node.
 #[derive(Clone)]
@@ -185,7 +186,7 @@ impl<I: Inbound> Acceptor<I> {
         if let Who::Node(node) = who {
             tracing::info!(peer = %node, %address, "it connected");
             connection.set_receive_window(VarInt::from_u32(quic::PEER_WINDOW));
-            self.door.replace_sender(node, &connection);
+            self.door.add_sender(node, &connection);
         } else {
             tracing::debug!(client = %who, %address, "connected");
         }
@@ -250,9 +251,12 @@ impl<I: Inbound> Acceptor<I> {
     ) -> Result<(), StreamFault> {
         match who {
             Who::Node(node) => {
-                // Held, not ended: the peer never reads from here, and an ended stream would only cost a packet.
-                let _send = send;
-                Ok(receive::run(reader, node, self.inbound, Arc::clone(&self.door.faults)).await?)
+                let (mut way, waiting) = self.door.ways_back.open(node);
+                let faults = Arc::clone(&self.door.faults);
+                tokio::select! {
+                    received = receive::run(reader, node, self.inbound, faults, |start| way.leads_to(start)) => Ok(received?),
+                    never = way_back::write(send, waiting) => match never {},
+                }
             }
             Who::Client(role) => {
                 let id = ConnectionId(self.door.next_connection.fetch_add(1, Ordering::Relaxed));

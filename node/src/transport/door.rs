@@ -14,6 +14,7 @@ use super::faults::Faults;
 use super::queue::SendQueue;
 use super::refusal::{Refusal, Refusals, close_code};
 use super::settings::Settings;
+use super::way_back::WaysBack;
 
 /// One node's door.
 #[derive(Debug)]
@@ -40,25 +41,34 @@ pub(super) struct Door {
     pub(super) next_connection: AtomicU64,
     /// Client connections.
     pub(super) clients: AtomicUsize,
-    /// The newest connection that each peer dialled.
-    pub(super) senders: Mutex<BTreeMap<NodeId, Connection>>,
+    /// The newest connections that each peer dialled, in the order in which they came.
+    pub(super) senders: Mutex<BTreeMap<NodeId, Vec<Connection>>>,
+    /// How the starts of peers are reached that this node did not dial.
+    pub(super) ways_back: Arc<WaysBack>,
 }
 
+/// A peer sends on one connection at a time. An older one is mostly a leftover of a process or a path that died without a
+/// word, and ends by itself; but it may belong to a second process of the same member, and the core can tell the two apart
+/// only while both are heard. More than two are leftovers.
+const SENDERS_PER_PEER_MAX: usize = 2;
+
 impl Door {
-    /// A peer sends on one connection at a time: the newest. An older one is a leftover of a process or a path that died
-    /// without a word.
-    pub(super) fn replace_sender(&self, node: NodeId, connection: &Connection) {
-        let older = self.senders.lock().unwrap_or_else(PoisonError::into_inner).insert(node, connection.clone());
-        if let Some(older) = older {
-            older.close(VarInt::from_u32(close_code::REPLACED), b"the same member opened a newer connection");
+    /// A peer opened a connection; the oldest beyond the bound is closed.
+    pub(super) fn add_sender(&self, node: NodeId, connection: &Connection) {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_peer = senders.entry(node).or_default();
+        of_peer.push(connection.clone());
+        if of_peer.len() > SENDERS_PER_PEER_MAX {
+            let oldest = of_peer.remove(0);
+            oldest.close(VarInt::from_u32(close_code::REPLACED), b"the same member opened newer connections");
         }
     }
 
     /// The connection ended.
     pub(super) fn forget_sender(&self, node: NodeId, connection: &Connection) {
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        if senders.get(&node).is_some_and(|newest| newest.stable_id() == connection.stable_id()) {
-            senders.remove(&node);
+        if let Some(of_peer) = senders.get_mut(&node) {
+            of_peer.retain(|sender| sender.stable_id() != connection.stable_id());
         }
     }
 }

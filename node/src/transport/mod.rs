@@ -11,6 +11,8 @@
 //!
 //! - Each node dials its own connection to each peer and only sends on it (`peer.rs`): two framed streams, small and
 //!   bulk. A frame costs an encoding and a share of a write; nothing is written per frame.
+//!   Beside it only what is for one start of a member goes the other way, on the connection that this start opened
+//!   (`way_back.rs`).
 //! - Whoever connects has a certificate of the cluster's authority, is in the layout if it is a node, and says in its
 //!   HELLO what its certificate says (`tls.rs`, `acceptor.rs`). Everybody else is refused, counted and logged
 //!   ([`refusal`]).
@@ -35,6 +37,7 @@ pub mod settings;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod way_back;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -46,6 +49,7 @@ use std::time::Duration;
 pub use faults::{DELAY_MS_MAX, FAULTS_MAX, FaultError};
 pub use queue::{NotSent, WhyNotSent};
 use quinn::VarInt;
+use starling::causality::Epoch;
 use starling::ids::{ClusterId, NodeId};
 use starling::message::client::{FaultPlan, Hello};
 use starling::message::peer::Frame;
@@ -62,6 +66,7 @@ use queue::SendQueue;
 use refusal::{Refusals, close_code};
 use settings::Settings;
 use tls::{Credentials, CredentialsError};
+use way_back::WaysBack;
 
 /// A certificate that runs out within this time is warned about at start.
 const WARN_BEFORE_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -165,6 +170,7 @@ impl Transport {
         let queues: BTreeMap<NodeId, Arc<SendQueue>> = peers()
             .map(|member| (member.id, Arc::new(SendQueue::new(settings.queue_frames_max, settings.queue_bytes_max))))
             .collect();
+        let faults = Arc::new(Faults::new(node, settings.drills));
         let (closing, is_closing) = watch::channel(false);
         let (alive, all_ended) = mpsc::channel(1);
         for member in peers() {
@@ -177,6 +183,7 @@ impl Transport {
                 queue: Arc::clone(queue),
                 settings: settings.clone(),
                 inbound: inbound.clone(),
+                faults: Arc::clone(&faults),
                 closing: is_closing.clone(),
             };
             let alive = alive.clone();
@@ -187,7 +194,7 @@ impl Transport {
         }
         let door = Arc::new(Door {
             node,
-            faults: Arc::new(Faults::new(node, settings.drills)),
+            faults,
             layout,
             hello,
             settings,
@@ -198,6 +205,7 @@ impl Transport {
             next_connection: AtomicU64::new(1),
             clients: AtomicUsize::new(0),
             senders: Mutex::default(),
+            ways_back: Arc::new(WaysBack::default()),
         });
         tokio::spawn(Acceptor { door: Arc::clone(&door), inbound, _alive: alive }.run());
         Ok(Transport { door, all_ended: Arc::new(tokio::sync::Mutex::new(all_ended)) })
@@ -224,6 +232,15 @@ impl Transport {
             Verdict::Drop => Ok(()),
             Verdict::Pass => queue.push(frame, None),
             Verdict::Delay(delay) => queue.push(frame, Some(Instant::now() + delay)),
+        }
+    }
+
+    /// Sends a frame to one start of a peer on a connection that this start opened, from any thread, without waiting;
+    /// nobody learns whether it arrived. Injected faults may lose it; they do not delay it.
+    pub fn send_back(&self, to: NodeId, start: Epoch, frame: Frame) {
+        match self.door.faults.judge(to, Way::Out) {
+            Verdict::Drop => {}
+            Verdict::Pass | Verdict::Delay(_) => self.door.ways_back.send(to, start, frame),
         }
     }
 

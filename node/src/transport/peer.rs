@@ -5,8 +5,8 @@
 //!                 └── grace over: queue shut ─────────┘ queue open   └─ queue shut, frames come back at once ─┘
 //! ```
 //!
-//! Each node dials its own connection to each peer and only sends on it, over two streams: small frames, and bulk frames
-//! of lower priority. Frames that wait are encoded together and written at once. Of the frames that were given to QUIC
+//! Each node dials its own connection to each peer and sends on it, over two streams: small frames, and bulk frames of
+//! lower priority. What comes back on them is only what the peer has for this very start (`way_back.rs`). Frames that wait are encoded together and written at once. Of the frames that were given to QUIC
 //! when a connection is lost nobody knows whether they arrived; all others come back as not sent.
 
 use std::net::SocketAddr;
@@ -25,9 +25,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::door;
+use super::faults::Faults;
 use super::frames::{EnvelopeReader, ReadError};
 use super::inbound::Inbound;
 use super::queue::{Lane, SendQueue};
+use super::receive;
 use super::refusal::{Refusal, close_code};
 use super::settings::Settings;
 use super::tls;
@@ -54,6 +56,8 @@ pub(super) struct PeerLink<I> {
     pub(super) settings: Settings,
     /// Learns what was not sent.
     pub(super) inbound: I,
+    /// Drills.
+    pub(super) faults: Arc<Faults>,
     /// Turns true when the node stops.
     pub(super) closing: watch::Receiver<bool>,
 }
@@ -82,6 +86,8 @@ struct Connected {
     connection: Connection,
     small: LaneWriter,
     bulk: LaneWriter,
+    /// What comes back on the streams of the lanes.
+    backs: [EnvelopeReader<RecvStream>; 2],
 }
 
 impl<I: Inbound> PeerLink<I> {
@@ -107,7 +113,7 @@ impl<I: Inbound> PeerLink<I> {
                     backoff.reset();
                     grace_ends = None;
                     self.queue.open();
-                    let (reason, not_sent) = connected.drive(&self.queue).await;
+                    let (reason, not_sent) = self.drive(connected).await;
                     tracing::warn!(peer = %self.peer, %reason, "connection lost");
                     self.give_back(not_sent);
                 }
@@ -167,9 +173,9 @@ impl<I: Inbound> PeerLink<I> {
                 Role::Client(_) | Role::Admin(_) => Refusal::ClientAsNode(self.peer),
             }));
         }
-        let small = self.open_lane(&connection, Lane::Small).await?.map_err(refuse)?;
-        let bulk = self.open_lane(&connection, Lane::Bulk).await?.map_err(refuse)?;
-        Ok(Connected { connection, small, bulk })
+        let (small, back_of_small) = self.open_lane(&connection, Lane::Small).await?.map_err(refuse)?;
+        let (bulk, back_of_bulk) = self.open_lane(&connection, Lane::Bulk).await?.map_err(refuse)?;
+        Ok(Connected { connection, small, bulk, backs: [back_of_small, back_of_bulk] })
     }
 
     /// One of the addresses that the peer's name has now: another one with each attempt.
@@ -187,7 +193,7 @@ impl<I: Inbound> PeerLink<I> {
     }
 
     /// Opens a stream and exchanges HELLOs on it. The outer error is the network's, the inner one a refusal.
-    async fn open_lane(&self, connection: &Connection, lane: Lane) -> Result<Result<LaneWriter, Refusal>, DialError> {
+    async fn open_lane(&self, connection: &Connection, lane: Lane) -> Result<Result<OpenLane, Refusal>, DialError> {
         let (mut send, receive) = connection.open_bi().await?;
         if lane == Lane::Bulk {
             send.set_priority(BULK_PRIORITY).map_err(WriteError::from)?;
@@ -196,7 +202,7 @@ impl<I: Inbound> PeerLink<I> {
         codec::encode(&self.hello, &mut hello)?;
         send.write_all(&hello).await?;
         match self.read_hello(receive).await {
-            Ok(()) => Ok(Ok(LaneWriter::new(send, lane))),
+            Ok(back) => Ok(Ok((LaneWriter::new(send, lane), back))),
             // The connection's own reason says more than the torn stream's.
             Err(refusal) => match connection.close_reason() {
                 Some(reason) => Err(DialError::Connection(reason)),
@@ -205,7 +211,7 @@ impl<I: Inbound> PeerLink<I> {
         }
     }
 
-    async fn read_hello(&self, receive: RecvStream) -> Result<(), Refusal> {
+    async fn read_hello(&self, receive: RecvStream) -> Result<EnvelopeReader<RecvStream>, Refusal> {
         let mut reader = EnvelopeReader::new(receive, HELLO_BYTES_MAX, self.settings.dial_timeout);
         let theirs: Hello = reader.next().await?.ok_or(ReadError::Torn)?;
         if theirs.cluster != self.hello.cluster {
@@ -217,25 +223,37 @@ impl<I: Inbound> PeerLink<I> {
         if theirs.layout != self.hello.layout {
             tracing::warn!(peer = %self.peer, ours = ?self.hello.layout, theirs = ?theirs.layout, "another layout");
         }
-        Ok(())
+        Ok(reader)
+    }
+
+    /// Writes until the connection is lost. Gives the reason and the frames that QUIC did not take whole.
+    async fn drive(&self, connected: Connected) -> (String, Vec<Frame>) {
+        let Connected { connection, mut small, mut bulk, backs: [back_of_small, back_of_bulk] } = connected;
+        let reason = tokio::select! {
+            reason = connection.closed() => reason.to_string(),
+            reason = small.run(&self.queue) => reason.to_string(),
+            reason = bulk.run(&self.queue) => reason.to_string(),
+            reason = self.hear_back(back_of_small) => reason.to_string(),
+            reason = self.hear_back(back_of_bulk) => reason.to_string(),
+        };
+        // A stream that fails alone leaves nothing to keep the connection for.
+        connection.close(VarInt::from_u32(close_code::REPLACED), b"a stream failed; dialling anew");
+        let mut not_sent = small.unsent();
+        not_sent.extend(bulk.unsent());
+        (reason, not_sent)
+    }
+
+    /// Takes what comes back. Ends only if that is no frame; a peer that says nothing more may still listen.
+    async fn hear_back(&self, back: EnvelopeReader<RecvStream>) -> ReadError {
+        match receive::run(back, self.peer, self.inbound.clone(), Arc::clone(&self.faults), |_| {}).await {
+            Err(error) if error.is_offence() => error,
+            Ok(()) | Err(_) => std::future::pending().await,
+        }
     }
 }
 
-impl Connected {
-    /// Writes until the connection is lost. Gives the reason and the frames that QUIC did not take whole.
-    async fn drive(mut self, queue: &SendQueue) -> (String, Vec<Frame>) {
-        let reason = tokio::select! {
-            reason = self.connection.closed() => reason.to_string(),
-            reason = self.small.run(queue) => reason.to_string(),
-            reason = self.bulk.run(queue) => reason.to_string(),
-        };
-        // A stream that fails alone leaves nothing to keep the connection for.
-        self.connection.close(VarInt::from_u32(close_code::REPLACED), b"a stream failed; dialling anew");
-        let mut not_sent = self.small.unsent();
-        not_sent.extend(self.bulk.unsent());
-        (reason, not_sent)
-    }
-}
+/// A lane, and what comes back on its stream.
+type OpenLane = (LaneWriter, EnvelopeReader<RecvStream>);
 
 /// Writes one lane of the queue to its stream.
 struct LaneWriter {

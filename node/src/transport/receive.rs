@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use starling::causality::Epoch;
 use starling::ids::NodeId;
 use starling::message::peer::Frame;
 use tokio::io::AsyncRead;
@@ -19,12 +20,13 @@ use super::inbound::Inbound;
 /// Frames held back by a drill; at the bound nothing more is read.
 const HELD_MAX: usize = 4096;
 
-/// Receives until the stream ends.
+/// Receives until the stream ends. `heard` is told the start that each frame names, also of those that a drill drops.
 pub(super) async fn run<I: Inbound, R: AsyncRead + Unpin>(
     mut reader: EnvelopeReader<R>,
     from: NodeId,
     inbound: I,
     faults: Arc<Faults>,
+    mut heard: impl FnMut(Epoch),
 ) -> Result<(), ReadError> {
     let mut held: VecDeque<(Instant, Frame)> = VecDeque::new();
     let mut is_ended = false;
@@ -47,6 +49,7 @@ pub(super) async fn run<I: Inbound, R: AsyncRead + Unpin>(
             is_ended = true;
             continue;
         };
+        heard(frame.epoch);
         let delay = match faults.judge(from, Way::In) {
             Verdict::Drop => continue,
             Verdict::Pass => Duration::ZERO,
@@ -84,7 +87,7 @@ mod tests {
         let reader = EnvelopeReader::new(far, 1024, Duration::from_secs(600));
         let (recorder, mut frames) = Recorder::new();
         let begun = Instant::now();
-        let receiving = tokio::spawn(run(reader, PEER, recorder, Arc::clone(&faults)));
+        let receiving = tokio::spawn(run(reader, PEER, recorder, Arc::clone(&faults), |_| {}));
         for index in 0..10 {
             let mut bytes = Vec::new();
             codec::encode(&frame(index), &mut bytes).unwrap();

@@ -14,6 +14,7 @@ pub mod no_debt_left;
 pub mod no_lost_ack;
 pub mod quorums_met;
 pub mod reads_see_acks;
+pub mod rivals_refuse;
 pub mod subset_sum;
 
 use std::collections::BTreeMap;
@@ -96,7 +97,7 @@ impl<'a> Evidence<'a> {
     }
 
     fn was_damaged_since(&self, at: Timestamp) -> bool {
-        self.world.nodes().iter().any(|node| node.damaged_at.is_some_and(|damaged| damaged >= at))
+        self.world.places().iter().any(|node| node.damaged_at.is_some_and(|damaged| damaged >= at))
     }
 
     /// The last moment at which a write can have been minted: its answer, or, where none tells, the deadline after the
@@ -130,7 +131,7 @@ pub fn written(op: &Op) -> Option<(Timestamp, &WriteReply)> {
 pub type Checker = fn(&Evidence<'_>) -> Vec<Violation>;
 
 /// All of them.
-pub const ALL: [Checker; 8] = [
+pub const ALL: [Checker; 9] = [
     dot_uniqueness::check,
     counter_bounds::check,
     no_lost_ack::check,
@@ -139,6 +140,7 @@ pub const ALL: [Checker; 8] = [
     no_debt_left::check,
     honest_answers::check,
     quorums_met::check,
+    rivals_refuse::check,
 ];
 
 /// Asks every checker.

@@ -17,6 +17,7 @@ mod quiet_day;
 mod slow_reads;
 mod split_and_heal;
 mod stage;
+mod two_live_claimants;
 mod wiped_disk;
 
 pub use stage::Stage;
@@ -52,7 +53,7 @@ pub struct Outcome {
 }
 
 /// All scenarios, in the order of their names.
-pub const ALL: [Scenario; 13] = [
+pub const ALL: [Scenario; 14] = [
     acknowledged_then_lost::SCENARIO,
     changing_signs::SCENARIO,
     cloned_directory::SCENARIO,
@@ -65,6 +66,7 @@ pub const ALL: [Scenario; 13] = [
     quiet_day::SCENARIO,
     slow_reads::SCENARIO,
     split_and_heal::SCENARIO,
+    two_live_claimants::SCENARIO,
     wiped_disk::SCENARIO,
 ];
 

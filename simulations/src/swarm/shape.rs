@@ -36,6 +36,7 @@ impl Shape {
         };
         let world = WorldOptions {
             seed,
+            twin_of: None,
             nodes,
             shards: if chance.happens(200) { 2 } else { 1 },
             partitions: *chance.pick(&[8, 8, 16, 32]).unwrap_or(&8),

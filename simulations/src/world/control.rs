@@ -96,7 +96,8 @@ impl World {
         }
         self.history.break_connections(node, now);
         self.network.forget_sender(node);
-        if was_up {
+        self.facts.end_contest(node, now);
+        if was_up && self.is_dialled(node) {
             self.tell_peers_down(node);
         }
     }
@@ -228,8 +229,9 @@ impl World {
         }
     }
 
-    /// Everything is made well: links, disks, clocks; every node runs.
+    /// Everything is made well: links, disks, clocks; every member runs, once.
     pub fn make_well(&mut self) {
+        self.end_twin();
         self.heal_all();
         self.correct_clocks();
         self.set_disk_faults(MemoryFaults::default());
@@ -238,7 +240,7 @@ impl World {
             Delays::Wan => Delays::Wan,
         };
         self.network.options = NetworkOptions { delays, ..NetworkOptions::CALM };
-        for node in 0..self.nodes.len() {
+        for node in 0..self.options.nodes {
             let place = self.node_mut(node);
             place.armed = None;
             place.sync_factor = 1;

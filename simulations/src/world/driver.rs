@@ -134,7 +134,7 @@ impl World {
         let life = self.node(node).life;
         for effect in &turn.effects {
             if let Effect::Observe(fact) = effect {
-                self.facts.record(id, life, now, fact);
+                self.facts.record((node, id, life), now, fact);
             }
         }
         if self.dies_at(node, CrashPoint::BeforeWrite) {
@@ -192,6 +192,12 @@ impl World {
                 self.trace.line(now, || format!("{id} → {to}: {:?}", frame.messages));
                 self.send(node, to, &frame);
             }
+            Effect::SendBack { to, start, frame } => {
+                self.trace.line(now, || format!("{id} → {to} back to {start}: {:?}", frame.messages));
+                if let Some(place) = self.place_of_start(to, start) {
+                    self.send_to(node, place, &frame);
+                }
+            }
             Effect::StartJob(job) => {
                 let after = self.node_chance.exponential(Duration::from_micros(150));
                 self.queue.push(now.after(after), Event::JobReads { node, life, shard, job });
@@ -201,8 +207,11 @@ impl World {
     }
 
     fn send(&mut self, node: usize, to: NodeId, frame: &Frame) {
+        self.send_to(node, self.dialled(to), frame);
+    }
+
+    fn send_to(&mut self, node: usize, peer: usize, frame: &Frame) {
         let (now, life) = (self.now, self.node(node).life);
-        let peer = self.number_of(to);
         let bytes = encoded(frame);
         self.trace.event(now, "send", (node * self.nodes.len() + peer) as u64, &bytes);
         let is_up = self.node(peer).is_up();

@@ -21,22 +21,52 @@ pub struct Mint {
     pub delta_hash: u64,
 }
 
+/// A span in which a process knew of a rival: another live start of its member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contest {
+    /// The place of the process.
+    pub place: usize,
+    /// Since when it has known.
+    pub began_at: Timestamp,
+    /// When it learned that it is alone again, or died.
+    pub ended_at: Option<Timestamp>,
+}
+
 /// The log of a world's observations.
 #[derive(Debug, Default)]
 pub struct Facts {
     /// Every minting, by what was minted. More than one entry is a fault.
     pub mints: BTreeMap<(RowKey, Dot), Vec<Mint>>,
+    /// Who knew of a rival, and when.
+    pub contests: Vec<Contest>,
     /// How often each kind of fact was seen: shows what a run has really exercised.
     pub counts: BTreeMap<&'static str, u64>,
 }
 
 impl Facts {
-    /// Takes a fact into account.
-    pub fn record(&mut self, node: NodeId, life: u32, at: Timestamp, fact: &Observation) {
+    /// Takes a fact into account that a process reports: its place, its member id and which start of the place it is.
+    pub fn record(&mut self, process: (usize, NodeId, u32), at: Timestamp, fact: &Observation) {
+        let (place, node, life) = process;
         *self.counts.entry(kind(fact)).or_default() += 1;
         if let Observation::Minted { row, dot, delta_hash } = fact {
             let mint = Mint { node, life, at, delta_hash: *delta_hash };
             self.mints.entry((row.clone(), *dot)).or_default().push(mint);
+        }
+        match fact {
+            Observation::TwoClaimants { node: claimed, is_contested: true } if *claimed == node => {
+                self.contests.push(Contest { place, began_at: at, ended_at: None });
+            }
+            Observation::TwoClaimants { node: claimed, is_contested: false } if *claimed == node => {
+                self.end_contest(place, at);
+            }
+            _ => {}
+        }
+    }
+
+    /// A process is alone again, or gone.
+    pub(super) fn end_contest(&mut self, place: usize, at: Timestamp) {
+        for contest in self.contests.iter_mut().filter(|contest| contest.place == place) {
+            contest.ended_at.get_or_insert(at);
         }
     }
 
@@ -63,6 +93,8 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::Conflict { .. } => "conflict",
         Observation::Malformed { .. } => "malformed",
         Observation::ClockAhead { .. } => "clock ahead",
+        Observation::TwoClaimants { is_contested: true, .. } => "two claimants",
+        Observation::TwoClaimants { is_contested: false, .. } => "one claimant again",
         Observation::ForeignLayout { .. } => "foreign layout",
     }
 }

@@ -21,6 +21,7 @@ pub mod node;
 pub mod options;
 pub mod queue;
 pub mod trace;
+pub mod twin;
 
 mod control;
 mod driver;
@@ -91,6 +92,8 @@ pub struct World {
     network_chance: Chance,
     node_chance: Chance,
     entropy: Chance,
+    /// The member that has a twin is dialled there.
+    has_twin_address: bool,
     /// The most that any wall clock was off so far.
     skew_bound: Duration,
 }
@@ -102,7 +105,9 @@ impl World {
         let mut entropy = Chance::new(options.seed, Use::Entropy);
         let mut node_chance = Chance::new(options.seed, Use::Nodes);
         let skew = starling::time::micros(options.skew_max);
-        let nodes = (0..options.nodes)
+        let places: Vec<usize> = (0..options.nodes).chain(options.twin_of).collect();
+        let nodes: Vec<Node> = places
+            .into_iter()
             .map(|node| {
                 let off = i64::try_from(node_chance.below(2 * skew + 1)).unwrap_or(0) - skew as i64;
                 Node {
@@ -122,7 +127,7 @@ impl World {
             })
             .collect();
         let mut world = World {
-            network: Network::new(options.nodes, options.network),
+            network: Network::new(nodes.len(), options.network),
             history: History::default(),
             facts: Facts::default(),
             trace: Trace::new(options.prints),
@@ -133,10 +138,11 @@ impl World {
             network_chance: Chance::new(options.seed, Use::Network),
             node_chance,
             entropy,
+            has_twin_address: false,
             skew_bound: options.skew_max,
             options,
         };
-        for node in 0..world.nodes.len() {
+        for node in 0..world.options.nodes {
             world.start(node);
         }
         Ok(world)
@@ -152,12 +158,17 @@ impl World {
         &self.ring
     }
 
-    /// The nodes, by number.
+    /// The members, by number.
     pub fn nodes(&self) -> &[Node] {
+        self.nodes.get(..self.options.nodes).unwrap_or_default()
+    }
+
+    /// The members and, where there is one, the twin of one of them.
+    pub fn places(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// One node.
+    /// One node, or the twin of one.
     pub fn node(&self, node: usize) -> &Node {
         self.nodes.get(node).expect("node numbers are below the number of nodes")
     }

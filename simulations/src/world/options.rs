@@ -16,6 +16,8 @@ pub struct WorldOptions {
     pub seed: u64,
     /// Members of the cluster.
     pub nodes: usize,
+    /// A place more: a second machine with the bundle of this node. See [`super::twin`].
+    pub twin_of: Option<usize>,
     /// Shards of each node.
     pub shards: usize,
     /// Q.
@@ -44,6 +46,7 @@ impl WorldOptions {
         WorldOptions {
             seed,
             nodes: 5,
+            twin_of: None,
             shards: 1,
             partitions: 64,
             replicas: 3,

@@ -33,6 +33,8 @@ pub enum Difference {
     Newborn(NodeId, u32),
     /// A node does not see another.
     Suspects(NodeId, NodeId),
+    /// A node knows of two live starts of a member, maybe of its own.
+    Contested(NodeId, NodeId),
 }
 
 impl World {
@@ -132,6 +134,9 @@ impl World {
                 }
                 let unseen = status.peers.iter().filter(|peer| !peer.is_reachable);
                 found.extend(unseen.map(|peer| Difference::Suspects(node.id, peer.node)));
+                let contested = status.peers.iter().filter(|peer| peer.is_contested).map(|peer| peer.node);
+                let own = status.rival.is_some().then_some(node.id);
+                found.extend(contested.chain(own).map(|claimed| Difference::Contested(node.id, claimed)));
                 if status.newborn_partitions > 0 {
                     found.push(Difference::Newborn(node.id, status.newborn_partitions));
                 }

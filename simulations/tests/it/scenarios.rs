@@ -35,5 +35,6 @@ scenarios![
     quiet_day,
     slow_reads,
     split_and_heal,
+    two_live_claimants,
     wiped_disk,
 ];

@@ -129,7 +129,10 @@ pub enum Reason {
     #[error("stale: no reachable replica shows all that this session has seen; retry, or read without the token")]
     Stale,
     /// Another live process uses this node's member id.
-    #[error("two live processes use the member id of node {node}; stop one of them")]
+    #[error(
+        "two live processes claim to be node {node}, so neither takes writes; end the one that runs on a copy (`starling \
+         status` shows both starts), or write through another node meanwhile"
+    )]
     TwoClaimants {
         /// Whose.
         node: NodeId,

@@ -96,6 +96,10 @@ pub struct ShardStatus {
     pub exchanged_rows: u64,
     /// Amnesia alarms since the start: own entries that this node does not remember.
     pub amnesia_alarms: u64,
+    /// Alarms since the start about two live processes that claim one member id, this node's or a peer's.
+    pub claim_alarms: u64,
+    /// Such a rival of this node: the epoch of its start, hexadecimal. While there is one, writes are refused.
+    pub rival: Option<String>,
     /// Own clock minus the median of the peers'. Unit: milliseconds, saturated.
     pub clock_ahead_ms: i64,
 }

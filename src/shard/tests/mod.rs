@@ -121,6 +121,8 @@ impl Bus {
                     self.replies.insert(request_id.0, response);
                 }
                 Effect::Send { to, frame } => self.frames.push_back((id, to, frame)),
+                // Here a member is one process, which is the start that is meant or has taken its place.
+                Effect::SendBack { to, frame, .. } => self.frames.push_back((id, to, frame)),
                 Effect::StartJob(job) => {
                     let result = job.run(node.store.as_ref());
                     node.shard.handle(self.now, Input::JobDone(result));
