@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::message::sealed::SealKey;
+
 /// What an acknowledgement of this node means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +60,8 @@ pub struct ShardConfig {
     pub tick: Duration,
     /// Lease of a node's actors, in ticks: they roll over to a new id after one to two leases. Default 360 (an hour).
     pub actor_lease_ticks: u32,
+    /// Seals contexts and tokens; the same on every member of the cluster.
+    pub seal_key: SealKey,
     /// A clock this far ahead of the median of its peers mints no register stamps. Default 10 s.
     pub clock_ahead_max: Duration,
 }
@@ -83,6 +87,7 @@ impl Default for ShardConfig {
             delivery_backoff: Duration::from_millis(200),
             tick: Duration::from_secs(10),
             actor_lease_ticks: 360,
+            seal_key: SealKey([0; 32]),
             clock_ahead_max: Duration::from_secs(10),
         }
     }

@@ -229,6 +229,8 @@ impl Exchange {
 pub(super) fn readable(page: Page) -> impl Iterator<Item = (RowKey, Bytes)> {
     page.entries.into_iter().filter_map(|(key, stored)| {
         let row = RowKey::parse(key).ok()?;
-        Some((row, StoredRow::state_bytes(&stored).ok()?))
+        let state = StoredRow::state_bytes(&stored).ok()?;
+        // A main row may hold nothing but what this directory knows of the rows beside it.
+        (!state.is_empty()).then_some((row, state))
     })
 }

@@ -19,7 +19,7 @@ use crate::message::peer::{
 use crate::replica::Standing;
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
-use crate::value::{Beside, Row};
+use crate::value::Row;
 
 /// Offers and pushes under way at once. Each holds one page in memory.
 pub const OPEN_MAX: usize = 64;
@@ -182,6 +182,7 @@ mod tests {
     use crate::ids::Key;
     use crate::replica::StoredRow;
     use crate::time::Hlc;
+    use crate::value::Beside;
 
     fn stored(event: u64) -> StoredRow {
         let actor = ActorId { expires: Tick(9), epoch: Epoch(1), tenure: Tenure(0) };

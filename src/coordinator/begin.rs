@@ -3,13 +3,12 @@
 use super::candidates::Candidates;
 use super::quorum_read::QuorumRead;
 use super::read::ReadOp;
-use super::write::{Covering, Stage, Waiter, WriteOp};
-use super::{Coordinator, Op, Origin};
+use super::write::{Stage, Waiter, WriteOp};
+use super::{Coordinator, Op, Origin, answers, bounds, observes};
 use crate::ids::{Key, OpId, PartitionId};
-use crate::limits;
-use crate::message::client::{Command, Location, Observe, Reason, Request, RequestError, Response};
+use crate::message::client::{Location, Observe, Reason, Request, RequestError, Response};
 use crate::replica::Standing;
-use crate::shard::{Env, MintCommand, Outbox, TimerKey, not_applied};
+use crate::shard::{Env, Outbox, TimerKey, not_applied};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
 use crate::value::Visible;
@@ -23,12 +22,7 @@ impl Coordinator {
         if env.has_rival && request.command.is_write() {
             return Err(not_applied(Reason::TwoClaimants { node: env.me }));
         }
-        if let Command::Put { value } = &request.command
-            && value.len() > limits::VALUE_BYTES_MAX
-        {
-            let bytes_max = limits::VALUE_BYTES_MAX as u64;
-            return Err(not_applied(Reason::ValueTooLarge { bytes: value.len() as u64, bytes_max }));
-        }
+        bounds::check(&request.command).map_err(not_applied)?;
         let replicas = env.ring.layout().replicas;
         for asked in [request.options.r, request.options.w].into_iter().flatten() {
             if asked == 0 || asked > replicas {
@@ -62,53 +56,26 @@ impl Coordinator {
         }
         let row = RowKey::main(&request.key);
         out.set_timer(TimerKey::OpDeadline(op), deadline);
-        let waiter = Waiter { origin, deadline, value: Visible::Nothing, partial: false };
-        match request.command {
-            Command::Get => {
-                let quorum = QuorumRead::new(row, candidates, r);
-                self.ops.insert(op, Op::Read(ReadOp { origin, quorum }));
-                out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
-                self.advance_read(env, out, op);
-            }
-            Command::Increment { by } => {
-                let write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
-                self.mint(out, op, write, MintCommand::Increment(by));
-            }
-            Command::Put { value } if request.options.observe == Observe::Local => {
-                let write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
-                self.mint(out, op, write, MintCommand::Put { value, observed: None });
-            }
-            Command::Delete if request.options.observe == Observe::Local => {
-                let write = WriteOp::new(row, candidates, w, Stage::Minting, waiter);
-                self.mint(out, op, write, MintCommand::Delete { observed: None });
-            }
-            Command::Put { value } => {
-                let stage = Stage::observing(env, &row, partition, Covering::Put { value }, r);
-                self.observe(env, out, op, WriteOp::new(row, candidates, w, stage, waiter));
-            }
-            Command::Delete => {
-                let stage = Stage::observing(env, &row, partition, Covering::Delete, r);
-                self.observe(env, out, op, WriteOp::new(row, candidates, w, stage, waiter));
-            }
-            _ => {
-                let reason = Reason::Forbidden("this command is answered by the node that is asked".into());
-                self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
-            }
+        let command = request.command;
+        if !command.is_write() {
+            let wanted = answers::wanted(&row, &command);
+            let quorum = QuorumRead::new(row, candidates, r, wanted);
+            self.ops.insert(op, Op::Read(ReadOp { origin, quorum, command }));
+            out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
+            return self.advance_read(env, out, op);
         }
-    }
-
-    /// Begins a write that needs to observe nothing.
-    fn mint(&mut self, out: &mut Outbox, op: OpId, mut write: WriteOp, command: MintCommand) {
-        write.mint(out, op, command);
-        self.ops.insert(op, Op::Write(write));
-    }
-
-    /// Begins a write that observes before it covers.
-    fn observe(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, mut write: WriteOp) {
-        let progress = write.advance_observation(env, out, op);
-        self.ops.insert(op, Op::Write(write));
-        out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
-        self.follow(out, op, progress);
+        let waiter = Waiter { origin, deadline, value: Visible::Nothing, partial: false };
+        let observes_quorum = observes::is_covering(&command) && request.options.observe == Observe::Quorum;
+        let mut write = WriteOp { row, candidates, r, w, command, stage: Stage::Minting, waiters: vec![waiter] };
+        if observes_quorum {
+            let progress = write.observe(env, out, op, false);
+            self.ops.insert(op, Op::Write(write));
+            out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
+            self.follow(out, op, progress);
+        } else {
+            write.mint(out, op, None);
+            self.ops.insert(op, Op::Write(write));
+        }
     }
 }
 

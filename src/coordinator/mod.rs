@@ -10,9 +10,12 @@
 //! a fallback: only these mint. Called by the shard; touches no storage, speaks to replicas (the own one included) by
 //! messages. Every request is answered by its deadline. Source: Dynamo 2007 §4.5 and §4.6.
 
+mod answers;
 mod begin;
+mod bounds;
 mod candidates;
 mod forward;
+mod observes;
 mod order;
 mod origin;
 mod quorum_read;
@@ -34,9 +37,11 @@ use self::write::{Progress, Stage, WriteOp};
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId, RequestId};
 use crate::message::client::{Command, Reason, Request, Response};
-use crate::message::peer::{Forward, Forwarded, Frame, PeerMessage, ReadAnswer, Replicated};
+use crate::message::peer::{Forward, Forwarded, Frame, PeerMessage, ReadAnswer, Replicated, Wanted};
 use crate::replica::Standing;
-use crate::shard::{Env, Local, Minted, Outbox, ShardScope, Start, Task, TaskBody, TimerKey, not_applied, unknown};
+use crate::shard::{
+    Asker, Env, Local, Minted, NotMinted, Outbox, ShardScope, Start, Task, TaskBody, TimerKey, not_applied, unknown,
+};
 use crate::storage::RowKey;
 
 /// The requests under way.
@@ -84,7 +89,8 @@ impl Coordinator {
         match request.command {
             Command::Locate => return out.reply(connection, request_id, locate(env, &request.key)),
             Command::Inspect => {
-                let body = TaskBody::Inspect { connection, request_id };
+                let asker = Asker::Client { connection, request_id };
+                let body = TaskBody::Read { asker, beside: Wanted::Sessions };
                 return out.tell(Local::Task(Task { row: RowKey::main(&request.key), body }));
             }
             _ => {}
@@ -149,7 +155,7 @@ impl Coordinator {
                 self.advance_read(env, out, op);
             }
             Some(Op::Write(write)) => {
-                if let Stage::Observing { quorum, .. } = &mut write.stage {
+                if let Stage::Observing(quorum) = &mut write.stage {
                     quorum.on_answer(from, answer.outcome);
                     let progress = write.advance_observation(env, out, op);
                     self.follow(out, op, progress);
@@ -184,10 +190,15 @@ impl Coordinator {
     }
 
     /// The own replica minted or refused.
-    pub fn on_minted(&mut self, out: &mut Outbox, minted: Minted) {
+    pub fn on_minted(&mut self, env: &Env<'_>, out: &mut Outbox, minted: Minted) {
         let op = minted.op;
         let Some(Op::Write(write)) = self.ops.get_mut(&op) else { return };
-        let progress = write.on_minted(minted.outcome);
+        let must_observe = minted.outcome.as_ref().err() == Some(&NotMinted::MustObserve);
+        let progress = write.on_minted(env, out, op, minted.outcome);
+        if must_observe {
+            out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
+            return self.follow(out, op, progress);
+        }
         self.release_lane(out, op);
         self.follow(out, op, progress);
         self.gather(out, op);

@@ -6,37 +6,71 @@
 //!
 //! A fallback's row counts towards R like an owner's, except an empty one: it says only that nothing was handed to it,
 //! so it counts only when fewer than R owners can be asked. With fewer than R owners the result is *partial*.
+//! A first round shows main rows, each with a summary of the session rows beside it; only if the summaries differ, or a
+//! write covers, a second round shows the session rows themselves.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use super::candidates::Candidates;
 use super::tally::{Tally, Verdict};
+use crate::causality::Tick;
 use crate::ids::{NodeId, OpId};
-use crate::message::peer::{PeerMessage, Read, Refusal};
+use crate::message::peer::{PeerMessage, Read, Refusal, Shown, Wanted};
 use crate::shard::{Env, Outbox};
-use crate::storage::RowKey;
-use crate::value::Row;
+use crate::storage::{RowKey, RowKind};
+use crate::value::{Beside, DecodeError, Row};
 
 /// One quorum of replies, in the making.
 #[derive(Debug)]
 pub(super) struct QuorumRead {
+    /// The main row of the key.
     pub row: RowKey,
     pub candidates: Candidates,
     pub needed: usize,
-    tally: Tally<Row>,
+    pub wanted: Wanted,
+    tally: Tally<View>,
+}
+
+/// What one replica showed.
+#[derive(Clone, Debug)]
+struct View {
+    main: Row,
+    beside: Beside,
+    rows: BTreeMap<RowKey, Row>,
+    until: Option<Bytes>,
+    settled: Tick,
 }
 
 /// The merge of a quorum.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Merge {
+    /// The main row, with every session row that was shown.
     pub row: Row,
+    /// What stands beside it and was not shown.
+    pub beside: Beside,
+    /// The elements that were shown.
+    pub elements: BTreeMap<RowKey, Row>,
+    /// Of a page: the elements before this row key are complete.
+    pub until: Option<Bytes>,
+    /// The replicas have the same session rows, or showed them.
+    pub sessions_agree: bool,
+    /// Actors that expire at this tick or before are settled at one of the replicas.
+    pub settled: Tick,
     pub answered: Vec<NodeId>,
     pub owners: usize,
 }
 
 impl QuorumRead {
-    pub fn new(row: RowKey, candidates: Candidates, needed: usize) -> QuorumRead {
-        QuorumRead { row, candidates, needed, tally: Tally::default() }
+    pub fn new(row: RowKey, candidates: Candidates, needed: usize, wanted: Wanted) -> QuorumRead {
+        QuorumRead { row, candidates, needed, wanted, tally: Tally::default() }
+    }
+
+    /// Asks everybody once more, for other side rows or for news.
+    pub fn again(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+        self.tally = Tally::default();
     }
 
     /// Asks nodes until enough answers may come.
@@ -61,15 +95,15 @@ impl QuorumRead {
             .collect();
         for node in next {
             self.tally.ask(node);
-            let read = PeerMessage::Read(Read { op, row: self.row.clone() });
+            let read = PeerMessage::Read(Read { op, row: self.row.clone(), beside: self.wanted.clone() });
             out.send(node, self.candidates.partition, read);
         }
     }
 
     /// A replica answered.
-    pub fn on_answer(&mut self, from: NodeId, outcome: Result<Bytes, Refusal>) {
-        match outcome.and_then(|bytes| Row::decode(&bytes).map_err(|error| Refusal::of_bytes(&error))) {
-            Ok(row) => self.tally.answer(from, row),
+    pub fn on_answer(&mut self, from: NodeId, outcome: Result<Shown, Refusal>) {
+        match outcome.and_then(|shown| View::decode(shown).map_err(|error| Refusal::of_bytes(&error))) {
+            Ok(view) => self.tally.answer(from, view),
             Err(refusal) => {
                 self.tally.fail(from, || refusal.to_string());
             }
@@ -98,17 +132,40 @@ impl QuorumRead {
     /// The merge of all answers.
     pub fn merge(&self, env: &Env<'_>) -> Merge {
         let owners = env.ring.owners(self.candidates.partition);
-        let mut merge = Merge { row: Row::default(), answered: Vec::new(), owners: 0 };
-        for (node, row) in self.tally.answers() {
-            merge.row.merge(row);
+        let shows_sessions = self.wanted == Wanted::Sessions;
+        let mut merge = Merge { sessions_agree: true, ..Merge::default() };
+        let mut first: Option<&Beside> = None;
+        for (node, view) in self.tally.answers() {
+            merge.row.merge(&view.main);
+            for (row, state) in &view.rows {
+                match row.kind() {
+                    RowKind::Main | RowKind::Session => {
+                        merge.row.merge(state);
+                    }
+                    RowKind::Element(_) => {
+                        merge.elements.entry(row.clone()).or_default().merge(state);
+                    }
+                }
+            }
+            merge.sessions_agree &= shows_sessions || first.is_none_or(|first| first.has_same_sessions(&view.beside));
+            first = first.or(Some(&view.beside));
+            merge.beside.take_counts(&view.beside);
+            merge.settled = merge.settled.max(view.settled);
+            merge.until = [merge.until.take(), view.until.clone()].into_iter().flatten().min();
             merge.answered.push(node);
             merge.owners += usize::from(owners.contains(&node));
+        }
+        if let (false, Some(first)) = (shows_sessions, first) {
+            merge.beside.take_sessions(first);
+        }
+        if let Some(until) = &merge.until {
+            merge.elements.retain(|row, _| row.as_bytes() < until);
         }
         merge
     }
 
     /// Which answers count (see the front page). An owner that refused or was lost cannot be asked.
-    fn counts<'a>(&'a self, env: &Env<'a>) -> impl Fn(NodeId, &Row) -> bool + 'a {
+    fn counts<'a>(&'a self, env: &Env<'a>) -> impl Fn(NodeId, &View) -> bool + 'a {
         let owners = env.ring.owners(self.candidates.partition);
         let askable = owners
             .iter()
@@ -118,6 +175,23 @@ impl QuorumRead {
             })
             .count();
         let needed = self.needed;
-        move |node, row| owners.contains(&node) || !row.is_empty() || askable < needed
+        move |node, view| owners.contains(&node) || !view.is_empty() || askable < needed
+    }
+}
+
+impl View {
+    fn decode(shown: Shown) -> Result<View, DecodeError> {
+        let rows = shown.rows.iter().map(|(row, state)| Ok((row.clone(), Row::decode(state)?)));
+        Ok(View {
+            main: Row::decode(&shown.main)?,
+            beside: Beside::decode(&shown.beside)?,
+            rows: rows.collect::<Result<_, DecodeError>>()?,
+            until: shown.until,
+            settled: shown.settled,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.main.is_empty() && self.beside.is_empty() && self.rows.is_empty()
     }
 }

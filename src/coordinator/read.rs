@@ -2,23 +2,26 @@
 //!
 //! ```text
 //! reading ──R answers count──→ answered (value)
+//!    ├── their sessions differ ─→ reading once more, session rows too
 //!    ├── no candidate left ──→ answered (not applied: quorum failed)
 //!    └── deadline ───────────→ answered (not applied: deadline exceeded)
 //! ```
 
+use super::answers;
 use super::origin::Origin;
 use super::quorum_read::QuorumRead;
 use super::tally::Verdict;
 use crate::ids::OpId;
-use crate::message::client::{Reason, Response, ValueReply};
+use crate::message::client::{Command, Reason, Response};
+use crate::message::peer::Wanted;
 use crate::shard::{Env, Outbox, not_applied};
-use crate::value::Beside;
 
 /// A read under way.
 #[derive(Debug)]
 pub(super) struct ReadOp {
     pub origin: Origin,
     pub quorum: QuorumRead,
+    pub command: Command,
 }
 
 impl ReadOp {
@@ -29,14 +32,12 @@ impl ReadOp {
             Verdict::NotYet => None,
             Verdict::Met => {
                 let merge = self.quorum.merge(env);
-                Some(Response::Value(ValueReply {
-                    value: merge.row.visible(&Beside::NONE, env.now.wall),
-                    partial: merge.owners < self.quorum.needed,
-                    conflict: merge.row.has_conflict(&Beside::NONE),
-                    answered: merge.answered,
-                    stale_ms: None,
-                    token: None,
-                }))
+                if !merge.sessions_agree {
+                    self.quorum.again(Wanted::Sessions);
+                    return self.advance(env, out, op);
+                }
+                let partial = merge.owners < self.quorum.needed;
+                Some(answers::to(env, &self.command, &self.quorum.row, merge, partial))
             }
             Verdict::Impossible => Some(Response::Failed(not_applied(Reason::QuorumFailed {
                 answered: self.quorum.counted(env) as u8,

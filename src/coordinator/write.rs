@@ -11,28 +11,35 @@
 //! Before the mint every failure is "not applied"; after it, "unknown": the delta stays and will reach every owner,
 //! because owners that have not acknowledged when the op ends are handed to the ledger.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
 use super::candidates::Candidates;
+use super::observes;
 use super::origin::Origin;
 use super::quorum_read::QuorumRead;
 use super::tally::{Tally, Verdict};
 use crate::config::Durability;
-use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
-use crate::message::client::{Reason, Response, Visible, WriteAck, WriteReply};
-use crate::message::peer::{PeerMessage, Refusal, Replicate};
+use crate::ids::{NodeId, OpId, RowVersion};
+use crate::message::client::{Command, Reason, Response, Visible, WriteAck, WriteReply};
+use crate::message::peer::{Part, PeerMessage, Refusal, Replicate};
 use crate::mutation::{self, Mutation};
-use crate::shard::{Env, FreshWrite, Local, Mint, MintCommand, Missing, Outbox, Task, TaskBody, not_applied, unknown};
+use crate::shard::{
+    Env, FreshWrite, Local, Mint, Missing, NotMinted, Observed, Outbox, Task, TaskBody, not_applied, unknown,
+};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
-use crate::value::{Beside, Row};
+use crate::value::Row;
 
 /// A write under way: of one client, or of all clients whose increments of the key joined in one turn.
 #[derive(Debug)]
 pub(super) struct WriteOp {
+    /// The main row of the key.
     pub row: RowKey,
     pub candidates: Candidates,
+    pub r: usize,
     pub w: usize,
+    /// What is to be written; of several clients, what the first of them asked for.
+    pub command: Command,
     pub stage: Stage,
     pub waiters: Vec<Waiter>,
 }
@@ -40,9 +47,9 @@ pub(super) struct WriteOp {
 /// How far a write is.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Reads what it will cover; a view of fewer than `r` owners is partial.
-    Observing { quorum: QuorumRead, covering: Covering, r: usize },
-    /// The replica mints (or fetches the row first).
+    /// Reads what it will cover; a view of fewer than R owners is partial.
+    Observing(QuorumRead),
+    /// The replica mints (or fetches the rows first).
     Minting,
     /// Minted in this turn.
     Gathering(Fresh),
@@ -50,20 +57,11 @@ pub(super) enum Stage {
     Replicating { fresh: Fresh, tally: Tally<Durability> },
 }
 
-/// A write that covers what it saw.
-#[derive(Clone, Debug)]
-pub(super) enum Covering {
-    /// By a register write.
-    Put { value: Bytes },
-    /// By the register's deletion.
-    Delete,
-}
-
 /// What was minted.
 #[derive(Debug)]
 pub(super) struct Fresh {
-    pub delta: Row,
-    pub version: RowVersion,
+    /// By row, the version that contains the delta.
+    pub parts: BTreeMap<RowKey, (RowVersion, Row)>,
 }
 
 /// A client that waits for the write.
@@ -87,18 +85,15 @@ pub(super) enum Progress {
     Ended(Vec<(Origin, Response)>),
 }
 
-impl Stage {
-    /// Reads min(R, reachable) replicas before covering what they show.
-    pub fn observing(env: &Env<'_>, row: &RowKey, partition: PartitionId, covering: Covering, r: usize) -> Stage {
-        let everyone = Candidates { partition, strict: false };
-        let needed = everyone.reachable(env).len().min(r);
-        Stage::Observing { quorum: QuorumRead::new(row.clone(), everyone, needed), covering, r }
-    }
-}
-
 impl WriteOp {
-    pub fn new(row: RowKey, candidates: Candidates, w: usize, stage: Stage, waiter: Waiter) -> WriteOp {
-        WriteOp { row, candidates, w, stage, waiters: vec![waiter] }
+    /// Observes first: min(R, reachable) replicas, or the own one alone.
+    pub fn observe(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, alone: bool) -> Progress {
+        let everyone = Candidates { strict: false, ..self.candidates };
+        let reachable = everyone.reachable(env).len();
+        let needed = if alone { 1 } else { reachable.min(self.r) };
+        let wanted = observes::wanted(&self.row, &self.command);
+        self.stage = Stage::Observing(QuorumRead::new(self.row.clone(), everyone, needed, wanted));
+        self.advance_observation(env, out, op)
     }
 
     /// Whether increments of other clients may join.
@@ -107,16 +102,16 @@ impl WriteOp {
     }
 
     /// Asks the replica to mint.
-    pub fn mint(&mut self, out: &mut Outbox, op: OpId, command: MintCommand) {
+    pub fn mint(&mut self, out: &mut Outbox, op: OpId, observed: Option<Observed>) {
         self.stage = Stage::Minting;
         let deadline = self.deadline();
-        let body = TaskBody::Mint(Mint { op, deadline, command });
+        let body = TaskBody::Mint(Mint { op, deadline, command: self.command.clone(), observed });
         out.tell(Local::Task(Task { row: self.row.clone(), body }));
     }
 
     /// An answer, a loss or a widening changed what is observed.
     pub fn advance_observation(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
-        let Stage::Observing { quorum, covering, r } = &mut self.stage else { return Progress::Open };
+        let Stage::Observing(quorum) = &mut self.stage else { return Progress::Open };
         quorum.ask(env, out, op);
         match quorum.verdict(env) {
             Verdict::NotYet => Progress::Open,
@@ -130,37 +125,42 @@ impl WriteOp {
             }
             Verdict::Met => {
                 let merge = quorum.merge(env);
-                let partial = merge.owners < *r;
-                let covering = covering.clone();
+                let partial = merge.owners < self.r;
                 for waiter in &mut self.waiters {
                     waiter.partial = partial;
                 }
-                let is_live = merge.row.has_live_counter(&Beside::NONE);
+                let is_live = merge.row.has_live_counter(&merge.beside);
                 if merge.owners == 0 && is_live {
                     return self.refuse(Reason::NoOwner);
                 }
-                let is_nothing = merge.row.visible(&Beside::NONE, env.now.wall) == Visible::Nothing && !is_live;
-                let observed = Some(merge.row);
-                match covering {
-                    // What the other side of a split holds is unseen, and an older put there must not win.
-                    Covering::Delete if is_nothing && !partial => return self.nothing_to_delete(),
-                    Covering::Delete => self.mint(out, op, MintCommand::Delete { observed }),
-                    Covering::Put { value } => self.mint(out, op, MintCommand::Put { value, observed }),
+                let is_nothing = merge.row.visible(&merge.beside, env.now.wall) == Visible::Nothing && !is_live;
+                if is_nothing && !partial && self.command == Command::Delete {
+                    // With a partial view there may be something on the other side, and an older put must not win.
+                    return self.nothing_to_delete();
                 }
+                let observed = Observed { row: merge.row, elements: merge.elements };
+                self.mint(out, op, Some(observed));
                 Progress::Open
             }
         }
     }
 
     /// The replica minted, or refused.
-    pub fn on_minted(&mut self, outcome: Result<FreshWrite, crate::message::client::RequestError>) -> Progress {
+    pub fn on_minted(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        op: OpId,
+        outcome: Result<FreshWrite, NotMinted>,
+    ) -> Progress {
         match outcome {
-            Err(error) => self.end(|_| Response::Failed(error.clone())),
+            Err(NotMinted::Refused(error)) => self.end(|_| Response::Failed(error.clone())),
+            Err(NotMinted::MustObserve) => self.observe(env, out, op, false),
             Ok(fresh) => {
                 for waiter in &mut self.waiters {
                     waiter.value = fresh.value.clone();
                 }
-                self.stage = Stage::Gathering(Fresh { delta: fresh.delta, version: fresh.version });
+                self.stage = Stage::Gathering(Fresh { parts: fresh.parts });
                 Progress::Open
             }
         }
@@ -169,8 +169,17 @@ impl WriteOp {
     /// Takes over the clients and the delta of another write of the key that was minted in this turn.
     pub fn absorb(&mut self, other: WriteOp) {
         let (Stage::Gathering(fresh), Stage::Gathering(joined)) = (&mut self.stage, other.stage) else { return };
-        fresh.delta.merge(&joined.delta);
-        fresh.version = fresh.version.max(joined.version);
+        for (row, (version, delta)) in joined.parts {
+            match fresh.parts.get_mut(&row) {
+                Some(part) => {
+                    part.0 = part.0.max(version);
+                    part.1.merge(&delta);
+                }
+                None => {
+                    fresh.parts.insert(row, (version, delta));
+                }
+            }
+        }
         self.waiters.extend(other.waiters);
     }
 
@@ -182,8 +191,7 @@ impl WriteOp {
         let held = PeerMessage::Replicated(crate::message::peer::Replicated {
             op,
             epoch: env.epoch,
-            row: self.row.clone(),
-            version: fresh.version,
+            rows: Vec::new(),
             outcome: Ok(env.config.durability),
         });
         out.send_after(out.open_ticket(), env.me, self.candidates.partition, held);
@@ -220,7 +228,7 @@ impl WriteOp {
     /// A node is lost, or what was sent to it never left.
     pub fn on_lost(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, node: NodeId) -> Progress {
         match &mut self.stage {
-            Stage::Observing { quorum, .. } => {
+            Stage::Observing(quorum) => {
                 quorum.on_lost(node);
                 self.advance_observation(env, out, op)
             }
@@ -237,7 +245,7 @@ impl WriteOp {
     /// Silence: asks as many further nodes as acknowledgements are missing.
     pub fn widen(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
         match &mut self.stage {
-            Stage::Observing { quorum, .. } => {
+            Stage::Observing(quorum) => {
                 quorum.widen(env, out, op);
                 Progress::Open
             }
@@ -260,7 +268,7 @@ impl WriteOp {
         let now = env.now.mono;
         let needed = self.w as u8;
         let error = match &self.stage {
-            Stage::Observing { quorum, .. } => not_applied(Reason::DeadlineExceeded {
+            Stage::Observing(quorum) => not_applied(Reason::DeadlineExceeded {
                 answered: quorum.counted(env) as u8,
                 needed: quorum.needed as u8,
             }),
@@ -330,8 +338,11 @@ impl WriteOp {
         }
         let missing: Vec<NodeId> =
             owners.iter().copied().filter(|owner| *owner != env.me && !tally.has_answered(*owner)).collect();
-        if !missing.is_empty() {
-            let missing = Missing { row: self.row.clone(), version: fresh.version, owners: missing };
+        if missing.is_empty() {
+            return;
+        }
+        for (row, (version, _)) in &fresh.parts {
+            let missing = Missing { row: row.clone(), version: *version, owners: missing.clone() };
             out.tell(Local::Missing(missing));
         }
     }
@@ -355,13 +366,16 @@ impl WriteOp {
         if owed.is_empty() {
             owed = unanswered().collect();
         }
-        let delta = fresh.delta.encode();
+        let part = |(row, (version, delta)): (&RowKey, &(RowVersion, Row))| Part {
+            row: row.clone(),
+            version: *version,
+            delta: delta.encode(),
+        };
+        let parts: Vec<Part> = fresh.parts.iter().map(part).collect();
         for node in next {
             let replicate = Replicate {
                 op,
-                row: self.row.clone(),
-                version: fresh.version,
-                delta: delta.clone(),
+                parts: parts.clone(),
                 owed: if owners.contains(&node) { Vec::new() } else { owed.clone() },
             };
             out.send(node, self.candidates.partition, PeerMessage::Replicate(replicate));

@@ -59,22 +59,28 @@ impl Ledger {
 
     /// An acknowledgement or a refusal that no open write waits for.
     pub fn on_replicated(&mut self, out: &mut Outbox, from: NodeId, answer: &Replicated) {
-        let Some(entry) = self.entries.get_mut(&answer.row) else { return };
+        for (row, version) in &answer.rows {
+            self.on_row(out, from, row, *version, answer.outcome.is_err());
+        }
+        self.set_timer(out);
+    }
+
+    fn on_row(&mut self, out: &mut Outbox, from: NodeId, row: &RowKey, version: RowVersion, is_refused: bool) {
+        let Some(entry) = self.entries.get_mut(row) else { return };
         let Some(versions) = entry.missing.get_mut(&from) else { return };
-        if !versions.remove(&answer.version) {
+        if !versions.remove(&version) {
             return;
         }
         if versions.is_empty() {
             entry.missing.remove(&from);
         }
-        if answer.outcome.is_err() {
-            owe(out, answer.row.clone(), vec![from], answer.version);
+        if is_refused {
+            owe(out, row.clone(), vec![from], version);
         }
         if entry.missing.is_empty() {
             let deadline = entry.deadline;
-            self.entries.remove(&answer.row);
-            self.by_deadline.remove(&(deadline, answer.row.clone()));
-            self.set_timer(out);
+            self.entries.remove(row);
+            self.by_deadline.remove(&(deadline, row.clone()));
         }
     }
 

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Request, Response};
-use crate::causality::Epoch;
+use crate::causality::{Epoch, Tick};
 use crate::config::Durability;
-use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
+use crate::ids::{CollectionKind, NodeId, OpId, PartitionId, RowVersion};
 use crate::membership::LayoutEpoch;
 use crate::storage::RowKey;
 use crate::time::{Hlc, WallTime};
@@ -129,19 +129,27 @@ pub struct Forwarded {
     pub response: Response,
 }
 
-/// A fresh delta of the sender: it carries no new dots but the sender's own.
+/// A fresh write of the sender to one family of rows, taken whole or not at all. It carries no new dots but the
+/// sender's own and those of client sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replicate {
     /// The coordinator's dialogue.
     pub op: OpId,
+    /// One for each row that changed; not empty, all of one key.
+    pub parts: Vec<Part>,
+    /// Only to a fallback: the owners it is to hold the delta for.
+    pub owed: Vec<NodeId>,
+}
+
+/// What a write changed in one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
     /// Which row.
     pub row: RowKey,
     /// The coordinator's version of the row that contains the delta.
     pub version: RowVersion,
     /// The delta, encoded as a row.
     pub delta: Bytes,
-    /// Only to a fallback: the owners it is to hold the delta for.
-    pub owed: Vec<NodeId>,
 }
 
 /// Answer to [`Replicate`].
@@ -151,10 +159,8 @@ pub struct Replicated {
     pub op: OpId,
     /// The start of the coordinator that sent the delta.
     pub epoch: Epoch,
-    /// Which row.
-    pub row: RowKey,
-    /// The version that was sent.
-    pub version: RowVersion,
+    /// Which rows, at which version of the coordinator.
+    pub rows: Vec<(RowKey, RowVersion)>,
     /// How safely it is held, or why not.
     pub outcome: Result<Durability, Refusal>,
 }
@@ -188,13 +194,50 @@ pub enum Refusal {
     Failed(String),
 }
 
-/// Asks for a replica's row.
+/// Asks for a replica's rows of one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Read {
     /// The coordinator's dialogue.
     pub op: OpId,
-    /// Which row.
+    /// The main row of the key.
     pub row: RowKey,
+    /// Which rows beside the main row.
+    pub beside: Wanted,
+}
+
+/// Which side rows a coordinator wants to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    /// None.
+    Nothing,
+    /// Those of all sessions.
+    Sessions,
+    /// These elements.
+    Elements(Vec<RowKey>),
+    /// The elements after one.
+    Page {
+        /// Of which collection.
+        kind: CollectionKind,
+        /// `None`: from the first.
+        after: Option<Bytes>,
+        /// At most this many rows.
+        count: u16,
+    },
+}
+
+/// What a replica has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The main row, encoded (empty: nothing there).
+    pub main: Bytes,
+    /// What the main row's local header says of the side rows: equal on two replicas that have the same ones.
+    pub beside: Bytes,
+    /// The side rows that were wanted and are there.
+    pub rows: Vec<(RowKey, Bytes)>,
+    /// Of a page: everything before this key of a row was shown; `None`: to the end.
+    pub until: Option<Bytes>,
+    /// All actors that expire at this tick or before are settled here.
+    pub settled: Tick,
 }
 
 /// Answer to [`Read`].
@@ -204,8 +247,8 @@ pub struct ReadAnswer {
     pub op: OpId,
     /// The start of the coordinator that asked.
     pub epoch: Epoch,
-    /// The encoded row (empty: nothing there), or why not.
-    pub outcome: Result<Bytes, Refusal>,
+    /// The rows, or why not.
+    pub outcome: Result<Shown, Refusal>,
 }
 
 /// Rows that are owed to the receiver, whole.

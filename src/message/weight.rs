@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::client::{Answer, AnswerBody, CollectionCommand, Command, ElementChange, Request, Response};
-use super::peer::{Frame, PeerMessage};
+use super::peer::{Frame, PeerMessage, Shown, Wanted};
 use crate::storage::RowKey;
 use crate::value::Visible;
 
@@ -32,11 +32,21 @@ pub fn of_message(message: &PeerMessage) -> usize {
             PeerMessage::Forward(forward) => MESSAGE + of_request(&forward.request),
             PeerMessage::Forwarded(forwarded) => of_response(&forwarded.response),
             PeerMessage::Replicate(replicate) => {
-                of_key(&replicate.row) + replicate.delta.len() + replicate.owed.len() * ITEM
+                replicate.parts.iter().map(|part| ITEM + of_key(&part.row) + part.delta.len()).sum::<usize>()
+                    + replicate.owed.len() * ITEM
             }
-            PeerMessage::Replicated(replicated) => ITEM + of_key(&replicated.row),
-            PeerMessage::Read(read) => of_key(&read.row),
-            PeerMessage::ReadAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, Bytes::len),
+            PeerMessage::Replicated(replicated) => {
+                ITEM + replicated.rows.iter().map(|(row, _)| of_key(row)).sum::<usize>()
+            }
+            PeerMessage::Read(read) => {
+                let beside = match &read.beside {
+                    Wanted::Nothing | Wanted::Sessions => 0,
+                    Wanted::Elements(rows) => rows.iter().map(of_key).sum(),
+                    Wanted::Page { after, .. } => 2 * ITEM + of_token(after),
+                };
+                ITEM + of_key(&read.row) + beside
+            }
+            PeerMessage::ReadAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, of_shown),
             PeerMessage::Deliver(deliver) => {
                 deliver.rows.iter().map(|owed| ITEM + of_key(&owed.row) + owed.state.len()).sum()
             }
@@ -143,6 +153,10 @@ fn of_value(value: &Visible) -> usize {
     }
 }
 
+fn of_shown(shown: &Shown) -> usize {
+    2 * ITEM + shown.main.len() + shown.beside.len() + of_rows(&shown.rows) + of_token(&shown.until)
+}
+
 fn of_rows(rows: &[(RowKey, Bytes)]) -> usize {
     rows.iter().map(|(row, state)| of_key(row) + state.len()).sum()
 }
@@ -155,7 +169,7 @@ fn of_key(row: &RowKey) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::causality::Epoch;
+    use crate::causality::{Epoch, Tick};
     use crate::config::Durability;
     use crate::ids::{Key, NodeId, OpId, PartitionId, RowVersion};
     use crate::limits;
@@ -164,7 +178,7 @@ mod tests {
     use crate::message::codec;
     use crate::message::peer::{
         Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward,
-        Forwarded, OwedRow, Read, ReadAnswer, Refusal, Replicate, Replicated,
+        Forwarded, OwedRow, Part, Read, ReadAnswer, Refusal, Replicate, Replicated,
     };
     use crate::time::Hlc;
 
@@ -220,26 +234,30 @@ mod tests {
             rows: vec![(row(), bytes(count)); 3],
             wanted: vec![row(); items],
         };
+        let shown = Shown {
+            main: bytes(count),
+            beside: bytes(count),
+            rows: vec![(row(), bytes(count)); 2],
+            until: Some(bytes(count)),
+            settled: Tick(u32::MAX),
+        };
         vec![
             value(count),
             written(count),
             PeerMessage::Forward(Forward { op: OP, target: EPOCH, request, remaining_ms: u32::MAX }),
             PeerMessage::Replicate(Replicate {
                 op: OP,
-                row: row(),
-                version: VERSION,
-                delta: bytes(count),
+                parts: vec![Part { row: row(), version: VERSION, delta: bytes(count) }; 2],
                 owed: vec![NodeId(u64::MAX); items],
             }),
             PeerMessage::Replicated(Replicated {
                 op: OP,
                 epoch: EPOCH,
-                row: row(),
-                version: VERSION,
+                rows: vec![(row(), VERSION); items],
                 outcome: Ok(Durability::Fsync),
             }),
-            PeerMessage::Read(Read { op: OP, row: row() }),
-            PeerMessage::ReadAnswer(ReadAnswer { op: OP, epoch: EPOCH, outcome: Ok(bytes(count)) }),
+            PeerMessage::Read(Read { op: OP, row: row(), beside: Wanted::Elements(vec![row(); items]) }),
+            PeerMessage::ReadAnswer(ReadAnswer { op: OP, epoch: EPOCH, outcome: Ok(shown) }),
             PeerMessage::Deliver(Deliver {
                 op: OP,
                 rows: vec![OwedRow { row: row(), version: VERSION, state: bytes(count) }; 3],

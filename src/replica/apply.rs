@@ -1,47 +1,39 @@
-//! Merging what comes, and showing what is there.
+//! Merging what comes.
 //!
-//! Every merge looks for amnesia first: an own entry that this row's header does not remember means that this start has
-//! forgotten something (a memory snapshot of a running machine, for instance). The tenure is burnt in the same batch,
-//! so no actor of the forgotten past is continued, and an alarm is raised.
+//! A write of several rows of a family is taken whole or refused whole. Every merge looks for amnesia first: an own
+//! entry that this row's header does not remember means that this start has forgotten something (a memory snapshot of a
+//! running machine, for instance). The tenure is burnt in the same batch, so no actor of the forgotten past is
+//! continued, and an alarm is raised.
 
 use bytes::Bytes;
 
-use super::{Replica, Standing, debts};
+use super::{Replica, Standing, debts, family};
 use crate::causality::Epoch;
 use crate::config::Durability;
-use crate::ids::{ConnectionId, NodeId, OpId, RequestId, RowVersion, Ticket};
-use crate::message::client::{Reason, ReplicaView, Response, Visible};
-use crate::message::peer::{Delivered, PeerMessage, ReadAnswer, Refusal, Replicated};
+use crate::ids::{NodeId, OpId, Ticket};
+use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
 use crate::mutation::{self, Mutation};
-use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn, not_applied};
+use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn};
 use crate::storage::RowKey;
 use crate::value::{Beside, Row};
 
-/// Who sent a delta, and under which name it waits for the acknowledgement.
-#[derive(Clone, Copy, Debug)]
+/// Who sent a write, and under which name it waits for the acknowledgement.
+#[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub from: NodeId,
     pub epoch: Epoch,
     pub op: OpId,
-    pub version: RowVersion,
-}
-
-/// Who asked for a row.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    pub from: NodeId,
-    pub epoch: Epoch,
-    pub op: OpId,
+    pub parts: Vec<Part>,
 }
 
 impl Replica {
-    /// Merges a coordinator's fresh delta. Returns whether the row changed.
+    /// Merges a coordinator's fresh write. Returns whether any row changed.
     pub(super) fn replicate(
         &mut self,
         env: &Env<'_>,
         turn: &mut Turn,
-        row: &RowKey,
-        delta: &Bytes,
+        main: &RowKey,
+        parts: &[Part],
         owed: &[NodeId],
     ) -> Result<bool, Refusal> {
         if env.is_below_reserve {
@@ -50,10 +42,17 @@ impl Replica {
         if env.has_rival {
             return Err(Refusal::TwoClaimants);
         }
-        let delta = Row::decode(delta).map_err(|error| Refusal::of_bytes(&error))?;
-        let partition = row.partition(env.ring.layout().partitions);
+        let mut rows = Vec::with_capacity(parts.len());
+        for part in parts {
+            if part.row.main_row() != *main {
+                return Err(Refusal::Failed("a write of more than one key".into()));
+            }
+            let delta = Row::decode(&part.delta).map_err(|error| Refusal::of_bytes(&error))?;
+            rows.push((part.row.clone(), delta));
+        }
+        let partition = main.partition(env.ring.layout().partitions);
         match Standing::of(env, turn, partition) {
-            Standing::Owner => self.merge(env, turn, row, &delta),
+            Standing::Owner => self.merge(env, turn, rows),
             Standing::Newborn => Err(Refusal::Newborn),
             Standing::Outside => Err(Refusal::NotAccepted),
             Standing::Fallback => {
@@ -62,11 +61,19 @@ impl Replica {
                 if owed.is_empty() {
                     return Err(Refusal::Failed("a hint that names no owner".into()));
                 }
-                debts::check_room(env, turn, row, &owed)?;
-                let changed = self.merge(env, turn, row, &delta)?;
-                let stored = turn.row_mut(row);
-                for owner in owed {
-                    stored.header.owe(owner, stored.header.version);
+                for part in parts {
+                    debts::check_room(env, turn, &part.row, &owed)?;
+                }
+                let changed = self.merge(env, turn, rows)?;
+                for part in parts {
+                    if turn.row(&part.row).is_none() {
+                        // All that it says is settled long ago.
+                        continue;
+                    }
+                    let stored = turn.row_mut(&part.row);
+                    for owner in &owed {
+                        stored.header.owe(*owner, stored.header.version);
+                    }
                 }
                 Ok(changed)
             }
@@ -94,32 +101,33 @@ impl Replica {
             (Standing::Fallback | Standing::Outside, _) => return Err(Refusal::NotAccepted),
         }
         let state = Row::decode(state).map_err(|error| Refusal::of_bytes(&error))?;
-        self.merge(env, turn, row, &state)
+        self.merge(env, turn, vec![(row.clone(), state)])
     }
 
-    /// Merges into a loaded row; true if it changed. A merge that would pass the bounds of a row (a flood of actors)
-    /// is refused whole: nobody could read its bytes.
-    fn merge(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, incoming: &Row) -> Result<bool, Refusal> {
-        self.check_memory(env, turn, row, incoming);
-        let mut merged = match turn.row(row) {
-            Some(stored) => stored.row.clone(),
-            None => Row::default(),
-        };
-        if !merged.merge(incoming) {
-            return Ok(false);
+    /// Merges into loaded rows, all or none; true if one changed. A merge that would pass the bounds of a row (a flood
+    /// of actors) is refused: nobody could read its bytes.
+    fn merge(&mut self, env: &Env<'_>, turn: &mut Turn, rows: Vec<(RowKey, Row)>) -> Result<bool, Refusal> {
+        let mut changes = Vec::with_capacity(rows.len());
+        for (row, incoming) in rows {
+            self.check_memory(env, turn, &row, &incoming);
+            let mut merged = turn.row(&row).map_or_else(Row::default, |stored| stored.row.clone());
+            if !merged.merge(&incoming) {
+                continue;
+            }
+            if !merged.is_within_limits() {
+                return Err(Refusal::Failed("the merged row would pass its bounds".into()));
+            }
+            changes.push((row, merged, incoming.encoded_bytes_max()));
         }
-        if !merged.is_within_limits() {
-            return Err(Refusal::Failed("the merged row would pass its bounds".into()));
+        let changed = !changes.is_empty();
+        for (row, merged, bytes) in changes {
+            if merged.has_conflict(&Beside::NONE) {
+                turn.out.observe(Observation::Conflict { row: row.clone() });
+            }
+            family::replace(env, turn, &row, merged);
+            turn.count_bytes(bytes);
         }
-        if merged.has_conflict(&Beside::NONE) {
-            turn.out.observe(Observation::Conflict { row: row.clone() });
-        }
-        let version = turn.next_version();
-        let stored = turn.row_mut(row);
-        stored.row = merged;
-        stored.header.version = version;
-        turn.count_bytes(incoming.encoded_bytes_max());
-        Ok(true)
+        Ok(changed)
     }
 
     /// The amnesia check (see the front page). Entries of older starts and of older tenures are foreign by right.
@@ -150,18 +158,19 @@ impl Replica {
 pub(super) fn acknowledge_replicate(
     env: &Env<'_>,
     turn: &mut Turn,
-    row: RowKey,
+    main: &RowKey,
     sent: Sent,
     outcome: Result<bool, Refusal>,
 ) {
-    let partition = row.partition(env.ring.layout().partitions);
+    let partition = main.partition(env.ring.layout().partitions);
+    let Sent { from, epoch, op, parts } = sent;
     let ticket = match outcome {
-        Ok(changed) => ticket_of_merge(turn, &row, changed),
+        Ok(changed) => parts.iter().map(|part| ticket_of_merge(turn, &part.row, changed)).max().unwrap_or_default(),
         Err(_) => Ticket(0),
     };
     let outcome: Result<Durability, Refusal> = outcome.map(|_| env.config.durability);
-    let Sent { from, epoch, op, version } = sent;
-    let answer = PeerMessage::Replicated(Replicated { op, epoch, row, version, outcome });
+    let rows = parts.into_iter().map(|part| (part.row, part.version)).collect();
+    let answer = PeerMessage::Replicated(Replicated { op, epoch, rows, outcome });
     turn.out.send_after(ticket, from, partition, answer);
 }
 
@@ -200,49 +209,4 @@ fn ticket_of_merge(turn: &Turn, row: &RowKey, changed: bool) -> Ticket {
         return Ticket(0);
     }
     turn.ticket_of(row)
-}
-
-/// Shows a row to a coordinator, once it is durable: a crash must not un-show it.
-pub(super) fn show(env: &Env<'_>, turn: &mut Turn, row: &RowKey, from: NodeId, epoch: Epoch, op: OpId) {
-    let partition = row.partition(env.ring.layout().partitions);
-    let outcome = match Standing::of(env, turn, partition) {
-        Standing::Owner | Standing::Fallback => Ok(turn.row(row).map_or_else(Bytes::new, |stored| stored.row.encode())),
-        Standing::Newborn => Err(Refusal::Newborn),
-        Standing::Outside => Err(Refusal::NotAccepted),
-    };
-    answer_read(env, turn, row, Asked { from, epoch, op }, outcome);
-}
-
-/// Answers a coordinator's read.
-pub(super) fn answer_read(env: &Env<'_>, turn: &mut Turn, row: &RowKey, asked: Asked, outcome: Result<Bytes, Refusal>) {
-    let ticket = if outcome.is_ok() { turn.ticket_of(row) } else { Ticket(0) };
-    let Asked { from, epoch, op } = asked;
-    let partition = row.partition(env.ring.layout().partitions);
-    turn.out.send_after(ticket, from, partition, PeerMessage::ReadAnswer(ReadAnswer { op, epoch, outcome }));
-}
-
-/// Shows this replica's own view to a client, whatever its standing.
-pub(super) fn inspect(env: &Env<'_>, turn: &mut Turn, row: &RowKey, connection: ConnectionId, request_id: RequestId) {
-    let partition = row.partition(env.ring.layout().partitions);
-    let standing = Standing::of(env, turn, partition);
-    if standing == Standing::Outside {
-        let reason = Reason::Forbidden(format!("node {} keeps nothing of this key; ask `ring` who does", env.me));
-        turn.out.reply(connection, request_id, Response::Failed(not_applied(reason)));
-        return;
-    }
-    let nothing = Row::default();
-    let stored = turn.row(row);
-    let state = stored.map_or(&nothing, |stored| &stored.row);
-    let view = ReplicaView {
-        node: env.me,
-        is_owner: matches!(standing, Standing::Owner | Standing::Newborn),
-        is_newborn: standing == Standing::Newborn,
-        value: if stored.is_some() { state.visible(&Beside::NONE, env.now.wall) } else { Visible::Nothing },
-        counter: state.counter_sum_text(&Beside::NONE),
-        seen: state.version_vector(),
-        owes: stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect(),
-        state_hash: format!("{:032x}", state.state_hash()),
-    };
-    let ticket = turn.ticket_of(row);
-    turn.out.reply_after(ticket, connection, request_id, Response::Inspected(view));
 }

@@ -4,7 +4,7 @@
 //! was acknowledged is at least that version: a row that grew meanwhile stays owed. A row without marks is kept by an
 //! owner, and deleted by anybody else in the same turn: a delivered hint.
 
-use super::Standing;
+use super::{Standing, family};
 use crate::ids::{NodeId, RowVersion};
 use crate::message::peer::Refusal;
 use crate::mutation::{self, Mutation};
@@ -42,7 +42,7 @@ pub(super) fn strike(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId
     let partition = row.partition(env.ring.layout().partitions);
     let is_owner = matches!(Standing::of(env, turn, partition), Standing::Owner | Standing::Newborn);
     if is_paid && (!is_owner || mutation::is_off(Mutation::OwnerRowDeletedAsHint)) {
-        turn.delete_row(row, partition, mutation::is_off(Mutation::TenureKept));
+        family::delete(env, turn, row, mutation::is_off(Mutation::TenureKept));
         turn.out.observe(Observation::HintDropped { row: row.clone() });
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Task ──→ row in memory? ──yes──→ done in this turn:  mint.rs   a new dot, exactly once
-//!               │ no                                   apply.rs  merge what came, or show what is there
-//!               ↓                                      debts.rs  marks set and struck
+//!               │ no                                   apply.rs  merge what came
+//!               ↓                                      view.rs   show what is there
+//!               │                                      debts.rs  marks set and struck
 //!          parked behind one fetch per row; resumed in arrival order
 //! ```
 //!
@@ -13,10 +14,13 @@
 
 mod apply;
 mod debts;
+mod family;
 mod identity;
 mod mint;
 mod partitions;
 mod stored_row;
+mod view;
+mod writing;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -41,6 +45,7 @@ pub struct Replica {
     parked_count: usize,
     /// Amnesia alarms since the start.
     pub amnesia_alarms: u64,
+    gathers: view::Gathers,
 }
 
 /// How this node stands to a partition.
@@ -77,16 +82,19 @@ impl Replica {
             refuse(env, turn, task, &Refusal::NotAccepted);
             return;
         }
-        let is_fetching = self.parked.contains_key(&task.row);
-        if is_fetching && !mutation::is_off(Mutation::StaleFetchUsed) {
-            self.park(env, turn, task);
-            return;
+        let beside = family::side_rows(&task);
+        for row in std::iter::once(&task.row).chain(&beside) {
+            let is_fetching = self.parked.contains_key(row);
+            if is_fetching && !mutation::is_off(Mutation::StaleFetchUsed) {
+                return self.park(env, turn, row.clone(), task);
+            }
+            match turn.load(row) {
+                Access::Ready => {}
+                Access::Failed(refusal) => return refuse(env, turn, task, &refusal),
+                Access::NotInMemory => return self.park(env, turn, row.clone(), task),
+            }
         }
-        match turn.load(&task.row) {
-            Access::Ready => self.execute(env, turn, task),
-            Access::Failed(refusal) => refuse(env, turn, task, &refusal),
-            Access::NotInMemory => self.park(env, turn, task),
-        }
+        self.execute(env, turn, task);
     }
 
     /// A row was read from disk: resumes what waited for it, in the order of arrival.
@@ -108,7 +116,8 @@ impl Replica {
         };
         for task in waiting {
             match &failure {
-                None => self.execute(env, turn, task),
+                // It may need further rows of its family.
+                None => self.on_task(env, turn, task),
                 Some(refusal) => refuse(env, turn, task, refusal),
             }
         }
@@ -116,16 +125,16 @@ impl Replica {
 
     /// The first task on a row starts its fetch. Tasks of clients and peers beyond the bound are refused, and start
     /// none; the shard's own marks are not, they belong to bounded ledgers and pages.
-    fn park(&mut self, env: &Env<'_>, turn: &mut Turn, task: Task) {
+    fn park(&mut self, env: &Env<'_>, turn: &mut Turn, row: RowKey, task: Task) {
         let is_own = matches!(task.body, TaskBody::Owe { .. } | TaskBody::Strike { .. });
         if self.parked_count >= env.config.parked_max && !is_own {
             refuse(env, turn, task, &Refusal::Busy);
             return;
         }
-        if !self.parked.contains_key(&task.row) {
-            turn.out.start_job(Job::Fetch { row: task.row.clone() });
+        if !self.parked.contains_key(&row) {
+            turn.out.start_job(Job::Fetch { row: row.clone() });
         }
-        self.parked.entry(task.row.clone()).or_default().push_back(task);
+        self.parked.entry(row).or_default().push_back(task);
         self.parked_count += 1;
     }
 
@@ -133,14 +142,12 @@ impl Replica {
         let Task { row, body } = task;
         match body {
             TaskBody::Mint(mint) => self.mint(env, turn, row, mint),
-            TaskBody::Replicate { from, epoch, op, version, delta, owed } => {
-                let outcome = self.replicate(env, turn, &row, &delta, &owed);
-                apply::acknowledge_replicate(env, turn, row, apply::Sent { from, epoch, op, version }, outcome);
+            TaskBody::Replicate { from, epoch, op, parts, owed } => {
+                let outcome = self.replicate(env, turn, &row, &parts, &owed);
+                apply::acknowledge_replicate(env, turn, &row, apply::Sent { from, epoch, op, parts }, outcome);
             }
-            TaskBody::Read { from, epoch, op } => apply::show(env, turn, &row, from, epoch, op),
-            TaskBody::Inspect { connection, request_id } => {
-                apply::inspect(env, turn, &row, connection, request_id);
-            }
+            TaskBody::Read { asker, beside } => self.show(env, turn, row, asker, beside),
+            TaskBody::Show { asker, rows, until } => view::answer(env, turn, &row, asker, rows, until),
             TaskBody::Owe { owners, version } => debts::owe(env, turn, &row, &owners, version),
             TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
             TaskBody::Merge { state, source } => {
@@ -161,23 +168,13 @@ fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
                 Refusal::NewerRow => Reason::NewerRow { node: env.me },
                 other => Reason::StorageFailed { node: env.me, detail: other.to_string() },
             };
-            turn.out.tell(Local::Minted(Minted { op: mint.op, outcome: Err(not_applied(reason)) }));
+            turn.out.tell(Local::Minted(Minted { op: mint.op, outcome: Err(not_applied(reason).into()) }));
         }
-        TaskBody::Replicate { from, epoch, op, version, .. } => {
-            apply::acknowledge_replicate(
-                env,
-                turn,
-                row,
-                apply::Sent { from, epoch, op, version },
-                Err(refusal.clone()),
-            );
+        TaskBody::Replicate { from, epoch, op, parts, .. } => {
+            apply::acknowledge_replicate(env, turn, &row, apply::Sent { from, epoch, op, parts }, Err(refusal.clone()));
         }
-        TaskBody::Read { from, epoch, op } => {
-            apply::answer_read(env, turn, &row, apply::Asked { from, epoch, op }, Err(refusal.clone()));
-        }
-        TaskBody::Inspect { connection, request_id } => {
-            let reason = Reason::StorageFailed { node: env.me, detail: refusal.to_string() };
-            turn.out.reply(connection, request_id, crate::message::client::Response::Failed(not_applied(reason)));
+        TaskBody::Read { asker, .. } | TaskBody::Show { asker, .. } => {
+            view::refuse(env, turn, &row, asker, refusal);
         }
         // The owner stays unacknowledged; the exchange closes what no mark tells.
         TaskBody::Owe { .. } => {}

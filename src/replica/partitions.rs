@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::identity::OpenError;
-use crate::causality::Tenure;
+use crate::causality::{Tenure, Tick};
 use crate::ids::PartitionId;
 use crate::ring::RingView;
 use crate::storage::{Space, Store, keyspace};
@@ -24,6 +24,8 @@ pub struct PartitionMemory {
     pub tenure: Tenure,
     /// This directory holds the partition's data as an owner.
     pub is_established: bool,
+    /// Entries of ticks up to here are replaced by their sum; what comes of them is ignored.
+    pub compacted: Tick,
 }
 
 /// The memory of every partition of one shard.
@@ -80,6 +82,7 @@ impl PartitionMemory {
             [Self::VERSION, a, b, c, d, established @ (0 | 1)] => Ok(PartitionMemory {
                 tenure: Tenure(u32::from_be_bytes([*a, *b, *c, *d])),
                 is_established: *established == 1,
+                compacted: Tick(0),
             }),
             _ => Err(OpenError::Malformed { detail: "the memory of a partition" }),
         }
@@ -92,7 +95,7 @@ mod tests {
 
     #[test]
     fn memory_reads_back_as_it_was_written() {
-        let memory = PartitionMemory { tenure: Tenure(70_000), is_established: true };
+        let memory = PartitionMemory { tenure: Tenure(70_000), is_established: true, compacted: Tick(0) };
         assert_eq!(PartitionMemory::decode(&memory.encode()), Ok(memory));
         assert!(PartitionMemory::decode(&[9, 0, 0, 0, 0, 1]).is_err());
     }

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! version u8 │ header length u32 │ row version u64 │ has actor u8 [ actor 16 │ event u64 ]
-//!            │ debts u16 × [ owner u64 │ row version u64 ] │ state: the canonical encoding of the row
+//!            │ debts u16 × [ owner u64 │ row version u64 ] │ what stands beside the row │ state
+//!
+//! The state is the canonical encoding of the row.
 //! ```
 //!
 //! All numbers are big-endian. The header is never replicated, hashed or compared: it is what *this directory* knows
@@ -12,10 +14,10 @@ use bytes::Bytes;
 
 use crate::causality::ActorId;
 use crate::ids::{NodeId, RowVersion};
-use crate::value::{DecodeError, Row};
+use crate::value::{Beside, DecodeError, Row};
 
 /// Version of the layout of a stored row that this program writes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Bytes before the header.
 const PREFIX_BYTES: usize = 5;
@@ -38,6 +40,8 @@ pub struct LocalHeader {
     pub minting: Option<Minting>,
     /// Owners that have not acknowledged the row, in the order of their ids.
     pub debts: Vec<Debt>,
+    /// Of a main row: what the side rows of its family add up to.
+    pub beside: Beside,
 }
 
 /// The actor of a row and the last event that was minted under it.
@@ -85,14 +89,14 @@ impl LocalHeader {
             _ => return Err(malformed()),
         };
         let count = u16::from_be_bytes(rest.array()?);
-        if rest.0.len() != usize::from(count) * 16 {
+        if rest.0.len() < usize::from(count) * 16 {
             return Err(malformed());
         }
         let mut debts = Vec::with_capacity(usize::from(count));
         for _ in 0..count {
             debts.push(Debt { owner: NodeId(rest.number()?), version: RowVersion(rest.number()?) });
         }
-        Ok(LocalHeader { version, minting, debts })
+        Ok(LocalHeader { version, minting, debts, beside: Beside::decode(rest.0)? })
     }
 }
 
@@ -101,9 +105,7 @@ impl StoredRow {
     pub fn encode(&self) -> Bytes {
         let mut bytes = Vec::with_capacity(96 + self.header.debts.len() * 16);
         bytes.push(VERSION);
-        let actor_bytes = if self.header.minting.is_some() { ActorId::BYTES + 8 } else { 0 };
-        let header_bytes = 8 + 1 + actor_bytes + 2 + self.header.debts.len() * 16;
-        bytes.extend_from_slice(&(header_bytes as u32).to_be_bytes());
+        bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&self.header.version.0.to_be_bytes());
         bytes.push(u8::from(self.header.minting.is_some()));
         if let Some(minting) = self.header.minting {
@@ -114,6 +116,11 @@ impl StoredRow {
         for debt in &self.header.debts {
             bytes.extend_from_slice(&debt.owner.0.to_be_bytes());
             bytes.extend_from_slice(&debt.version.0.to_be_bytes());
+        }
+        self.header.beside.encode_into(&mut bytes);
+        let header_bytes = (bytes.len() - PREFIX_BYTES) as u32;
+        if let Some(length) = bytes.get_mut(1..PREFIX_BYTES) {
+            length.copy_from_slice(&header_bytes.to_be_bytes());
         }
         self.row.encode_into(&mut bytes);
         bytes.into()

@@ -105,6 +105,15 @@ pub enum Job {
         /// How much.
         limit: PageLimit,
     },
+    /// Reads a page of the side rows of one key.
+    ScanFamily {
+        /// Whose page it is.
+        op: OpId,
+        /// The range.
+        range: Range,
+        /// How much.
+        limit: PageLimit,
+    },
     /// Reads a page of what is owed to an owner: index entries, each with its row.
     ScanDebts {
         /// Whose page it is.
@@ -128,6 +137,13 @@ pub enum JobResult {
     },
     /// Of [`Job::ScanRows`].
     Rows {
+        /// Whose page it is.
+        op: OpId,
+        /// The page.
+        outcome: Result<Page, StoreError>,
+    },
+    /// Of [`Job::ScanFamily`].
+    Family {
         /// Whose page it is.
         op: OpId,
         /// The page.
@@ -160,6 +176,9 @@ impl Job {
             }
             Job::ScanRows { op, range, limit } => {
                 JobResult::Rows { op: *op, outcome: store.scan(Space::Rows, range, *limit) }
+            }
+            Job::ScanFamily { op, range, limit } => {
+                JobResult::Family { op: *op, outcome: store.scan(Space::Rows, range, *limit) }
             }
             Job::ScanDebts { op, range, limit } => {
                 JobResult::Debts { op: *op, outcome: debt_page(store, range, *limit) }

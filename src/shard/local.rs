@@ -5,14 +5,16 @@
 //!                       replica ──Merged──→ exchange                 hints (delivery) ─Task(Strike)┘
 //! ```
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, RowVersion};
-use crate::message::client::{Outcome, Reason, Request, RequestError, Visible};
-use crate::message::peer::{Addressed, Refusal};
+use crate::message::client::{Command, Outcome, Reason, Request, RequestError, Visible};
+use crate::message::peer::{Addressed, Part, Refusal, Wanted};
 use crate::storage::RowKey;
-use crate::time::{Hlc, Timestamp};
+use crate::time::Timestamp;
 use crate::value::Row;
 
 /// One thing that is told.
@@ -45,10 +47,10 @@ pub struct Start {
     pub deadline: Timestamp,
 }
 
-/// Work on one row of the local replica.
+/// Work on one family of rows of the local replica.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Which row.
+    /// The main row, or the only one that the task is about.
     pub row: RowKey,
     /// What to do.
     pub body: TaskBody,
@@ -67,28 +69,26 @@ pub enum TaskBody {
         epoch: Epoch,
         /// Its dialogue.
         op: OpId,
-        /// Its version of the row.
-        version: RowVersion,
-        /// The delta, encoded.
-        delta: Bytes,
+        /// What changed in which row.
+        parts: Vec<Part>,
         /// To a fallback: whom to hold it for.
         owed: Vec<NodeId>,
     },
-    /// Show the row to a coordinator.
+    /// Show the main row and what else is wanted.
     Read {
-        /// The coordinator.
-        from: NodeId,
-        /// Its start.
-        epoch: Epoch,
-        /// Its dialogue.
-        op: OpId,
+        /// Who asks.
+        asker: Asker,
+        /// Which rows beside the main row.
+        beside: Wanted,
     },
-    /// Show the own view to a client.
-    Inspect {
-        /// Its connection.
-        connection: ConnectionId,
-        /// Its number for the request.
-        request_id: RequestId,
+    /// Show the main row with side rows that a job has read.
+    Show {
+        /// Who asks.
+        asker: Asker,
+        /// Side rows, encoded.
+        rows: Vec<(RowKey, Bytes)>,
+        /// As in [`crate::message::peer::Shown`].
+        until: Option<Bytes>,
     },
     /// Mark owners that have not acknowledged the row.
     Owe {
@@ -113,6 +113,27 @@ pub enum TaskBody {
     },
 }
 
+/// Who wants to see rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A coordinator.
+    Coordinator {
+        /// Its node.
+        from: NodeId,
+        /// Its start.
+        epoch: Epoch,
+        /// Its dialogue.
+        op: OpId,
+    },
+    /// A client that inspects this replica.
+    Client {
+        /// Its connection.
+        connection: ConnectionId,
+        /// Its number for the request.
+        request_id: RequestId,
+    },
+}
+
 /// A new dot to mint.
 #[derive(Clone, Debug)]
 pub struct Mint {
@@ -121,40 +142,18 @@ pub struct Mint {
     /// Nothing is minted at it or after it.
     pub deadline: Timestamp,
     /// What to write.
-    pub command: MintCommand,
+    pub command: Command,
+    /// The merge of the replicas that were asked; `None`: nobody was, the own rows decide.
+    pub observed: Option<Observed>,
 }
 
-/// What a mint writes.
-#[derive(Clone, Debug)]
-pub enum MintCommand {
-    /// Adds to the counter.
-    Increment(i64),
-    /// Writes the register and covers what was observed (`None`: the own row).
-    Put {
-        /// The text.
-        value: Bytes,
-        /// The merge of the replicas that were asked.
-        observed: Option<Row>,
-    },
-    /// Covers what was observed (`None`: the own row).
-    Delete {
-        /// The merge of the replicas that were asked.
-        observed: Option<Row>,
-    },
-}
-
-impl MintCommand {
-    /// The largest stamp that the command has observed.
-    pub fn latest_stamp(&self) -> Hlc {
-        match self {
-            MintCommand::Put { observed: Some(row), .. } | MintCommand::Delete { observed: Some(row) } => {
-                row.latest_stamp()
-            }
-            MintCommand::Put { observed: None, .. }
-            | MintCommand::Delete { observed: None }
-            | MintCommand::Increment(_) => Hlc::default(),
-        }
-    }
+/// What a covering write has seen, merged from the replicas that were asked.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The main row, with what every session did in it.
+    pub row: Row,
+    /// The elements that were named.
+    pub elements: BTreeMap<RowKey, Row>,
 }
 
 /// What came of a mint.
@@ -163,17 +162,30 @@ pub struct Minted {
     /// The coordinator's dialogue.
     pub op: OpId,
     /// The new write, or why there is none.
-    pub outcome: Result<FreshWrite, RequestError>,
+    pub outcome: Result<FreshWrite, NotMinted>,
+}
+
+/// Why nothing was minted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotMinted {
+    /// It cannot be.
+    Refused(RequestError),
+    /// The own main row is not enough to cover: the coordinator must observe first.
+    MustObserve,
+}
+
+impl From<RequestError> for NotMinted {
+    fn from(error: RequestError) -> NotMinted {
+        NotMinted::Refused(error)
+    }
 }
 
 /// A write that was minted in this turn.
 #[derive(Clone, Debug)]
 pub struct FreshWrite {
-    /// What to replicate.
-    pub delta: Row,
-    /// The row's version that contains it.
-    pub version: RowVersion,
-    /// What the row shows now.
+    /// What to replicate: by row the version that contains it, and the delta.
+    pub parts: BTreeMap<RowKey, (RowVersion, Row)>,
+    /// What the key shows now.
     pub value: Visible,
 }
 

@@ -29,8 +29,8 @@ use std::sync::Arc;
 pub use env::{Env, ShardScope, Site};
 pub use input::{DebtPage, Effect, Input, Job, JobResult};
 pub use local::{
-    FreshWrite, Local, MergeSource, Merged, Mint, MintCommand, Minted, Missing, Start, Task, TaskBody, not_applied,
-    unknown,
+    Asker, FreshWrite, Local, MergeSource, Merged, Mint, Minted, Missing, NotMinted, Observed, Start, Task, TaskBody,
+    not_applied, unknown,
 };
 pub use observation::Observation;
 pub use outbox::Outbox;

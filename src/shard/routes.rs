@@ -61,8 +61,9 @@ impl Shard {
                 coordinator.on_forward(&env, &mut turn.out, standing, (from, epoch), forward);
             }
             PeerMessage::Forwarded(answer) => coordinator.on_forwarded(&env, &mut turn.out, from, answer),
-            PeerMessage::Replicate(Replicate { op, row, version, delta, owed }) => {
-                let body = TaskBody::Replicate { from, epoch, op, version, delta, owed };
+            PeerMessage::Replicate(Replicate { op, parts, owed }) => {
+                let Some(row) = parts.first().map(|part| part.row.main_row()) else { return };
+                let body = TaskBody::Replicate { from, epoch, op, parts, owed };
                 replica.on_task(&env, turn, Task { row, body });
             }
             PeerMessage::Replicated(answer) => {
@@ -70,8 +71,9 @@ impl Shard {
                     ledger.on_replicated(&mut turn.out, from, &answer);
                 }
             }
-            PeerMessage::Read(Read { op, row }) => {
-                replica.on_task(&env, turn, Task { row, body: TaskBody::Read { from, epoch, op } });
+            PeerMessage::Read(Read { op, row, beside }) => {
+                let asker = Asker::Coordinator { from, epoch, op };
+                replica.on_task(&env, turn, Task { row, body: TaskBody::Read { asker, beside } });
             }
             PeerMessage::ReadAnswer(answer) => coordinator.on_read_answer(&env, &mut turn.out, from, answer),
             PeerMessage::Deliver(deliver) => {
@@ -116,7 +118,9 @@ impl Shard {
                     self.on_message(now, node, epoch, addressed);
                 }
                 Local::Task(task) => self.replica.on_task(&self.site.env(now), &mut self.turn, task),
-                Local::Minted(minted) => self.coordinator.on_minted(&mut self.turn.out, minted),
+                Local::Minted(minted) => {
+                    self.coordinator.on_minted(&self.site.env(now), &mut self.turn.out, minted);
+                }
                 Local::Missing(missing) => {
                     self.ledger.on_missing(&self.site.env(now), &mut self.turn.out, missing);
                 }
@@ -147,6 +151,9 @@ impl Shard {
                 self.on_exchange_ends(now, ended);
             }
             JobResult::Rows { op, outcome } => self.responders.on_page(&mut self.turn.out, op, outcome),
+            JobResult::Family { op, outcome } => {
+                self.replica.on_side_rows(&env, &mut self.turn, op, outcome);
+            }
             JobResult::Debts { op, outcome } => {
                 self.delivery.on_page(&env, &mut self.turn.out, op, outcome);
             }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::observation::Observation;
 use super::outbox::Outbox;
-use crate::causality::Tenure;
+use crate::causality::{Tenure, Tick};
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
 use crate::message::peer::Refusal;
@@ -182,6 +182,16 @@ impl Turn {
             return self.out.open_ticket();
         }
         self.unsynced.get(row).copied().unwrap_or_default()
+    }
+
+    /// Events of clients' sessions that expire at this tick or before are refused in the partition.
+    pub fn refused(&self, _partition: PartitionId) -> Tick {
+        Tick(0)
+    }
+
+    /// All actors that expire at this tick or before are settled in the partition.
+    pub fn compacted(&self, partition: PartitionId) -> Tick {
+        self.memory(partition).compacted
     }
 
     /// What is remembered of a partition.

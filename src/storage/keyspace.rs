@@ -187,10 +187,11 @@ pub fn partition_range(partition: PartitionId, partitions: u16) -> Range {
     Range { start: bytes(first), end: Some(bytes(next)) }
 }
 
-/// The session rows of a family.
-pub fn sessions_range(row: &RowKey) -> Range {
-    let first = row.side(RowKind::Session, &[]).0;
-    Range { start: first, end: Some(row.side(RowKind::Element(CollectionKind::Set), &[]).0) }
+/// The session rows of a family that expire after a tick.
+pub fn sessions_after(row: &RowKey, settled: Tick) -> Range {
+    let end = row.side(RowKind::Element(CollectionKind::Set), &[]).0;
+    let start = settled.0.checked_add(1).map_or(end.clone(), |next| row.side(RowKind::Session, &next.to_be_bytes()).0);
+    Range { start, end: Some(end) }
 }
 
 /// The session rows of a family that expire at a tick or before it.

@@ -53,6 +53,16 @@ pub enum ElementKind {
     Scored,
 }
 
+impl From<crate::ids::CollectionKind> for ElementKind {
+    fn from(kind: crate::ids::CollectionKind) -> ElementKind {
+        match kind {
+            crate::ids::CollectionKind::Set => ElementKind::Member,
+            crate::ids::CollectionKind::Map => ElementKind::Field,
+            crate::ids::CollectionKind::SortedSet => ElementKind::Scored,
+        }
+    }
+}
+
 /// The elements of one kind, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ElementCount {
@@ -210,8 +220,53 @@ impl SessionSum {
     }
 }
 
+/// As a coordinator sees it, of several replicas.
+impl Beside {
+    /// Whether there is a session's row.
+    pub fn has_sessions(&self) -> bool {
+        self.0.as_ref().is_some_and(|content| !content.sessions.is_empty())
+    }
+
+    /// Whether both have the same session rows.
+    pub fn has_same_sessions(&self, other: &Beside) -> bool {
+        let sessions =
+            |beside: &'_ Beside| beside.0.as_ref().map(|content| content.sessions.clone()).unwrap_or_default();
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(ours), Some(theirs)) => ours.sessions == theirs.sessions,
+            _ => sessions(self) == sessions(other),
+        }
+    }
+
+    /// Takes over what another says of sessions.
+    pub fn take_sessions(&mut self, other: &Beside) {
+        self.change(|content| {
+            content.sessions = other.sessions_by_tick().map(|(tick, sum)| (tick, *sum)).collect();
+            content.baselines = other.baselines().clone();
+        });
+    }
+
+    /// Takes over the larger counts of elements: an estimate, for no replica knows of the other's elements.
+    pub fn take_counts(&mut self, other: &Beside) {
+        let Some(theirs) = &other.0 else { return };
+        self.change(|content| {
+            for (ours, theirs) in content.elements.iter_mut().zip(theirs.elements) {
+                ours.rows = ours.rows.max(theirs.rows);
+                ours.live = ours.live.max(theirs.live);
+            }
+        });
+    }
+}
+
 /// Bytes.
 impl Beside {
+    /// The encoding.
+    pub fn encode(&self) -> bytes::Bytes {
+        let mut out = Vec::new();
+        self.encode_into(&mut out);
+        out.into()
+    }
+
     /// Appends the encoding: nothing, if nothing stands beside the row.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         let Some(content) = &self.0 else { return };

@@ -42,6 +42,11 @@ impl Row {
         Ok(Row::of_counter(Counter::of(entries, PerActor::default())))
     }
 
+    /// The sessions that have done something here.
+    pub fn sessions(&self) -> impl Iterator<Item = ActorId> {
+        self.string.counter.entries.iter().map(|entry| entry.actor).filter(|actor| actor.is_session())
+    }
+
     /// Takes the sessions out: their entries and baselines, as the rows that stand beside this one. A baseline whose
     /// entry has settled stays here, for there is no row for it.
     pub fn split_sessions(mut self) -> (Row, Vec<(ActorId, Row)>) {

@@ -160,6 +160,15 @@ impl Command {
         }
     }
 
+    /// Whether the order of clocks decides between it and others: it needs a clock that is not ahead.
+    pub fn writes_a_stamp(&self) -> bool {
+        match self {
+            Command::Put { .. } | Command::Delete | Command::Overwrite { .. } | Command::Expire { .. } => true,
+            Command::Collection { kind, command: CollectionCommand::Write { .. } } => *kind != CollectionKind::Set,
+            _ => false,
+        }
+    }
+
     /// Whether it may overlap commands of its kind on one connection and key: they commute.
     pub fn is_increment(&self) -> bool {
         matches!(self, Command::Increment { .. } | Command::IncrementAs(_))

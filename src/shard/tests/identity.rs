@@ -3,7 +3,7 @@
 use super::*;
 use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
 use crate::ids::{OpId, RowVersion};
-use crate::message::peer::Replicate;
+use crate::message::peer::{Part, Replicate};
 use crate::time::Hlc;
 use crate::value::{Beside, Row};
 
@@ -22,9 +22,7 @@ fn hand_back(bus: &mut Bus, to: NodeId, key: &str, delta: &Row) {
     let partition = row.partition(8);
     let message = PeerMessage::Replicate(Replicate {
         op: OpId(1),
-        row,
-        version: RowVersion(1),
-        delta: delta.encode(),
+        parts: vec![Part { row, version: RowVersion(1), delta: delta.encode() }],
         owed: Vec::new(),
     });
     let frame = Frame {

@@ -1,0 +1,47 @@
+//! Which commands look before they write, and at what.
+//!
+//! A covering write acts on the merge of R replicas, so that a user behind a load balancer never covers less than what
+//! was acknowledged a moment ago on another node. What only adds needs to see nothing.
+
+use crate::message::client::{CollectionCommand, Command, ElementChange, ElementWrite};
+use crate::message::peer::Wanted;
+use crate::storage::RowKey;
+
+/// Whether a write covers, or depends on, what is there.
+pub(super) fn is_covering(command: &Command) -> bool {
+    match command {
+        Command::Put { .. } | Command::Delete | Command::SetFlag { on: false } | Command::Expire { .. } => true,
+        Command::Collection { command: CollectionCommand::Write { changes }, .. } => changes.iter().any(covers),
+        Command::Increment { .. }
+        | Command::IncrementAs(_)
+        // What the context has seen is what they cover.
+        | Command::Overwrite { .. }
+        | Command::PutSibling { .. }
+        | Command::SetFlag { on: true }
+        | Command::AddToSketch { .. } => false,
+        Command::Get
+        | Command::Observe
+        | Command::Siblings
+        | Command::Collection { .. }
+        | Command::Inspect
+        | Command::Locate => false,
+    }
+}
+
+fn covers(write: &ElementWrite) -> bool {
+    match write.change {
+        ElementChange::Remove | ElementChange::Put(_) | ElementChange::AddToScore(_) => true,
+        // A score is written whatever stood there; adding and incrementing commute with what was not seen.
+        ElementChange::Add | ElementChange::Increment(_) | ElementChange::Score(_) => false,
+    }
+}
+
+/// Which rows beside the main row a write looks at.
+pub(super) fn wanted(main: &RowKey, command: &Command) -> Wanted {
+    match command {
+        Command::Collection { kind, command: CollectionCommand::Write { changes } } => {
+            Wanted::Elements(changes.iter().map(|write| main.element(*kind, &write.element)).collect())
+        }
+        _ => Wanted::Sessions,
+    }
+}

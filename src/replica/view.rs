@@ -1,0 +1,229 @@
+//! Showing what is there, to coordinators and to clients that inspect this replica.
+//!
+//! ```text
+//! Read ──main row, named elements──────────────────────────→ answer
+//!   └──side rows of sessions, a page of elements──job──Show─→ answer
+//! ```
+//!
+//! What is shown is durable first: a crash must not un-show it. Bounded: a gather holds the side rows of one key within
+//! [`SIDE_ROWS_BYTES_MAX`]; there are at most as many as parked tasks may be.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{Replica, Standing, StoredRow};
+use crate::ids::OpId;
+use crate::limits;
+use crate::message::client::{Reason, ReplicaView, Response};
+use crate::message::peer::{PeerMessage, ReadAnswer, Refusal, Shown, Wanted};
+use crate::shard::{Asker, Env, Job, Local, Task, TaskBody, Turn, not_applied};
+use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
+use crate::value::Row;
+
+/// Side rows that one answer may carry. Unit: bytes. Above what the bound on sessions allows.
+const SIDE_ROWS_BYTES_MAX: usize = 4 * limits::SESSION_BYTES_PER_KEY_MAX as usize;
+
+/// Side rows that are being read for answers.
+#[derive(Debug, Default)]
+pub struct Gathers {
+    next: u64,
+    open: BTreeMap<OpId, Gather>,
+}
+
+#[derive(Debug)]
+struct Gather {
+    asker: Asker,
+    main: RowKey,
+    range: Range,
+    /// One page is enough, with at most so many rows; `None`: all of the range.
+    count: Option<usize>,
+    rows: Vec<(RowKey, Bytes)>,
+    bytes: usize,
+}
+
+impl Replica {
+    /// Shows the main row and what else is wanted, now or when a job has read it.
+    pub(super) fn show(&mut self, env: &Env<'_>, turn: &mut Turn, main: RowKey, asker: Asker, wanted: Wanted) {
+        if let Err(refusal) = may_show(env, turn, &main, asker) {
+            return refuse(env, turn, &main, asker, &refusal);
+        }
+        let settled = turn.compacted(main.partition(env.ring.layout().partitions));
+        let (range, count) = match wanted {
+            Wanted::Nothing => return answer(env, turn, &main, asker, Vec::new(), None),
+            Wanted::Elements(rows) => {
+                let state = |row: RowKey| turn.row(&row).map(|stored| (row.clone(), stored.row.encode()));
+                let rows = rows.into_iter().filter_map(state).collect();
+                return answer(env, turn, &main, asker, rows, None);
+            }
+            Wanted::Sessions => {
+                if !turn.row(&main).is_some_and(|stored| stored.header.beside.has_sessions()) {
+                    return answer(env, turn, &main, asker, Vec::new(), None);
+                }
+                (keyspace::sessions_after(&main, settled), None)
+            }
+            Wanted::Page { kind, after, count } => {
+                let count = usize::from(count).clamp(1, limits::PAGE_ROWS_MAX);
+                (keyspace::elements_after(&main, kind, after.as_deref()), Some(count))
+            }
+        };
+        if self.gathers.open.len() >= env.config.parked_max {
+            return refuse(env, turn, &main, asker, &Refusal::Busy);
+        }
+        self.gathers.next += 1;
+        let op = OpId(self.gathers.next);
+        let gather = Gather { asker, main, range, count, rows: Vec::new(), bytes: 0 };
+        gather.read_page(turn, op);
+        self.gathers.open.insert(op, gather);
+    }
+
+    /// A page of side rows was read.
+    pub fn on_side_rows(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, outcome: Result<Page, StoreError>) {
+        let Some(mut gather) = self.gathers.open.remove(&op) else { return };
+        let page = match outcome {
+            Ok(page) => page,
+            Err(error) => {
+                let refusal = Refusal::Failed(error.to_string());
+                return refuse(env, turn, &gather.main, gather.asker, &refusal);
+            }
+        };
+        let next = page.entries.last().filter(|_| !page.is_last).map(|(last, _)| keyspace::after(last));
+        if let Err(refusal) = gather.take(page) {
+            return refuse(env, turn, &gather.main, gather.asker, &refusal);
+        }
+        match next {
+            Some(next) if gather.count.is_none() => {
+                gather.range.start = next;
+                gather.read_page(turn, op);
+                self.gathers.open.insert(op, gather);
+            }
+            until => {
+                let Gather { asker, main, rows, .. } = gather;
+                turn.out.tell(Local::Task(Task { row: main, body: TaskBody::Show { asker, rows, until } }));
+            }
+        }
+    }
+}
+
+impl Gather {
+    fn read_page(&self, turn: &mut Turn, op: OpId) {
+        let limit = PageLimit { rows: self.count.unwrap_or(limits::PAGE_ROWS_MAX), bytes: limits::PAGE_BYTES_MAX };
+        turn.out.start_job(Job::ScanFamily { op, range: self.range.clone(), limit });
+    }
+
+    /// A row that cannot be read fails the whole answer: it is never taken for absent.
+    fn take(&mut self, page: Page) -> Result<(), Refusal> {
+        for (key, stored) in page.entries {
+            let row = RowKey::parse(key).map_err(|error| Refusal::Failed(error.to_string()))?;
+            let state = StoredRow::state_bytes(&stored).map_err(|error| Refusal::of_bytes(&error))?;
+            self.bytes += row.as_bytes().len() + state.len();
+            if self.bytes > SIDE_ROWS_BYTES_MAX {
+                return Err(Refusal::Failed("the side rows of this key would pass the bound of an answer".into()));
+            }
+            if !state.is_empty() {
+                self.rows.push((row, state));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who may see what: coordinators what counts for a quorum, clients also what a newborn has.
+fn may_show(env: &Env<'_>, turn: &Turn, main: &RowKey, asker: Asker) -> Result<(), Refusal> {
+    match (Standing::of(env, turn, main.partition(env.ring.layout().partitions)), asker) {
+        (Standing::Owner | Standing::Fallback, _) | (Standing::Newborn, Asker::Client { .. }) => Ok(()),
+        (Standing::Newborn, Asker::Coordinator { .. }) => Err(Refusal::Newborn),
+        (Standing::Outside, _) => Err(Refusal::NotAccepted),
+    }
+}
+
+/// Answers with the main row and these side rows, once they are durable.
+pub(super) fn answer(
+    env: &Env<'_>,
+    turn: &mut Turn,
+    main: &RowKey,
+    asker: Asker,
+    rows: Vec<(RowKey, Bytes)>,
+    until: Option<Bytes>,
+) {
+    if let Err(refusal) = may_show(env, turn, main, asker) {
+        return refuse(env, turn, main, asker, &refusal);
+    }
+    let partition = main.partition(env.ring.layout().partitions);
+    let mut ticket = turn.ticket_of(main);
+    if !rows.is_empty() {
+        // Elements stand in this turn; a page may show rows of every turn sealed so far.
+        let newest = rows.iter().map(|(row, _)| turn.ticket_of(row)).max().unwrap_or_default();
+        ticket = ticket.max(newest).max(turn.out.sealed_ticket());
+    }
+    match asker {
+        Asker::Coordinator { from, epoch, op } => {
+            let stored = turn.row(main);
+            let shown = Shown {
+                main: stored.map_or_else(Bytes::new, |stored| stored.row.encode()),
+                beside: stored.map_or_else(Bytes::new, |stored| stored.header.beside.encode()),
+                rows,
+                until,
+                settled: turn.compacted(partition),
+            };
+            let answer = PeerMessage::ReadAnswer(ReadAnswer { op, epoch, outcome: Ok(shown) });
+            turn.out.send_after(ticket, from, partition, answer);
+        }
+        Asker::Client { connection, request_id } => {
+            let response = match replica_view(env, turn, main, rows) {
+                Ok(view) => Response::Inspected(view),
+                Err(refusal) => {
+                    let reason = Reason::StorageFailed { node: env.me, detail: refusal.to_string() };
+                    Response::Failed(not_applied(reason))
+                }
+            };
+            turn.out.reply_after(ticket, connection, request_id, response);
+        }
+    }
+}
+
+/// This replica's own view, whatever its standing.
+fn replica_view(
+    env: &Env<'_>,
+    turn: &Turn,
+    main: &RowKey,
+    sessions: Vec<(RowKey, Bytes)>,
+) -> Result<ReplicaView, Refusal> {
+    let standing = Standing::of(env, turn, main.partition(env.ring.layout().partitions));
+    let stored = turn.row(main);
+    let mut state = stored.map_or_else(Row::default, |stored| stored.row.clone());
+    for (_, session) in &sessions {
+        state.merge(&Row::decode(session).map_err(|error| Refusal::of_bytes(&error))?);
+    }
+    let alone = crate::value::Beside::default();
+    Ok(ReplicaView {
+        node: env.me,
+        is_owner: matches!(standing, Standing::Owner | Standing::Newborn),
+        is_newborn: standing == Standing::Newborn,
+        value: state.visible(&alone, env.now.wall),
+        counter: state.counter_sum_text(&alone),
+        seen: state.version_vector(),
+        owes: stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect(),
+        state_hash: format!("{:032x}", state.state_hash()),
+    })
+}
+
+/// Says why nothing is shown.
+pub(super) fn refuse(env: &Env<'_>, turn: &mut Turn, main: &RowKey, asker: Asker, refusal: &Refusal) {
+    match asker {
+        Asker::Coordinator { from, epoch, op } => {
+            let partition = main.partition(env.ring.layout().partitions);
+            let answer = ReadAnswer { op, epoch, outcome: Err(refusal.clone()) };
+            turn.out.send(from, partition, PeerMessage::ReadAnswer(answer));
+        }
+        Asker::Client { connection, request_id } => {
+            let reason = match refusal {
+                Refusal::NotAccepted => {
+                    Reason::Forbidden(format!("node {} keeps nothing of this key; ask `ring` who does", env.me))
+                }
+                other => Reason::StorageFailed { node: env.me, detail: other.to_string() },
+            };
+            turn.out.reply(connection, request_id, Response::Failed(not_applied(reason)));
+        }
+    }
+}
