@@ -24,7 +24,7 @@ pub struct Noticed {
 
 /// How the seeds of the hunt are run.
 pub const SWARM: SwarmOptions =
-    SwarmOptions { lasts: Duration::from_secs(60), rate: 50, without: Without::NOTHING, prints: false };
+    SwarmOptions { lasts: Duration::from_secs(60), rate: 50, without: Without::NOTHING, topics: None, prints: false };
 
 /// Switches a protection off and looks for somebody who notices: every scenario, then seeds of the swarm.
 pub fn hunt(protection: Mutation) -> Option<Noticed> {

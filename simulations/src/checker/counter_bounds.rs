@@ -7,11 +7,10 @@
 use starling::ids::Key;
 use starling::message::client::Command;
 use starling::time::Timestamp;
-use starling::value::Beside;
 
 use super::subset_sum::SubsetSums;
 use super::{Certainty, Evidence, Violation};
-use crate::world::history::OpNumber;
+use crate::world::history::{Op, OpNumber};
 
 /// One increment.
 struct Step {
@@ -20,9 +19,14 @@ struct Step {
     certainty: Certainty,
 }
 
-/// Checks every key that was incremented.
+/// Checks every key that was incremented, and otherwise only put or deleted.
 pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
-    evidence.by_key.keys().filter_map(|key| check_key(evidence, key)).collect()
+    let is_string = |op: &Op| {
+        matches!(op.request.command, Command::Increment { .. } | Command::Put { .. } | Command::Delete)
+            || !op.request.command.is_write()
+    };
+    let keys = evidence.by_key.keys().filter(|key| evidence.ops(key).all(|(_, op)| is_string(op)));
+    keys.filter_map(|key| check_key(evidence, key)).collect()
 }
 
 fn check_key(evidence: &Evidence<'_>, key: &Key) -> Option<Violation> {
@@ -87,20 +91,11 @@ fn steps(evidence: &Evidence<'_>, key: &Key, covered_until: Option<Timestamp>) -
     steps
 }
 
-/// The counter of every owner. An owner without the row counts 0.
+/// What every owner counts by itself.
 fn final_sums(evidence: &Evidence<'_>, key: &Key) -> Vec<(starling::ids::NodeId, i128)> {
-    let ring = evidence.world.ring();
-    let by_node = evidence.rows.get(&evidence.row(key));
-    ring.owners(ring.partition_of(key))
-        .iter()
-        .map(|owner| {
-            let stored = by_node.and_then(|by_node| by_node.get(owner));
-            let sum = stored.map_or(0, |stored| {
-                stored.row.counter_sum_text(&Beside::NONE).parse().expect("the sum of a counter is a decimal number")
-            });
-            (*owner, sum)
-        })
-        .collect()
+    let views = evidence.finals.get(key).map(|finals| finals.views.as_slice()).unwrap_or_default();
+    let sum = |text: &str| text.parse().expect("the sum of a counter is a decimal number");
+    views.iter().map(|view| (view.node, sum(&view.counter))).collect()
 }
 
 /// Which single operation would explain a wrong sum.

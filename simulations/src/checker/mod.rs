@@ -6,22 +6,36 @@
 //! What may be lost: a write that only one node had acknowledged (`--w 1`) when a disk was damaged later; such writes
 //! count as "may or may not be there" ([`Evidence::certainty`]).
 
+pub mod cell;
 pub mod convergence;
 pub mod counter_bounds;
 pub mod dot_uniqueness;
+pub mod exactly_once;
+pub mod expiry;
+mod finals;
+pub mod flags;
+pub mod forgotten;
 pub mod honest_answers;
+pub mod maps;
 pub mod no_debt_left;
 pub mod no_lost_ack;
 pub mod quorums_met;
 pub mod reads_see_acks;
 pub mod rivals_refuse;
+pub mod sets;
+mod shown;
+pub mod siblings;
+pub mod sketches;
+pub mod sorted_sets;
 pub mod subset_sum;
+pub mod tokens;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use starling::ids::Key;
+pub use finals::Finals;
+use starling::ids::{Key, NodeId};
 use starling::message::client::{Response, WriteReply};
 use starling::storage::RowKey;
 use starling::time::Timestamp;
@@ -53,6 +67,8 @@ pub struct Evidence<'a> {
     pub rows: StoredRows,
     /// Operations by key, in the order in which they were invoked.
     pub by_key: BTreeMap<Key, Vec<OpNumber>>,
+    /// What the last reads showed, if everything came to rest.
+    pub finals: BTreeMap<Key, Finals<'a>>,
 }
 
 /// Whether a write must be found at the end.
@@ -73,7 +89,7 @@ impl<'a> Evidence<'a> {
         for (number, op) in world.history.ops().iter().enumerate() {
             by_key.entry(op.request.key.clone()).or_default().push(OpNumber(number));
         }
-        Evidence { world, rows: world.stored_rows(), by_key }
+        Evidence { world, rows: world.stored_rows(), by_key, finals: finals::of(world) }
     }
 
     /// The operations on a key.
@@ -98,6 +114,12 @@ impl<'a> Evidence<'a> {
 
     fn was_damaged_since(&self, at: Timestamp) -> bool {
         self.world.places().iter().any(|node| node.damaged_at.is_some_and(|damaged| damaged >= at))
+    }
+
+    /// Whether a node kept all that it held durably at `at` or later.
+    pub fn keeps_since(&self, node: NodeId, at: Timestamp) -> bool {
+        let node = self.world.node(self.world.number_of(node));
+        node.damaged_at.is_none_or(|damaged| damaged < at)
     }
 
     /// The last moment at which a write can have been minted: its answer, or, where none tells, the deadline after the
@@ -131,7 +153,7 @@ pub fn written(op: &Op) -> Option<(Timestamp, &WriteReply)> {
 pub type Checker = fn(&Evidence<'_>) -> Vec<Violation>;
 
 /// All of them.
-pub const ALL: [Checker; 9] = [
+pub const ALL: &[Checker] = &[
     dot_uniqueness::check,
     counter_bounds::check,
     no_lost_ack::check,
@@ -141,6 +163,16 @@ pub const ALL: [Checker; 9] = [
     honest_answers::check,
     quorums_met::check,
     rivals_refuse::check,
+    exactly_once::check,
+    sets::check,
+    maps::check,
+    sorted_sets::check,
+    siblings::check,
+    flags::check,
+    sketches::check,
+    expiry::check,
+    tokens::check,
+    forgotten::check,
 ];
 
 /// Asks every checker.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::swarm::exit_code;
-use crate::swarm::{Part, SwarmOptions, Verdict, Without, run_seed};
+use super::swarm::{exit_code, topics};
+use crate::swarm::{Part, Shape, SwarmOptions, Verdict, Without, run_seed};
+use crate::workload::Topic;
 
 /// What to replay.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,9 @@ pub struct Args {
     /// Parts of the trouble to leave out
     #[arg(long, value_delimiter = ',')]
     without: Vec<Part>,
+    /// What the keys are about, as in the swarm's run
+    #[arg(long, value_delimiter = ',')]
+    topics: Vec<Topic>,
     /// Print every event
     #[arg(long)]
     trace: bool,
@@ -34,7 +38,12 @@ pub struct Args {
 pub fn run(args: &Args) -> ExitCode {
     let lasts = Duration::from_secs_f64(args.minutes.clamp(0.01, 1e5) * 60.0);
     let without = Without::of(&args.without);
-    let mut options = SwarmOptions { lasts, rate: args.rate, without, prints: args.trace };
+    let mut options = SwarmOptions {
+        without,
+        topics: topics(&args.topics),
+        prints: args.trace,
+        ..SwarmOptions::of(lasts, args.rate)
+    };
     if args.shrink {
         options = shrunk(args.seed, options);
         println!("{}", command(args.seed, options));
@@ -55,8 +64,9 @@ pub fn command(seed: u64, options: SwarmOptions) -> String {
         .map(|value| value.get_name().to_owned())
         .collect();
     let without = if parts.is_empty() { String::new() } else { format!(" --without {}", parts.join(",")) };
+    let topics = options.topics.map(|topics| format!(" --topics {topics}")).unwrap_or_default();
     let minutes = options.lasts.as_secs_f64() / 60.0;
-    format!("starling-sim replay {seed} --minutes {minutes} --rate {}{without}", options.rate)
+    format!("starling-sim replay {seed} --minutes {minutes} --rate {}{without}{topics}", options.rate)
 }
 
 /// The least trouble with which the seed still comes to the same kind of verdict: parts left out, less load, less time.
@@ -77,6 +87,14 @@ fn shrunk(seed: u64, options: SwarmOptions) -> SwarmOptions {
     let mut best = options;
     for part in Part::value_variants() {
         best = try_it(SwarmOptions { without: best.without.and(*part), ..best });
+    }
+    // A topic left out leaves its share of the requests to the others.
+    let topics = Shape::draw(seed, options).topics;
+    for topic in topics.list() {
+        let fewer = best.topics.unwrap_or(topics).without(topic);
+        if !fewer.list().is_empty() {
+            best = try_it(SwarmOptions { topics: Some(fewer), ..best });
+        }
     }
     for _ in 0..6 {
         best = try_it(SwarmOptions { lasts: best.lasts / 2, ..best });

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{exit, replay};
 use crate::swarm::{Part, SeedReport, SwarmOptions, Verdict, Without, run_seed};
+use crate::workload::{Topic, Topics};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,9 @@ pub struct Args {
     /// Parts of the trouble to leave out
     #[arg(long, value_delimiter = ',')]
     without: Vec<Part>,
+    /// What the keys are about [default: each seed draws]
+    #[arg(long, value_delimiter = ',')]
+    topics: Vec<Topic>,
     /// Say what every seed was made of and did
     #[arg(long)]
     verbose: bool,
@@ -37,7 +41,8 @@ pub struct Args {
 /// Runs the seeds and prints what failed, with the command that replays it.
 pub fn run(args: &Args) -> ExitCode {
     let lasts = Duration::from_secs_f64(args.minutes.clamp(0.01, 1e5) * 60.0);
-    let options = SwarmOptions { lasts, rate: args.rate, without: Without::of(&args.without), prints: false };
+    let without = Without::of(&args.without);
+    let options = SwarmOptions { without, topics: topics(&args.topics), ..SwarmOptions::of(lasts, args.rate) };
     let began = Instant::now();
     let reports = run_seeds(args.first..args.first.saturating_add(args.seeds), args.jobs, options, |report| {
         if args.verbose {
@@ -80,6 +85,11 @@ pub fn run_seeds(
     let mut reports = reports.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     reports.sort_by_key(|report| report.seed);
     reports
+}
+
+/// The topics that were named; `None` if none was.
+pub fn topics(named: &[Topic]) -> Option<Topics> {
+    (!named.is_empty()).then(|| Topics::of(named))
 }
 
 fn summary(reports: &[SeedReport], took: Duration) {

@@ -53,7 +53,7 @@ pub struct Outcome {
 }
 
 /// All scenarios, in the order of their names.
-pub const ALL: [Scenario; 14] = [
+pub const ALL: &[Scenario] = &[
     acknowledged_then_lost::SCENARIO,
     changing_signs::SCENARIO,
     cloned_directory::SCENARIO,

@@ -11,7 +11,7 @@ use starling::message::client::{Command, Reason, Response, Visible};
 
 use super::stage::Stage;
 use super::{Scenario, Setting};
-use crate::workload::{Workload, WorkloadOptions};
+use crate::workload::{Topics, Workload, WorkloadOptions};
 use crate::world::history::{Known, Op};
 
 pub(super) const SCENARIO: Scenario = Scenario {
@@ -22,7 +22,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 
 fn play(setting: Setting) -> Stage {
     let mut stage = Stage::open(setting, |_| {});
-    let mut workload = Workload::new(1, WorkloadOptions::plain(200));
+    let mut workload = Workload::new(1, WorkloadOptions::plain(200, Topics::SERVED));
     let end = stage.world.after(Duration::from_secs(60));
     while stage.world.now() < end {
         workload.ask(&mut stage.world);

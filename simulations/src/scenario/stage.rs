@@ -9,7 +9,7 @@ use starling::value::Beside;
 
 use super::{Outcome, Setting};
 use crate::checker::{self, Violation};
-use crate::swarm;
+use crate::swarm::{probe, rest};
 use crate::workload;
 use crate::world::World;
 use crate::world::history::OpNumber;
@@ -120,13 +120,14 @@ impl Stage {
     /// The end: everything is made well, the cluster must come to rest, and every checker is asked.
     pub fn finish(mut self) -> Outcome {
         let within = Duration::from_secs(30) + self.world.options.config.exchange_interval * 3;
-        let (restless, _) = swarm::settle(&mut self.world, within);
+        let (restless, _) = rest::settle(&mut self.world, within);
         let hash = self.world.trace.hash();
         let restless =
             restless.into_iter().map(|text| Violation { checker: "rest", text: format!("not at rest: {text}") });
         self.violations.extend(restless);
         if self.violations.is_empty() {
-            self.violations.extend(swarm::probe(&mut self.world));
+            rest::forget(&mut self.world);
+            self.violations.extend(probe::probe(&mut self.world));
         }
         self.violations.extend(checker::check_all(&self.world));
         Outcome { violations: self.violations, hash }

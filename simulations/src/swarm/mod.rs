@@ -1,21 +1,22 @@
 //! Swarms: many seeds, each a cluster, a workload and faults of its own (Groce et al., "Swarm Testing", 2012).
 //!
 //! ```text
-//! seed ─shape─→ cluster, network, faults ─→ load + faults ─→ everything made well ─→ at rest? ─→ load ─→ probes, checkers
-//!                                          └─ --minutes ──┘  └───── within a stated bound ─────┘  served?
+//! seed ─shape─→ cluster, network, faults ─→ load + faults ─→ everything made well ─→ at rest? ─→ load ─→ forgets ─→ probes,
+//!                                          └─ --minutes ──┘  └───── within a stated bound ─────┘  served?            checkers
 //! ```
 //!
 //! A seed decides everything, so a failed one replays exactly (`starling-sim replay SEED`).
 
 mod part;
+pub mod probe;
+pub mod rest;
 mod shape;
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use starling::message::client::{Command, Options, Reason, Request, Response};
-use starling::time::{Timestamp, WallTime};
-use starling::value::Beside;
+use starling::message::client::{Reason, Response};
+use starling::time::Timestamp;
 
 pub use part::{Part, Without};
 pub use shape::Shape;
@@ -23,9 +24,9 @@ pub use shape::Shape;
 use crate::checker::{self, Violation};
 use crate::faults::atlas;
 use crate::panics;
-use crate::workload::{Workload, WorkloadOptions};
+use crate::workload::{Topics, Workload, WorkloadOptions};
 use crate::world::World;
-use crate::world::history::{Known, Op, OpNumber};
+use crate::world::history::{Known, Op};
 
 /// How a swarm is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,17 @@ pub struct SwarmOptions {
     pub rate: u32,
     /// Parts of the trouble that are left out.
     pub without: Without,
+    /// What the keys are about; `None`: each seed draws for itself.
+    pub topics: Option<Topics>,
     /// Print every event.
     pub prints: bool,
+}
+
+impl SwarmOptions {
+    /// All the trouble and every topic that the seed draws.
+    pub fn of(lasts: Duration, rate: u32) -> SwarmOptions {
+        SwarmOptions { lasts, rate, without: Without::NOTHING, topics: None, prints: false }
+    }
 }
 
 /// What came of a seed.
@@ -106,16 +116,19 @@ pub fn run_shape(shape: &Shape, options: SwarmOptions) -> (Verdict, RunStatistic
         Ok(world) => world,
         Err(error) => panic!("the layout of the world is refused: {error}"),
     };
-    let mut workload = Workload::new(shape.world.seed, WorkloadOptions::of_rate(options.rate));
+    let mut workload = Workload::new(shape.world.seed, WorkloadOptions::of_rate(options.rate, shape.topics));
     load(&mut world, &mut workload, shape, options);
-    let (mut restless, settled_after) = settle(&mut world, shape.settles_within());
+    rest::end_dialogues(&mut world, &mut workload);
+    let (mut restless, settled_after) = rest::settle(&mut world, shape.settles_within());
     let mut violations = Vec::new();
     if restless.is_empty() {
-        violations = aftermath(&mut world, &mut workload, options);
-        restless = settle(&mut world, shape.settles_within()).0;
+        violations = aftermath(&mut world, &mut workload, shape, options);
+        rest::end_dialogues(&mut world, &mut workload);
+        rest::forget(&mut world);
+        restless = rest::settle(&mut world, shape.settles_within()).0;
     }
     let verdict = if restless.is_empty() {
-        violations.extend(probe(&mut world));
+        violations.extend(probe::probe(&mut world));
         violations.extend(checker::check_all(&world));
         if violations.is_empty() { Verdict::Passed } else { Verdict::Wrong(violations) }
     } else {
@@ -151,8 +164,8 @@ fn load(world: &mut World, workload: &mut Workload, shape: &Shape, options: Swar
 }
 
 /// Load again once all is well: the cluster must serve it, whatever it went through (nothing stays broken).
-fn aftermath(world: &mut World, workload: &mut Workload, options: SwarmOptions) -> Vec<Violation> {
-    workload.change(WorkloadOptions::plain(options.rate));
+fn aftermath(world: &mut World, workload: &mut Workload, shape: &Shape, options: SwarmOptions) -> Vec<Violation> {
+    workload.change(WorkloadOptions::plain(options.rate, shape.topics));
     let first = world.history.ops().len();
     let end = world.after(Duration::from_secs(5));
     while world.now() < end {
@@ -164,7 +177,8 @@ fn aftermath(world: &mut World, workload: &mut Workload, options: SwarmOptions) 
     let asked = world.history.ops().get(first..).unwrap_or_default();
     let is_about_its_value = |op: &Op| {
         matches!(&op.answer, Some((_, Response::Failed(error)))
-            if matches!(error.reason, Reason::NotANumber | Reason::Overflow))
+            if matches!(error.reason, Reason::NotANumber | Reason::Overflow | Reason::WrongType { .. }
+                | Reason::TooMany { .. } | Reason::SessionExpired))
     };
     let failed: Vec<&Op> = asked.iter().filter(|op| op.known() != Known::Applied && !is_about_its_value(op)).collect();
     // A heavy-tailed network still loses a few to their deadlines, and late notices of old breaks are believed.
@@ -174,53 +188,6 @@ fn aftermath(world: &mut World, workload: &mut Workload, options: SwarmOptions) 
     let examples: Vec<String> = failed.iter().take(3).map(|op| format!("{:?}", op.answer)).collect();
     let text = format!("all is well, yet {} of {} requests failed: {}", failed.len(), asked.len(), examples.join("; "));
     vec![Violation { checker: "aftermath", text }]
-}
-
-/// Makes everything well and waits until the cluster is at rest: what keeps it from that (nothing, if it is), and how
-/// long it took.
-pub fn settle(world: &mut World, within: Duration) -> (Vec<String>, Duration) {
-    const STEP: Duration = Duration::from_millis(500);
-    world.make_well();
-    let began = world.now();
-    loop {
-        world.run_for(STEP);
-        let passed = world.now().since(began);
-        let differences = world.unrest(5);
-        if differences.is_empty() || passed >= within {
-            return (differences.iter().map(|difference| format!("{difference:?}")).collect(), passed);
-        }
-    }
-}
-
-/// Reads every key through one of its nodes: at rest every read must be served, and show what all owners have.
-pub fn probe(world: &mut World) -> Vec<Violation> {
-    // The last notices of links that broke long ago may still be under way, and make a node suspect another once more.
-    world.run_for(Duration::from_secs(4));
-    let replicas = world.options.replicas;
-    let keys: Vec<_> = checker::Evidence::of(world).by_key.keys().cloned().collect();
-    let mut asked: Vec<(OpNumber, _)> = Vec::new();
-    for (place, key) in keys.into_iter().enumerate() {
-        let options = Options { r: Some(replicas), ..Options::default() };
-        let request = Request { key: key.clone(), command: Command::Get, options };
-        asked.push((world.request(place % world.nodes().len(), 0, request), key));
-        // Apart, so that no node has more reads open than the smallest bound allows, over the slowest links.
-        world.run_for(Duration::from_millis(40));
-    }
-    world.run_for(Duration::from_secs(3));
-    let evidence = checker::Evidence::of(world);
-    let wrong = asked.into_iter().filter_map(|(number, key)| {
-        let ring = world.ring();
-        let owner = ring.owners(ring.partition_of(&key)).first()?;
-        let stored = evidence.rows.get(&evidence.row(&key)).and_then(|by_node| by_node.get(owner));
-        let expected = stored.map_or(starling::message::client::Visible::Nothing, |stored| {
-            stored.row.visible(&Beside::NONE, WallTime(0))
-        });
-        match world.answer(number) {
-            Some(Response::Value(reply)) if reply.value == expected && !reply.partial => None,
-            other => Some(format!("a read of {key} at rest must show {expected:?}, but came to {other:?}")),
-        }
-    });
-    wrong.take(3).map(|text| Violation { checker: "probe", text }).collect()
 }
 
 fn statistics(world: &World, settled_after: Duration) -> RunStatistics {

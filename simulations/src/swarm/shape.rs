@@ -10,6 +10,7 @@ use starling::storage::memory::MemoryFaults;
 
 use super::SwarmOptions;
 use crate::faults::atlas::FaultMix;
+use crate::workload::Topics;
 use crate::world::chance::{Chance, Use};
 use crate::world::network::{Delays, NetworkOptions};
 use crate::world::options::WorldOptions;
@@ -21,6 +22,8 @@ pub struct Shape {
     pub world: WorldOptions,
     /// Its faults.
     pub faults: FaultMix,
+    /// What its keys are about.
+    pub topics: Topics,
 }
 
 impl Shape {
@@ -52,7 +55,9 @@ impl Shape {
             skew_max: Duration::from_millis(*chance.pick(&[0, 50, 2_000]).unwrap_or(&0)),
             prints: options.prints,
         };
-        Shape { world, faults: FaultMix::draw(&mut chance) }
+        let faults = FaultMix::draw(&mut chance);
+        let topics = options.topics.unwrap_or_else(|| Topics::draw(&mut chance, Topics::SERVED));
+        Shape { world, faults, topics }
     }
 
     /// How long the cluster may take to come to rest once everything is well: deliveries back off up to 32 times the
@@ -115,7 +120,7 @@ impl fmt::Display for Shape {
         write!(
             f,
             "{} nodes × {} shards, Q {}, F {:?}, {:?}, {:?}, lease {} s, exchange every {:?}, {:?}, \
-             not in memory {}‰, skew {:?}, faults {:?}",
+             not in memory {}‰, skew {:?}, topics {}, faults {:?}",
             world.nodes,
             world.shards,
             world.partitions,
@@ -127,6 +132,7 @@ impl fmt::Display for Shape {
             world.sync,
             world.disk.not_in_memory_per_mille,
             world.skew_max,
+            self.topics,
             self.faults
         )
     }

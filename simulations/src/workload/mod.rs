@@ -1,23 +1,38 @@
-//! What virtual clients ask: an open loop of increments, puts, deletes and reads on a few hot and many cold keys.
+//! What virtual clients ask: an open loop of requests of every type on a few hot and many cold keys.
 //!
 //! ```text
-//! up/…   increments above zero, reads          the sum says exactly what is missing
-//! pn/…   increments of both signs, reads       likewise
-//! reg/…  puts of texts that name their write   the text says which write won
-//! mix/…  everything                            bounds only, and convergence
+//! topic.rs      what keys are about; a seed has one topic alone, some, or all
+//! resend.rs     a request that is sent again through other nodes until it is answered
+//! sessions.rs   increments that count once          two_steps.rs  see, then write in the place of what was seen
+//! siblings.rs   see, then put, perhaps much later   readers.rs    clients with tokens
+//! elements.rs   sets, maps, sorted sets             serial.rs     keys with one client each
 //! ```
 //!
 //! Steps are random and large, so that a sum tells which of them it contains; every text is written once.
-//! Open loop: the next request does not wait for the last, as users do not wait for each other (reliability, 3.1).
+//! Open loop: the next request does not wait for the last, as users do not wait for each other (reliability, 3.1); a
+//! client that has a dialogue under way goes on with it whenever the next request comes.
+
+mod elements;
+pub mod readers;
+mod resend;
+mod serial;
+mod sessions;
+mod siblings;
+mod topic;
+mod two_steps;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use starling::ids::Key;
-use starling::message::client::{Command, Observe, Options, Request};
+use starling::message::client::{CollectionKind, Command, Observe, Options, Request};
+use starling::time::WallTime;
+
+pub use topic::{Topic, Topics};
 
 use crate::world::World;
 use crate::world::chance::{Chance, Use};
+use crate::world::clock::WORLD_START;
 
 /// Connections of one node's clients.
 const CONNECTIONS: u64 = 8;
@@ -27,23 +42,25 @@ const CONNECTIONS: u64 = 8;
 pub struct WorkloadOptions {
     /// Requests per second over all nodes.
     pub rate: u32,
-    /// Keys of each kind that get half of the requests.
+    /// Keys of each topic that get half of the requests.
     pub hot_keys: u64,
-    /// Keys of each kind that get the rest.
+    /// Keys of all topics together that get the rest.
     pub cold_keys: u64,
     /// Requests name quorums, deadlines and the rest at random; else all take the cluster's settings.
     pub varies_options: bool,
+    /// What the keys are about.
+    pub topics: Topics,
 }
 
 impl WorkloadOptions {
-    /// So many requests per second, all with the cluster's settings.
-    pub fn plain(rate: u32) -> WorkloadOptions {
-        WorkloadOptions { varies_options: false, ..WorkloadOptions::of_rate(rate) }
+    /// So many requests per second, with varying options.
+    pub fn of_rate(rate: u32, topics: Topics) -> WorkloadOptions {
+        WorkloadOptions { rate, hot_keys: 2, cold_keys: 160, varies_options: true, topics }
     }
 
-    /// So many requests per second, with varying options.
-    pub fn of_rate(rate: u32) -> WorkloadOptions {
-        WorkloadOptions { rate, hot_keys: 2, cold_keys: 40, varies_options: true }
+    /// So many requests per second, all with the cluster's settings.
+    pub fn plain(rate: u32, topics: Topics) -> WorkloadOptions {
+        WorkloadOptions { varies_options: false, ..WorkloadOptions::of_rate(rate, topics) }
     }
 }
 
@@ -51,19 +68,36 @@ impl WorkloadOptions {
 #[derive(Debug)]
 pub struct Workload {
     options: WorkloadOptions,
+    topics: Vec<Topic>,
     chance: Chance,
     texts: u64,
+    sessions: sessions::SessionClients,
+    two_steps: two_steps::TwoSteps,
+    siblings: siblings::SiblingClients,
+    readers: readers::Readers,
+    serial: serial::Serial,
 }
 
 impl Workload {
     /// The clients of a world, drawing from its seed.
     pub fn new(seed: u64, options: WorkloadOptions) -> Workload {
-        Workload { options, chance: Chance::new(seed, Use::Workload), texts: 0 }
+        Workload {
+            options,
+            topics: options.topics.list(),
+            chance: Chance::new(seed, Use::Workload),
+            texts: 0,
+            sessions: sessions::SessionClients::default(),
+            two_steps: two_steps::TwoSteps::default(),
+            siblings: siblings::SiblingClients::default(),
+            readers: readers::Readers::default(),
+            serial: serial::Serial::default(),
+        }
     }
 
     /// The same clients, asking otherwise from now on.
     pub fn change(&mut self, options: WorkloadOptions) {
         self.options = options;
+        self.topics = options.topics.list();
     }
 
     /// Time until the next request: a Poisson process.
@@ -71,28 +105,93 @@ impl Workload {
         self.chance.exponential(Duration::from_micros(1_000_000 / u64::from(self.options.rate.max(1))))
     }
 
-    /// One client of one node asks something.
-    pub fn ask(&mut self, world: &mut World) {
-        let node = self.chance.below(world.nodes().len() as u64) as usize;
-        let connection = self.chance.below(CONNECTIONS);
-        let request = self.request();
-        world.request(node, connection, request);
+    /// Goes on with the dialogues under way.
+    pub fn go_on(&mut self, world: &mut World) {
+        self.sessions.go_on(world, &mut self.chance);
+        self.two_steps.go_on(world, &mut self.chance);
     }
 
-    fn request(&mut self) -> Request {
-        let (prefix, command) = match self.chance.below(100) {
-            0..40 => ("up", self.up()),
-            40..60 => ("pn", self.up_or_down()),
-            60..75 => ("reg", self.register()),
-            _ => ("mix", self.anything()),
-        };
+    /// Whether every dialogue has come to its end.
+    pub fn is_quiet(&self) -> bool {
+        self.sessions.is_quiet() && self.two_steps.is_quiet()
+    }
+
+    /// One client of one node asks something.
+    pub fn ask(&mut self, world: &mut World) {
+        self.go_on(world);
+        let topic = self.chance.pick(&self.topics).copied().unwrap_or(Topic::Up);
+        let cold = (self.options.cold_keys / self.topics.len().max(1) as u64).max(4);
         let number = if self.chance.happens(500) {
             self.chance.below(self.options.hot_keys)
         } else {
-            self.options.hot_keys + self.chance.below(self.options.cold_keys)
+            self.options.hot_keys + self.chance.below(cold)
         };
+        self.ask_of(world, topic, &format!("{}/{number}", topic.prefix()));
+    }
+
+    fn ask_of(&mut self, world: &mut World, topic: Topic, name: &str) {
+        let asked = key(name);
+        let command = match topic {
+            Topic::Up => self.up(),
+            Topic::Pn => self.up_or_down(),
+            Topic::Register => self.register(),
+            Topic::Mix => self.anything(),
+            Topic::Sessions | Topic::Resets => match self.count(world, topic, &asked) {
+                Some(command) => command,
+                None => return,
+            },
+            Topic::Siblings => {
+                let text = self.text();
+                let command = self.siblings.next(world, &mut self.chance, &asked, text);
+                let looks = command == Command::Siblings;
+                let number = self.send(world, asked.clone(), command);
+                if looks {
+                    self.siblings.remember(&mut self.chance, &asked, number);
+                }
+                return;
+            }
+            Topic::Flags => match self.chance.below(8) {
+                0..3 => Command::Get,
+                3 => Command::Delete,
+                4..6 => Command::SetFlag { on: false },
+                _ => Command::SetFlag { on: true },
+            },
+            Topic::Sketches => match self.chance.below(40) {
+                0..8 => Command::Get,
+                // Some keys are never deleted: there nothing may be missing.
+                8 if name.ends_with(['1', '3', '5', '7', '9']) => Command::Delete,
+                _ => Command::AddToSketch { items: self.items() },
+            },
+            Topic::Sets => self.elements(CollectionKind::Set),
+            Topic::Maps => self.elements(CollectionKind::Map),
+            Topic::Sorted => self.elements(CollectionKind::SortedSet),
+            Topic::Expiry => {
+                if self.serial.is_free(world, &asked) {
+                    let command = self.expiring(world);
+                    let request = Request { key: asked.clone(), command, options: Options::default() };
+                    let number = self.send_plain(world, request);
+                    self.serial.asked(&asked, number);
+                }
+                return;
+            }
+            Topic::Tokens => {
+                let by = self.step();
+                return self.readers.ask(world, &mut self.chance, name, by);
+            }
+            Topic::Everything => self.everything(world, &asked),
+        };
+        self.send(world, asked, command);
+    }
+
+    fn send(&mut self, world: &mut World, key: Key, command: Command) -> crate::world::history::OpNumber {
         let options = if self.options.varies_options { self.options() } else { Options::default() };
-        Request { key: key(&format!("{prefix}/{number}")), command, options }
+        self.send_plain(world, Request { key, command, options })
+    }
+
+    fn send_plain(&mut self, world: &mut World, request: Request) -> crate::world::history::OpNumber {
+        let node = self.chance.below(world.nodes().len() as u64) as usize;
+        let connection = self.chance.below(CONNECTIONS);
+        world.request(node, connection, request)
     }
 
     fn up(&mut self) -> Command {
@@ -123,6 +222,75 @@ impl Workload {
             4 | 5 => Command::Delete,
             6 => Command::Increment { by: -self.step() },
             _ => Command::Increment { by: self.step() },
+        }
+    }
+
+    /// A step of a session, or of a dialogue; `None`: its client sends it.
+    fn count(&mut self, world: &mut World, topic: Topic, key: &Key) -> Option<Command> {
+        let by = if self.chance.happens(200) { -self.step() } else { self.step() };
+        match self.chance.below(20) {
+            0..3 => Some(Command::Get),
+            3..6 => Some(Command::Increment { by }),
+            6..9 if topic == Topic::Resets => {
+                let to = self.chance.happens(400).then_some(by);
+                self.two_steps.begin(world, &mut self.chance, key, to);
+                None
+            }
+            _ => {
+                self.sessions.add(world, &mut self.chance, key, by);
+                None
+            }
+        }
+    }
+
+    fn items(&mut self) -> Vec<Bytes> {
+        let count = if self.chance.happens(100) { 200 } else { self.chance.between(1, 8) };
+        (0..count).map(|_| Bytes::from(format!("item {}", self.chance.below(3_000)))).collect()
+    }
+
+    fn elements(&mut self, kind: CollectionKind) -> Command {
+        if self.chance.happens(20) {
+            return Command::Delete;
+        }
+        let texts = &mut self.texts;
+        elements::request(&mut self.chance, kind, &mut |_| {
+            *texts += 1;
+            Bytes::from(format!("text {texts}"))
+        })
+    }
+
+    fn expiring(&mut self, world: &World) -> Command {
+        match self.chance.below(20) {
+            0..7 => Command::Get,
+            7..12 => Command::Put { value: self.text() },
+            12 => Command::Delete,
+            13 | 14 => Command::Expire { deadline: None },
+            _ => Command::Expire { deadline: Some(self.moment(world)) },
+        }
+    }
+
+    /// A moment from just past to a few seconds ahead.
+    fn moment(&mut self, world: &World) -> WallTime {
+        WallTime(WORLD_START + world.now().0 + self.chance.below(7_000_000) - 500_000)
+    }
+
+    fn everything(&mut self, world: &mut World, key: &Key) -> Command {
+        match self.chance.below(24) {
+            0..10 => self.anything(),
+            10 => Command::SetFlag { on: self.chance.happens(600) },
+            11 => Command::AddToSketch { items: self.items() },
+            12 => Command::PutSibling { value: self.text(), context: None },
+            13 => Command::Siblings,
+            14 => Command::Expire { deadline: Some(self.moment(world)) },
+            15 => Command::Expire { deadline: None },
+            16 | 17 => self.elements(CollectionKind::Set),
+            18 | 19 => self.elements(CollectionKind::Map),
+            20 | 21 => self.elements(CollectionKind::SortedSet),
+            _ => {
+                let by = self.step();
+                self.sessions.add(world, &mut self.chance, key, by);
+                Command::Get
+            }
         }
     }
 

@@ -66,6 +66,8 @@ impl Op {
 #[derive(Debug, Default)]
 pub struct History {
     ops: Vec<Op>,
+    /// The first operation that was asked once everything was at rest.
+    pub rest_from: Option<OpNumber>,
     /// Answers that should not have come: a second one, or one that nobody had asked for.
     pub stray_answers: Vec<String>,
 }
@@ -75,6 +77,11 @@ impl History {
     pub fn invoke(&mut self, op: Op) -> OpNumber {
         self.ops.push(op);
         OpNumber(self.ops.len() - 1)
+    }
+
+    /// Everything is at rest: what is asked from now on shows what has come of all that was asked before.
+    pub fn begin_rest(&mut self) {
+        self.rest_from = Some(OpNumber(self.ops.len()));
     }
 
     /// The request id under which an operation is sent.

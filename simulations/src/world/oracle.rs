@@ -7,7 +7,7 @@ use bytes::Bytes;
 use starling::ids::NodeId;
 use starling::replica::StoredRow;
 use starling::storage::memory::MemoryFaults;
-use starling::storage::{PageLimit, Range, RowKey, Space, Store};
+use starling::storage::{PageLimit, Range, RowKey, RowKind, Space, Store};
 
 use starling::time::Timestamp;
 
@@ -54,6 +54,18 @@ impl World {
             }
         }
         rows
+    }
+
+    /// Rows of sessions on all nodes together.
+    pub fn session_rows(&self) -> usize {
+        let of_node = |node: &super::Node| {
+            let rows = entries(self, node.id, Space::Rows);
+            rows.into_iter()
+                .filter_map(|(key, _)| RowKey::parse(key).ok())
+                .filter(|row| row.kind() == RowKind::Session)
+                .count()
+        };
+        self.nodes().iter().map(of_node).sum()
     }
 
     /// Entries of a space of a node.

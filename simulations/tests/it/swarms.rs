@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use starling_sim::cli::swarm::run_seeds;
-use starling_sim::swarm::{SwarmOptions, Verdict, Without};
+use starling_sim::swarm::{SwarmOptions, Verdict};
 
 #[test]
 fn two_dozen_seeds_of_random_faults_lose_nothing_and_converge() {
-    let options = SwarmOptions { lasts: Duration::from_secs(120), rate: 50, without: Without::NOTHING, prints: false };
+    let options = SwarmOptions::of(Duration::from_secs(120), 50);
     let reports = run_seeds(1..25, 2, options, |_| {});
     let mut failed = String::new();
     for report in reports.iter().filter(|report| report.verdict != Verdict::Passed) {

@@ -1,0 +1,135 @@
+//! The last reads of a run: at rest every read must be served, and whoever is asked must show the same.
+//!
+//! What is read here is the evidence of the checkers ([`crate::checker::Finals`]): what clients see at the end through
+//! two coordinators, and what every owner shows by itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use starling::ids::Key;
+use starling::message::client::{CollectionCommand, CollectionKind, Command, Options, Request, Response};
+
+use crate::checker::Violation;
+use crate::world::World;
+use crate::world::history::OpNumber;
+
+/// Longest wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Elements of a page: few, so that collections are read in several.
+const PAGE: u16 = 5;
+
+/// Reads every key.
+pub fn probe(world: &mut World) -> Vec<Violation> {
+    // The last notices of links that broke long ago may still be under way, and make a node suspect another once more.
+    world.run_for(Duration::from_secs(4));
+    world.history.begin_rest();
+    let keys: BTreeSet<Key> = world.history.ops().iter().map(|op| op.request.key.clone()).collect();
+    let mut probe = Probe { world, found: Vec::new() };
+    for (place, key) in keys.into_iter().enumerate() {
+        probe.read(place, &key);
+        if probe.found.len() >= 3 {
+            break;
+        }
+    }
+    probe.found
+}
+
+struct Probe<'a> {
+    world: &'a mut World,
+    found: Vec<Violation>,
+}
+
+impl Probe<'_> {
+    fn read(&mut self, place: usize, key: &Key) {
+        let nodes = self.world.nodes().len();
+        let (one, other) = (place % nodes, (place / nodes + place + 1) % nodes);
+        self.read_twice(key, one, other, Command::Get);
+        let commands: Vec<Command> = self
+            .world
+            .history
+            .ops()
+            .iter()
+            .filter(|op| op.request.key == *key)
+            .map(|op| op.request.command.clone())
+            .collect();
+        if commands.iter().any(|command| matches!(command, Command::Siblings | Command::PutSibling { .. })) {
+            self.read_twice(key, one, other, Command::Siblings);
+        }
+        for kind in [CollectionKind::Set, CollectionKind::Map, CollectionKind::SortedSet] {
+            let is_one =
+                |command: &Command| matches!(command, Command::Collection { kind: other, .. } if *other == kind);
+            if commands.iter().any(is_one) {
+                self.read_pages(key, one, kind);
+            }
+        }
+        let ring = self.world.ring().clone();
+        let owners: Vec<usize> =
+            ring.owners(ring.partition_of(key)).iter().map(|owner| self.world.number_of(*owner)).collect();
+        for owner in owners {
+            let answer = self.ask(owner, key, Command::Inspect);
+            if !matches!(answer, Some(Response::Inspected(_))) {
+                self.wrong(format!("an owner of {key} was asked what it holds, and answered {answer:?}"));
+            }
+        }
+    }
+
+    fn read_twice(&mut self, key: &Key, one: usize, other: usize, command: Command) {
+        let mut shown = Vec::new();
+        for node in [one, other] {
+            match self.ask(node, key, command.clone()) {
+                Some(Response::Value(reply)) if !reply.partial => shown.push(reply.value),
+                Some(Response::Observed(reply)) if !reply.partial => shown.push(reply.value),
+                answer if is_of_another_type(answer.as_ref()) => {}
+                answer => self.wrong(format!("{command:?} of {key} at rest came to {answer:?}")),
+            }
+        }
+        if let [first, second] = shown.as_slice()
+            && first != second
+        {
+            self.wrong(format!("{command:?} of {key} shows {first:?} through one node, {second:?} through another"));
+        }
+    }
+
+    fn read_pages(&mut self, key: &Key, node: usize, kind: CollectionKind) {
+        let mut after: Option<Bytes> = None;
+        // Runs hold a few dozen elements per key.
+        for _ in 0..1_000 {
+            let command = CollectionCommand::Page { after: after.clone(), count: PAGE };
+            match self.ask(node, key, Command::Collection { kind, command }) {
+                Some(Response::Page(page)) => match page.next {
+                    Some(next) if after.as_ref().is_none_or(|after| *after < next) => after = Some(next),
+                    Some(next) => {
+                        return self.wrong(format!("the pages of {key} do not go on: {next:?} follows {after:?}"));
+                    }
+                    None => return,
+                },
+                answer if is_of_another_type(answer.as_ref()) => return,
+                answer => return self.wrong(format!("a page of {key} at rest came to {answer:?}")),
+            }
+        }
+        self.wrong(format!("the pages of {key} do not end"));
+    }
+
+    fn ask(&mut self, node: usize, key: &Key, command: Command) -> Option<Response> {
+        let r = Some(self.world.options.replicas);
+        let request = Request { key: key.clone(), command, options: Options { r, ..Options::default() } };
+        let number: OpNumber = self.world.request(node, 0, request);
+        let give_up = self.world.after(PATIENCE);
+        while self.world.history.op(number).ended_at().is_none() && self.world.now() < give_up {
+            self.world.run_for(Duration::from_millis(2));
+        }
+        self.world.answer(number).cloned()
+    }
+
+    fn wrong(&mut self, text: String) {
+        self.found.push(Violation { checker: "probe", text });
+    }
+}
+
+/// A key shows one type; who asks for another is told so.
+fn is_of_another_type(answer: Option<&Response>) -> bool {
+    use starling::message::client::Reason;
+    matches!(answer, Some(Response::Failed(error)) if matches!(error.reason, Reason::WrongType { .. }))
+}
