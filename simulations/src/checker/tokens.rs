@@ -28,6 +28,16 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         if op.connection.0 < FIRST_CONNECTION || op.request.options.token.is_none() {
             continue;
         }
+        let brought = match &op.answer {
+            Some((_, Response::Value(reply))) => reply.token.is_some(),
+            Some((_, Response::Written(reply))) => reply.token.is_some(),
+            _ => true,
+        };
+        if !brought {
+            let text =
+                format!("{:?} came with a token and was answered without one: {:?}", OpNumber(number), op.answer);
+            found.push(Violation { checker: "tokens", text });
+        }
         let known = known.entry((op.connection.0, &op.request.key)).or_default();
         match (&op.request.command, &op.answer) {
             (Command::Increment { by }, Some(_)) if written(op).is_some() => known.own += i128::from(*by),
