@@ -1,6 +1,7 @@
 //! Stories of a few shards on a bus without delays. Faults at random are the business of `simulations`.
 
 mod identity;
+mod public_bugs;
 mod stories;
 mod troubles;
 
@@ -37,6 +38,8 @@ struct Bus {
     cut: BTreeSet<NodeId>,
     /// While false nothing becomes durable.
     syncs: bool,
+    /// Nodes of which nothing becomes durable.
+    never_syncs: BTreeSet<NodeId>,
     next_request: u64,
     entropy: u64,
 }
@@ -65,6 +68,7 @@ impl Bus {
             replies: BTreeMap::new(),
             cut: BTreeSet::new(),
             syncs: true,
+            never_syncs: BTreeSet::new(),
             next_request: 0,
             entropy: 1000,
         };
@@ -131,6 +135,7 @@ impl Bus {
             }
         }
         if self.syncs
+            && !self.never_syncs.contains(&id)
             && let Some(ticket) = node.written.take()
         {
             node.store.sync().unwrap();
