@@ -72,3 +72,6 @@ pub const SESSION_BYTES_PER_KEY_MAX: u64 = 1024 * 1024;
 
 /// Longest context or token that a client may send back. Unit: bytes.
 pub const CONTEXT_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Values that a put may leave side by side under one key. A put that would leave more is refused; a merge keeps all.
+pub const SIBLINGS_MAX: usize = 64;

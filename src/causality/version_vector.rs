@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ActorId, Dot};
+use super::{ActorId, Dot, Tick};
 
 /// Per actor the largest event seen; actors with event 0 do not stand in it.
 /// On the wire a sequence of pairs: JSON has no maps with such keys, and a zero from outside is dropped.
@@ -49,6 +49,23 @@ impl VersionVector {
     /// Every actor with its largest event, in the order of the actors.
     pub fn dots(&self) -> impl Iterator<Item = (ActorId, u64)> + '_ {
         self.events.iter().map(|(actor, event)| (*actor, *event))
+    }
+
+    /// The actors that expired by this tick, with their largest events, in the order of the actors; none at tick 0.
+    pub fn through(&self, tick: Tick) -> impl Iterator<Item = (ActorId, u64)> + '_ {
+        self.dots().take_while(move |(actor, _)| tick > Tick(0) && actor.expires <= tick)
+    }
+
+    /// Drops the actors that expired by this tick; none at tick 0.
+    pub fn forget(&mut self, tick: Tick) {
+        if tick > Tick(0) {
+            self.events.retain(|actor, _| actor.expires > tick);
+        }
+    }
+
+    /// How many actors were seen.
+    pub fn len(&self) -> usize {
+        self.events.len()
     }
 
     /// Whether nothing was seen.

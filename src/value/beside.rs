@@ -13,7 +13,7 @@
 //! Costs: a few words per tick that has open sessions, and a record per session that a reset has seen.
 //!
 //! Encoding: empty if there is nothing beside; else `version u8 │ ticks │ (tick u32 │ rows │ bytes │ events │ p │ n │ hash
-//! 16)* │ length of baselines │ baselines │ (rows │ live)` for members, fields and scores; numbers as in `wire`.
+//! 16)* │ length of baselines │ baselines │ (rows │ live)` for set, map and sorted set; numbers as in `wire`.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ use super::per_actor::PerActor;
 use super::settled::{Settled, Sum};
 use super::wire::{Reader, put_number};
 use crate::causality::{ActorId, Tick};
+use crate::ids::CollectionKind;
 use crate::limits;
 
 /// Version of the encoding that this program writes.
@@ -40,27 +41,6 @@ pub struct SessionSum {
     pub sum: Sum,
     /// Sum of their state hashes modulo 2^128: equal sums, equal rows.
     pub hash: u128,
-}
-
-/// What an element's row holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ElementKind {
-    /// A member of a set.
-    Member,
-    /// A field of a map.
-    Field,
-    /// A member of a sorted set.
-    Scored,
-}
-
-impl From<crate::ids::CollectionKind> for ElementKind {
-    fn from(kind: crate::ids::CollectionKind) -> ElementKind {
-        match kind {
-            crate::ids::CollectionKind::Set => ElementKind::Member,
-            crate::ids::CollectionKind::Map => ElementKind::Field,
-            crate::ids::CollectionKind::SortedSet => ElementKind::Scored,
-        }
-    }
 }
 
 /// The elements of one kind, counted.
@@ -115,13 +95,20 @@ impl Beside {
     }
 
     /// Takes note of a change of an element's row.
-    pub fn replace_element(&mut self, kind: ElementKind, was_live: bool, is_live: bool, existed: bool, exists: bool) {
+    pub fn replace_element(
+        &mut self,
+        kind: CollectionKind,
+        was_live: bool,
+        is_live: bool,
+        existed: bool,
+        exists: bool,
+    ) {
         self.change(|content| {
-            let [member, field, scored] = &mut content.elements;
+            let [set, map, sorted] = &mut content.elements;
             let count = match kind {
-                ElementKind::Member => member,
-                ElementKind::Field => field,
-                ElementKind::Scored => scored,
+                CollectionKind::Set => set,
+                CollectionKind::Map => map,
+                CollectionKind::SortedSet => sorted,
             };
             count.rows = count.rows.saturating_add(exists.into()).saturating_sub(existed.into());
             count.live = count.live.saturating_add(is_live.into()).saturating_sub(was_live.into());
@@ -187,12 +174,12 @@ impl Beside {
     }
 
     /// The elements of a kind.
-    pub fn elements(&self, kind: ElementKind) -> ElementCount {
-        let [member, field, scored] = self.0.as_ref().map_or_else(Default::default, |content| content.elements);
+    pub fn elements(&self, kind: CollectionKind) -> ElementCount {
+        let [set, map, sorted] = self.0.as_ref().map_or_else(Default::default, |content| content.elements);
         match kind {
-            ElementKind::Member => member,
-            ElementKind::Field => field,
-            ElementKind::Scored => scored,
+            CollectionKind::Set => set,
+            CollectionKind::Map => map,
+            CollectionKind::SortedSet => sorted,
         }
     }
 

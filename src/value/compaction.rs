@@ -15,18 +15,22 @@
 
 use std::time::Duration;
 
-use super::Row;
+use super::beside::Beside;
 use super::counter::{Counter, Totals};
-use super::per_actor::{PerActor, Record};
+use super::dotted::Dotted;
+use super::kind::ValueType;
+use super::others::Others;
+use super::per_actor::{Content, PerActor, Record};
 use super::register::Stamp;
 use super::settled::Settled;
-use crate::causality::Tick;
+use super::{Row, others};
+use crate::causality::{ActorId, Context, Tick};
 use crate::time::WallTime;
 
 impl Row {
-    /// Adds up the entries of actors that expired by `through`. Only at stability, and only for a row beside which no
-    /// session's row stands: for others see [`super::Beside::settle`]. Never changes the value. Returns whether the row
-    /// changed.
+    /// Adds up the entries of actors that expired by `through`, and leaves such actors out of the contexts. Only at
+    /// stability, and only for a row beside which no session's row stands: for others see [`super::Beside::settle`]. Never
+    /// changes the value. Returns whether the row changed.
     pub fn compact(&mut self, through: Tick) -> bool {
         self.settle(through, Settled::default(), PerActor::default())
     }
@@ -34,9 +38,16 @@ impl Row {
     /// Compacts, and takes in what sessions beside the row did.
     pub(super) fn settle(&mut self, through: Tick, sessions: Settled, baselines: PerActor<Totals>) -> bool {
         let counter = &mut self.string.counter;
-        let settled = counter.compact(through, sessions);
+        let mut changed = counter.compact(through, sessions);
         let covered = counter.covered().tick;
-        counter.baselines.merge_above(&baselines, covered) || settled
+        changed |= counter.baselines.merge_above(&baselines, covered);
+        if let Some(others) = &mut self.others {
+            changed |= others.siblings.compact(through);
+            changed |= others.flag.compact(through);
+            changed |= others.presence.compact(through);
+            changed |= others.scored.compact(through);
+        }
+        changed
     }
 
     /// Adds up the baselines of actors that expired by `through`, which is at most the tick that was compacted. Returns
@@ -45,51 +56,100 @@ impl Row {
         self.string.counter.fold_baselines(through)
     }
 
-    /// Drops what only remembers a removal that everybody knows: a deleted register, a counter that resets have seen
-    /// whole. `through` is the tick up to which baselines were folded. A tombstone goes if its actor has expired and so
-    /// has every actor that may have written below its stamp. Returns whether the row changed; one that is empty now is to
-    /// be deleted.
-    pub fn retire(&mut self, through: Tick, tick: Duration, lease_ticks: u32) -> bool {
-        let has_expired = |stamp: &Stamp| {
-            let shadowed = Tick::at(WallTime(stamp.hlc.wall), tick).0.saturating_add(lease_ticks.saturating_mul(2));
-            stamp.actor.expires <= through && Tick(shadowed) <= through
-        };
-        let mut changed = false;
+    /// Drops what only remembers a removal that everybody knows, and stamps of types that hold nothing. `through` is the
+    /// tick up to which baselines were folded. A tombstone under a stamp goes if its actor has expired and so has every
+    /// actor that may have written below the stamp (an actor lives for at most two leases); one under dots goes if all of
+    /// its dots have settled. Returns whether the row changed; one that is empty now is to be deleted, unless something
+    /// stands beside it.
+    pub fn retire(&mut self, through: Tick, tick: Duration, lease_ticks: u32, beside: &Beside) -> bool {
+        let is_past =
+            |wall: u64| Tick(Tick::at(WallTime(wall), tick).0.saturating_add(lease_ticks.saturating_mul(2))) <= through;
+        let has_expired = |stamp: &Stamp| stamp.actor.expires <= through && is_past(stamp.hlc.wall);
+        let before = self.clone();
         let string = &mut self.string;
         if string.register.tombstone().is_some_and(has_expired) {
             string.register = Default::default();
-            changed = true;
         }
-        if string.counter.settled().tick <= through && string.counter.is_fully_covered() && !string.counter.is_empty() {
+        if string.counter.settled().tick <= through && string.counter.is_fully_covered() {
             string.counter = Counter::default();
-            changed = true;
         }
-        let touched = Tick::at(WallTime(string.touched.wall), tick).0.saturating_add(lease_ticks.saturating_mul(2));
-        if string.is_untouched_but_for_its_stamp() && string.touched != Default::default() && Tick(touched) <= through {
+        if string.is_untouched_but_for_its_stamp() && beside.sessions().rows == 0 && is_past(string.touched.wall) {
             string.touched = Default::default();
-            changed = true;
         }
-        changed
+        self.change_others(|others| {
+            retire_dotted(&mut others.siblings, through);
+            retire_dotted(&mut others.flag, through);
+            retire_dotted(&mut others.presence, through);
+            retire_dotted(&mut others.scored, through);
+            if others.sketch.tombstone().is_some_and(has_expired) {
+                others.sketch = Default::default();
+            }
+            for (kind, touched) in others::TOUCHABLE.iter().zip(&mut others.touched) {
+                let is_empty = match kind {
+                    ValueType::String => false,
+                    ValueType::Siblings => others.siblings.is_empty(),
+                    ValueType::Flag => others.flag.is_empty(),
+                    ValueType::Sketch => others.sketch.is_unwritten(),
+                    ValueType::Collection(kind) => beside.elements(*kind).rows == 0,
+                };
+                if is_empty && is_past(touched.wall) {
+                    *touched = Default::default();
+                }
+            }
+        });
+        // A deadline that is over goes last: until then it hides what comes late.
+        let expiry = self.others.as_ref().map(|others| others.expiry.clone()).unwrap_or_default();
+        let is_over = match expiry.deadline() {
+            None => true,
+            Some(deadline) => is_past(deadline.0) && self.holds_nothing_but_expiry() && !self.has_anything(beside),
+        };
+        if is_over && expiry.stamp().is_some_and(has_expired) {
+            self.change_others(|others| others.expiry = Default::default());
+        }
+        *self != before
+    }
+
+    fn holds_nothing_but_expiry(&self) -> bool {
+        let mut rest = self.clone();
+        rest.change_others(|others| others.expiry = Default::default());
+        rest.is_empty()
     }
 
     /// Of an incoming row, drops what is settled here: entries up to `compacted`, baselines up to `folded`, and
-    /// tombstones that `ours` has retired. Sums stay: they are always welcome.
+    /// tombstones that `ours` has retired. Sums and what is live stay.
     pub fn ignore_settled(&mut self, ours: &Row, compacted: Tick, folded: Tick) {
+        let is_settled = |stamp: &Stamp| stamp.actor.expires <= compacted;
         let string = &mut self.string;
         string.counter.entries.forget(compacted);
         string.counter.baselines.forget(folded);
-        let is_retired = string.register.tombstone().is_some_and(|stamp| stamp.actor.expires <= compacted)
-            && ours.string.register.is_unwritten();
-        if is_retired {
+        if string.register.tombstone().is_some_and(is_settled) && ours.string.register.is_unwritten() {
             string.register = Default::default();
         }
-        if string.is_untouched_but_for_its_stamp() {
+        if string.is_untouched_but_for_its_stamp() && ours.string.touched == Default::default() {
             string.touched = Default::default();
         }
+        if self.others.is_none() {
+            return;
+        }
+        let nothing = Others::default();
+        let ours = ours.others.as_deref().unwrap_or(&nothing);
+        self.change_others(|others| {
+            ignore_dotted(&mut others.siblings, &ours.siblings, compacted);
+            ignore_dotted(&mut others.flag, &ours.flag, compacted);
+            ignore_dotted(&mut others.presence, &ours.presence, compacted);
+            ignore_dotted(&mut others.scored, &ours.scored, compacted);
+            if others.sketch.tombstone().is_some_and(is_settled) && ours.sketch.is_unwritten() {
+                others.sketch = Default::default();
+            }
+            if others.expiry.tombstone().is_some_and(is_settled) && ours.expiry.is_unwritten() {
+                others.expiry = Default::default();
+            }
+        });
     }
 
-    /// Whether a merge of `incoming` would change what is frozen: anything of ticks up to `frozen`, except by a sum. A sum
-    /// of ticks up to `compacted` that is not here counts too: it was retired.
+    /// Whether a merge of `incoming` would bring anything of ticks up to `frozen` that was never seen here, except by a
+    /// sum: then it is refused whole. A sum of ticks up to `compacted` that is not here counts too: it was retired. A fresh
+    /// write that takes away what is frozen brings nothing of it, and is welcome.
     pub fn touches(&self, incoming: &Row, frozen: Tick, compacted: Tick) -> bool {
         let (ours, theirs) = (&self.string, &incoming.string);
         let is_news = |known: &PerActor<Totals>, floor: Tick, record: &Record<Totals>| {
@@ -97,15 +157,30 @@ impl Row {
         };
         let (settled, covered) = (ours.counter.settled().tick, ours.counter.covered().tick);
         let their_sum = theirs.counter.settled().tick;
-        theirs.counter.entries.through(frozen).iter().any(|entry| is_news(&ours.counter.entries, settled, entry))
+        let is_late = |ours: Option<&Stamp>, theirs: Option<&Stamp>| {
+            theirs.is_some_and(|stamp| stamp.actor.expires <= frozen) && ours < theirs
+        };
+        if theirs.counter.entries.through(frozen).iter().any(|entry| is_news(&ours.counter.entries, settled, entry))
             || theirs.counter.baselines.through(frozen).iter().any(|b| is_news(&ours.counter.baselines, covered, b))
             || (settled < their_sum && their_sum <= compacted)
-            || (theirs.register.stamp().is_some_and(|stamp| stamp.actor.expires <= frozen)
-                && ours.register.stamp() < theirs.register.stamp())
+            || is_late(ours.register.stamp(), theirs.register.stamp())
+        {
+            return true;
+        }
+        let Some(theirs) = &incoming.others else { return false };
+        let nothing = Others::default();
+        let ours = self.others.as_deref().unwrap_or(&nothing);
+        is_late(ours.expiry.stamp(), theirs.expiry.stamp())
+            || ours.siblings.is_touched_by(&theirs.siblings, frozen)
+            || ours.flag.is_touched_by(&theirs.flag, frozen)
+            || ours.presence.is_touched_by(&theirs.presence, frozen)
+            || ours.scored.is_touched_by(&theirs.scored, frozen)
+            || ours.sketch.is_touched_by(&theirs.sketch, frozen)
     }
 
-    /// Hash of what must be equal everywhere before ticks up to `through` are compacted: the settled sum, and of actors
-    /// that expired by then the entries and tombstones. `None` if there is nothing of them.
+    /// Hash of what must be equal everywhere before ticks up to `through` are compacted: the settled sum and the floors,
+    /// and of actors that expired by then the entries, the dots that were seen and the tombstones. `None` if there is
+    /// nothing of them. Of a main row, take it after [`super::Beside::settle`].
     pub fn digest(&self, through: Tick) -> Option<u128> {
         let mut digest = Digest::default();
         let counter = &self.string.counter;
@@ -116,6 +191,14 @@ impl Row {
         }
         digest.records(2, &counter.entries, through);
         digest.tombstone(3, self.string.register.tombstone(), through);
+        if let Some(others) = &self.others {
+            digest.context(4, others.siblings.context(), through);
+            digest.context(5, others.flag.context(), through);
+            digest.context(6, others.presence.context(), through);
+            digest.context(7, others.scored.context(), through);
+            digest.tombstone(8, others.sketch.tombstone(), through);
+            digest.tombstone(9, others.expiry.tombstone(), through);
+        }
         digest.finish()
     }
 
@@ -144,6 +227,20 @@ impl Row {
     }
 }
 
+fn retire_dotted<V: Content>(dotted: &mut Dotted<V>, through: Tick) {
+    if dotted.is_settled_tombstone() && dotted.context().floor() <= through {
+        *dotted = Dotted::default();
+    }
+}
+
+/// Drops a tombstone of settled dots that is no longer here.
+fn ignore_dotted<V: Content>(theirs: &mut Dotted<V>, ours: &Dotted<V>, compacted: Tick) {
+    let has_settled = theirs.context().seen().dots().all(|(actor, _)| actor.expires <= compacted);
+    if ours.is_empty() && !theirs.is_live() && has_settled && theirs.context().floor() <= compacted {
+        *theirs = Dotted::default();
+    }
+}
+
 /// Bytes to be hashed, part by part; what has no part has no hash.
 #[derive(Default)]
 struct Digest {
@@ -167,6 +264,20 @@ impl Digest {
             self.bytes.extend_from_slice(&record.event.to_be_bytes());
             self.bytes.extend_from_slice(&record.content.p.to_be_bytes());
             self.bytes.extend_from_slice(&record.content.n.to_be_bytes());
+        }
+    }
+
+    fn context(&mut self, number: u8, context: &Context, through: Tick) {
+        let expired: Vec<(ActorId, u64)> = context.seen().through(through).collect();
+        if expired.is_empty() && context.floor() == Tick(0) {
+            return;
+        }
+        self.part(number);
+        self.bytes.extend_from_slice(&context.floor().0.to_be_bytes());
+        self.bytes.extend_from_slice(&(expired.len() as u64).to_be_bytes());
+        for (actor, event) in expired {
+            self.bytes.extend_from_slice(&actor.to_bytes());
+            self.bytes.extend_from_slice(&event.to_be_bytes());
         }
     }
 

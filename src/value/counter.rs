@@ -60,6 +60,13 @@ impl Counter {
         Counter { entries, baselines, sums: None }
     }
 
+    /// Entries and settled sum alone.
+    pub fn without_baselines(&self) -> Counter {
+        let mut counter = Counter::of(self.entries.clone(), PerActor::default());
+        counter.set_sums(Sums { settled: self.settled(), covered: Covered::default() });
+        counter
+    }
+
     /// Whether it was never incremented.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.baselines.is_empty() && self.sums.is_none()

@@ -9,6 +9,13 @@
 //! tag 4  baselines    kind 3, largest event per actor     content p │ n
 //! tag 5  settled      kind 5, floor of the entries        see `settled`
 //! tag 6  covered      kind 5, floor of the baselines      see `settled`
+//! tag 7-12 touched    kind 1, largest bytes               of siblings, flag, sketch, set, map, sorted set
+//! tag 13 siblings     kind 6, dotted                      see `dotted`
+//! tag 14 flag         kind 6, dotted                      no values
+//! tag 15 sketch       kind 7, sketch                      see `sketch`
+//! tag 16 expiry       kind 2, latest stamp                see `expiry`
+//! tag 17 presence     kind 6, dotted                      no values
+//! tag 18 scored       kind 6, dotted                      see `score`
 //! other               any kind                            kept and merged by kind alone, see `field`
 //!
 //! merge(x, y) = per tag the merge of its kind; what only one of them has is taken
@@ -21,11 +28,15 @@
 use bytes::Bytes;
 
 use super::Row;
+use super::dotted::Dotted;
 use super::error::DecodeError;
+use super::expiry::Expiry;
 use super::field::MergeKind;
-use super::per_actor::PerActor;
+use super::others::{Others, TOUCHABLE};
+use super::per_actor::{Content, PerActor};
 use super::register::{HLC_BYTES, Register, decode_hlc, encode_hlc};
 use super::settled::{Covered, Settled, Sums};
+use super::sketch::Sketch;
 use super::string::StringState;
 use super::wire::{Reader, put_number};
 use crate::limits;
@@ -40,6 +51,15 @@ const ENTRIES: u32 = 3;
 const BASELINES: u32 = 4;
 const SETTLED: u32 = 5;
 const COVERED: u32 = 6;
+/// Of the first of `others::TOUCHABLE`; the others follow.
+const OTHERS_TOUCHED: u32 = 7;
+const OTHERS_TOUCHED_LAST: u32 = OTHERS_TOUCHED + TOUCHABLE.len() as u32 - 1;
+const SIBLINGS: u32 = 13;
+const FLAG: u32 = 14;
+const SKETCH: u32 = 15;
+const EXPIRY: u32 = 16;
+const PRESENCE: u32 = 17;
+const SCORED: u32 = 18;
 
 /// Bytes.
 impl Row {
@@ -79,6 +99,9 @@ impl Row {
         if !covered.is_nothing() {
             put_head(COVERED, MergeKind::Floor, covered.encoded_bytes(), out);
             covered.encode(BASELINES as u8, out);
+        }
+        if let Some(others) = &self.others {
+            others.encode(out);
         }
         // All known tags are smaller than any unknown one.
         for (tag, field) in self.unknown.iter() {
@@ -141,6 +164,7 @@ impl Row {
         actors <= limits::ACTORS_PER_FIELD_MAX
             && self.unknown.len() + KNOWN_FIELDS <= limits::FIELDS_PER_ROW_MAX
             && self.unknown.is_within_limits()
+            && self.others.as_ref().is_none_or(|others| others.is_within_limits())
             && self.encoded_bytes_max() <= limits::ROW_BYTES_MAX
     }
 
@@ -150,6 +174,7 @@ impl Row {
         let known =
             HLC_BYTES + register.encoded_bytes() + counter.entries.encoded_bytes() + counter.baselines.encoded_bytes();
         let known = known + counter.settled().encoded_bytes() + counter.covered().encoded_bytes();
+        let known = known + self.others.as_ref().map_or(0, |others| others.encoded_bytes());
         let unknown: usize = self.unknown.iter().map(|(_, field)| field.encoded_bytes()).sum();
         1 + known + unknown + (KNOWN_FIELDS + self.unknown.len()) * HEAD_BYTES_MAX
     }
@@ -192,6 +217,7 @@ impl Row {
                 string.counter.read_sums(Sums { settled: string.counter.settled(), covered });
                 MergeKind::Floor
             }
+            OTHERS_TOUCHED..=SCORED => self.others.get_or_insert_default().set(tag, payload)?,
             _ => {
                 self.unknown.push(tag, kind, payload)?;
                 kind
@@ -201,7 +227,75 @@ impl Row {
     }
 }
 
-const KNOWN_FIELDS: usize = 6;
+/// The types beside the string.
+impl Others {
+    fn encoded_bytes(&self) -> usize {
+        TOUCHABLE.len() * HLC_BYTES
+            + self.siblings.encoded_bytes()
+            + self.flag.encoded_bytes()
+            + self.sketch.encoded_bytes()
+            + self.expiry.encoded_bytes()
+            + self.presence.encoded_bytes()
+            + self.scored.encoded_bytes()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        for (tag, touched) in (OTHERS_TOUCHED..).zip(&self.touched) {
+            if *touched != Hlc::default() {
+                put_head(tag, MergeKind::LargestBytes, HLC_BYTES, out);
+                encode_hlc(*touched, out);
+            }
+        }
+        encode_dotted(SIBLINGS, &self.siblings, out);
+        encode_dotted(FLAG, &self.flag, out);
+        if !self.sketch.is_unwritten() {
+            put_head(SKETCH, MergeKind::Sketch, self.sketch.encoded_bytes(), out);
+            self.sketch.encode(out);
+        }
+        if !self.expiry.is_unwritten() {
+            put_head(EXPIRY, MergeKind::LatestStamp, self.expiry.encoded_bytes(), out);
+            self.expiry.encode(out);
+        }
+        encode_dotted(PRESENCE, &self.presence, out);
+        encode_dotted(SCORED, &self.scored, out);
+    }
+
+    /// Puts a field that was read in its place. Returns the kind of its tag.
+    fn set(&mut self, tag: u32, payload: &[u8]) -> Result<MergeKind, DecodeError> {
+        match tag {
+            OTHERS_TOUCHED..=OTHERS_TOUCHED_LAST => {
+                let stamp = decode_touched(payload)?;
+                let place = (tag - OTHERS_TOUCHED) as usize;
+                if let Some(touched) = self.touched.get_mut(place) {
+                    *touched = stamp;
+                }
+                return Ok(MergeKind::LargestBytes);
+            }
+            SIBLINGS => self.siblings = Dotted::decode(payload)?,
+            FLAG => self.flag = Dotted::decode(payload)?,
+            SKETCH => {
+                self.sketch = Sketch::decode(payload)?;
+                return Ok(MergeKind::Sketch);
+            }
+            EXPIRY => {
+                self.expiry = Expiry::decode(payload)?;
+                return Ok(MergeKind::LatestStamp);
+            }
+            PRESENCE => self.presence = Dotted::decode(payload)?,
+            _ => self.scored = Dotted::decode(payload)?,
+        }
+        Ok(MergeKind::Dotted)
+    }
+}
+
+fn encode_dotted<V: Content>(tag: u32, dotted: &Dotted<V>, out: &mut Vec<u8>) {
+    if !dotted.is_empty() {
+        put_head(tag, MergeKind::Dotted, dotted.encoded_bytes(), out);
+        dotted.encode(out);
+    }
+}
+
+const KNOWN_FIELDS: usize = SCORED as usize;
 
 /// Tag, kind and length of a field within the limits.
 const HEAD_BYTES_MAX: usize = 5 + 1 + 5;

@@ -23,6 +23,21 @@ pub enum ValueError {
         /// The event.
         event: u64,
     },
+    /// NaN, infinite, or a sum of scores beyond the largest.
+    #[error("a score must be a finite number")]
+    NotFinite,
+    /// Longer than a value may be.
+    #[error("the value has {bytes} bytes, at most {} are allowed", limits::VALUE_BYTES_MAX)]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// Too many values stand side by side.
+    #[error("{count} siblings, at most {} are allowed: put one with the context of all", limits::SIBLINGS_MAX)]
+    TooManySiblings {
+        /// How many there would be.
+        count: usize,
+    },
 }
 
 /// Bytes that are no row of this program. Nothing was merged; the bytes are untouched where they lie.

@@ -13,15 +13,19 @@
 //!                                                                                 under that tag whose actor expired by the
 //!                                                                                 tick are dropped, and ignored later
 //! ```
+//! 6 dotted                   see `dotted`                                         what the other has not seen removed
+//! 7 sketch                   see `sketch`                                         the larger generation; registers: the larger
 //!
 //! Actors and items stand in ascending order, without repetition; a field that would hold nothing is left out. If two
 //! rows disagree on the kind of a tag (no program writes that), the higher kind wins whole: still a lattice.
 
 use bytes::Bytes;
 
+use super::dotted::Dotted;
 use super::error::DecodeError;
 use super::per_actor::PerActor;
 use super::register::Stamp;
+use super::sketch::Sketch;
 use super::wire::{Reader, number_bytes, put_number};
 use crate::causality::{ActorId, Tick};
 use crate::limits;
@@ -41,6 +45,10 @@ pub enum MergeKind {
     Union = 4,
     /// The larger payload wins, and takes the place of the older records of another field.
     Floor = 5,
+    /// Values under dots: what one side has and the other has not seen removed.
+    Dotted = 6,
+    /// The larger generation wins; within one, registers merge to the larger.
+    Sketch = 7,
 }
 
 impl MergeKind {
@@ -52,6 +60,8 @@ impl MergeKind {
             3 => Some(MergeKind::LargestEventPerActor),
             4 => Some(MergeKind::Union),
             5 => Some(MergeKind::Floor),
+            6 => Some(MergeKind::Dotted),
+            7 => Some(MergeKind::Sketch),
             _ => None,
         }
     }
@@ -70,6 +80,10 @@ pub enum Field {
     Union(Vec<Bytes>),
     /// Kind 5: the tag whose records it replaces, up to which tick, and the whole payload.
     Floor(u32, Tick, Bytes),
+    /// Kind 6.
+    Dotted(Dotted<Bytes>),
+    /// Kind 7.
+    Sketch(Sketch),
 }
 
 impl Field {
@@ -81,6 +95,8 @@ impl Field {
             Field::LargestEventPerActor(_) => MergeKind::LargestEventPerActor,
             Field::Union(_) => MergeKind::Union,
             Field::Floor(..) => MergeKind::Floor,
+            Field::Dotted(_) => MergeKind::Dotted,
+            Field::Sketch(_) => MergeKind::Sketch,
         }
     }
 
@@ -89,6 +105,8 @@ impl Field {
         let is_larger = match (&mut *self, other) {
             (Field::LargestEventPerActor(ours), Field::LargestEventPerActor(theirs)) => return ours.merge(theirs),
             (Field::Union(ours), Field::Union(theirs)) => return unite(ours, theirs),
+            (Field::Dotted(ours), Field::Dotted(theirs)) => return ours.merge(theirs),
+            (Field::Sketch(ours), Field::Sketch(theirs)) => return ours.merge(theirs),
             (Field::LargestBytes(ours), Field::LargestBytes(theirs)) => *theirs > *ours,
             // A stamp is the fixed-width head of its payload, in the order of its bytes.
             (Field::LatestStamp(_, ours), Field::LatestStamp(_, theirs)) => *theirs > *ours,
@@ -104,7 +122,8 @@ impl Field {
     /// Whether the actors or items are few enough to be read back.
     pub fn is_within_limits(&self) -> bool {
         match self {
-            Field::LargestBytes(_) | Field::LatestStamp(..) | Field::Floor(..) => true,
+            Field::LargestBytes(_) | Field::LatestStamp(..) | Field::Floor(..) | Field::Sketch(_) => true,
+            Field::Dotted(dotted) => dotted.is_within_limits(),
             Field::LargestEventPerActor(records) => records.len() <= limits::ACTORS_PER_FIELD_MAX,
             Field::Union(items) => items.len() <= limits::UNION_ITEMS_PER_FIELD_MAX,
         }
@@ -115,6 +134,8 @@ impl Field {
         match self {
             Field::LargestBytes(payload) | Field::LatestStamp(_, payload) | Field::Floor(.., payload) => payload.len(),
             Field::LargestEventPerActor(records) => records.encoded_bytes(),
+            Field::Dotted(dotted) => dotted.encoded_bytes(),
+            Field::Sketch(sketch) => sketch.encoded_bytes(),
             Field::Union(items) => items.iter().map(|item| number_bytes(item.len() as u128) + item.len()).sum(),
         }
     }
@@ -126,6 +147,8 @@ impl Field {
                 out.extend_from_slice(payload);
             }
             Field::LargestEventPerActor(records) => records.encode(out),
+            Field::Dotted(dotted) => dotted.encode(out),
+            Field::Sketch(sketch) => sketch.encode(out),
             Field::Union(items) => {
                 for item in items {
                     put_number(item.len() as u128, out);
@@ -154,47 +177,50 @@ impl Field {
                 let tick = Tick(u32::from_be_bytes(reader.array()?));
                 Ok(Field::Floor(of, tick, Bytes::copy_from_slice(payload)))
             }
+            MergeKind::Dotted => Ok(Field::Dotted(Dotted::decode(payload)?)),
+            MergeKind::Sketch => Ok(Field::Sketch(Sketch::decode(payload)?)),
             MergeKind::Union => Ok(Field::Union(decode_items(payload)?)),
         }
     }
 
     /// Every actor with an event that the field names; an actor may come several times.
     pub fn actors(&self) -> impl Iterator<Item = (ActorId, u64)> + '_ {
-        let (stamp, records) = match self {
-            Field::LatestStamp(stamp, _) => (Some((stamp.actor, stamp.event)), None),
-            Field::LargestEventPerActor(records) => (None, Some(records)),
-            Field::LargestBytes(_) | Field::Union(_) | Field::Floor(..) => (None, None),
+        let none = (None, None, None, None);
+        let (stamp, records, dotted, sketch) = match self {
+            Field::LatestStamp(stamp, _) => (Some((stamp.actor, stamp.event)), None, None, None),
+            Field::LargestEventPerActor(records) => (None, Some(records), None, None),
+            Field::Dotted(dotted) => (None, None, Some(dotted), None),
+            Field::Sketch(sketch) => (None, None, None, Some(sketch)),
+            Field::LargestBytes(_) | Field::Union(_) | Field::Floor(..) => none,
         };
-        stamp.into_iter().chain(records.into_iter().flat_map(PerActor::dots))
+        let records = records.into_iter().flat_map(PerActor::dots);
+        let dotted = dotted.into_iter().flat_map(Dotted::actors);
+        stamp.into_iter().chain(records).chain(dotted).chain(sketch.into_iter().flat_map(Sketch::actors))
     }
 
     /// The clock reading that the field names, if it is of a kind that has one.
     pub fn hlc(&self) -> Hlc {
         match self {
             Field::LatestStamp(stamp, _) => stamp.hlc,
-            Field::LargestBytes(_) | Field::LargestEventPerActor(_) | Field::Union(_) | Field::Floor(..) => {
-                Hlc::default()
-            }
+            Field::Sketch(sketch) => sketch.hlc(),
+            Field::LargestBytes(_)
+            | Field::LargestEventPerActor(_)
+            | Field::Union(_)
+            | Field::Floor(..)
+            | Field::Dotted(_) => Hlc::default(),
         }
     }
 
     /// The tag whose records the field replaces, up to which tick.
     pub fn floor(&self) -> Option<(u32, Tick)> {
-        match self {
-            Field::Floor(of, tick, _) => Some((*of, *tick)),
-            Field::LargestBytes(_) | Field::LatestStamp(..) | Field::LargestEventPerActor(_) | Field::Union(_) => None,
-        }
+        if let Field::Floor(of, tick, _) = self { Some((*of, *tick)) } else { None }
     }
 
     /// Drops the records of actors that expired by the tick. Returns whether anything is left.
     pub fn forget(&mut self, tick: Tick) -> bool {
-        match self {
-            Field::LargestEventPerActor(records) => {
-                records.forget(tick);
-                !records.is_empty()
-            }
-            Field::LargestBytes(_) | Field::LatestStamp(..) | Field::Union(_) | Field::Floor(..) => true,
-        }
+        let Field::LargestEventPerActor(records) = self else { return true };
+        records.forget(tick);
+        !records.is_empty()
     }
 }
 

@@ -21,8 +21,10 @@
 mod beside;
 mod compaction;
 pub mod counter;
+mod dotted;
 mod encoding;
 mod error;
+mod expiry;
 mod field;
 #[cfg(test)]
 mod golden_tests;
@@ -30,23 +32,31 @@ mod golden_tests;
 mod history;
 #[cfg(test)]
 mod history_tests;
+mod kind;
 #[cfg(test)]
 pub(crate) mod laws;
+mod others;
 mod per_actor;
 mod record;
 pub mod register;
+mod score;
 mod session;
 mod settled;
+mod show;
+mod sketch;
 mod string;
 mod sum;
 mod unknown;
 mod visible;
 mod wire;
+mod writing;
 
-pub use beside::{Beside, ElementCount, ElementKind, SessionSum};
+pub use beside::{Beside, ElementCount, SessionSum};
 pub use counter::Totals;
 pub use error::{DecodeError, ValueError};
 pub use field::MergeKind;
+pub use kind::ValueType;
 pub use record::Row;
+pub use score::Score;
 pub use settled::Sum;
 pub use visible::Visible;

@@ -7,21 +7,19 @@
 //! microsecond. A merge never fails; whether the result is still within the limits of a row, [`Row::is_within_limits`]
 //! says.
 
-use bytes::Bytes;
-
 use super::beside::Beside;
-use super::error::ValueError;
+use super::others::Others;
 use super::string::StringState;
 use super::unknown::Unknown;
-use super::visible::Visible;
 use crate::causality::{ActorId, Dot, VersionVector};
-use crate::mutation::{self, Mutation};
-use crate::time::{Hlc, WallTime};
+use crate::time::Hlc;
 
 /// The replicated state of a key. The default is the state of a key that was never written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     pub(super) string: StringState,
+    /// The other types; `None` if there is nothing of them, as in most rows.
+    pub(super) others: Option<Box<Others>>,
     /// Fields of newer programs.
     pub(super) unknown: Unknown,
 }
@@ -35,18 +33,16 @@ impl Row {
 
     /// Takes over all that `other` knows: a delta or a whole row. Returns whether anything changed.
     pub fn merge(&mut self, other: &Row) -> bool {
-        let changed = self.string.merge(&other.string);
+        let mut changed = self.string.merge(&other.string);
+        match (&mut self.others, &other.others) {
+            (_, None) => {}
+            (Some(ours), Some(theirs)) => changed |= ours.merge(theirs),
+            (ours @ None, Some(theirs)) => {
+                *ours = Some(theirs.clone());
+                changed = true;
+            }
+        }
         self.unknown.merge(&other.unknown) || changed
-    }
-
-    /// What a client is shown. `beside` is what stands beside a main row; [`Beside::NONE`] for a row that stands alone.
-    pub fn visible(&self, beside: &Beside, _now: WallTime) -> Visible {
-        self.string.visible(beside)
-    }
-
-    /// A text stands beside increments that it did not see; the next put or delete covers them.
-    pub fn has_conflict(&self, beside: &Beside) -> bool {
-        self.string.has_conflict(beside)
     }
 
     /// Whether there is an increment that no put or delete has seen.
@@ -61,12 +57,14 @@ impl Row {
 
     /// The largest stamp anywhere in the row; the default if there is none. A new stamp must be larger.
     pub fn latest_stamp(&self) -> Hlc {
-        self.string.latest_stamp().max(self.unknown.latest_stamp())
+        let others = self.others.as_ref().map(|others| others.latest_stamp()).unwrap_or_default();
+        self.string.latest_stamp().max(self.unknown.latest_stamp()).max(others)
     }
 
     /// Every actor with an event that it reached, in no order; an actor may come several times.
     pub fn actors(&self) -> impl Iterator<Item = (ActorId, u64)> + '_ {
-        self.string.actors().chain(self.unknown.actors())
+        let others = self.others.iter().flat_map(|others| others.actors());
+        self.string.actors().chain(others).chain(self.unknown.actors())
     }
 
     /// Per actor the largest event seen anywhere in the row. A put or a delete that a later one replaced leaves no
@@ -80,49 +78,12 @@ impl Row {
     }
 }
 
-/// Writing. Each returns the delta to replicate, which the row itself already contains.
-/// Dots must be fresh, and stamps larger than [`Row::latest_stamp`] of the row and of what was observed.
 impl Row {
-    /// Whether an increment by so much would be applied.
-    pub fn can_increment(&self, by: i64, beside: &Beside) -> Result<(), ValueError> {
-        self.string.can_increment(by, beside)
-    }
-
-    /// Adds to the number. The delta is the actor's entry and `touched`. On an error the row stays as it was.
-    ///
-    /// # Panics
-    /// If the counter has the dot already: every peer would drop the increment as one that it has seen.
-    pub fn increment(&mut self, dot: Dot, stamp: Hlc, by: i64, beside: &Beside) -> Result<Row, ValueError> {
-        let string = self.string.increment(dot, stamp, by, beside)?;
-        Ok(Row { string, ..Row::default() })
-    }
-
-    /// Merges `observed`, writes the register, and covers exactly the increments of `observed`. The delta is all that
-    /// was observed with the write on top: a baseline never travels without its entry. What others sent stands in
-    /// `observed` and is merged here: the amnesia check comes first.
-    ///
-    /// # Panics
-    /// If the event of the dot is zero.
-    pub fn put(&mut self, dot: Dot, stamp: Hlc, value: Bytes, observed: &Row) -> Row {
-        self.cover(dot, stamp, Some(value), observed)
-    }
-
-    /// Merges `observed`, empties the register, and covers exactly the increments of `observed`; see [`Row::put`].
-    ///
-    /// # Panics
-    /// If the event of the dot is zero.
-    pub fn delete(&mut self, dot: Dot, stamp: Hlc, observed: &Row) -> Row {
-        self.cover(dot, stamp, None, observed)
-    }
-
-    fn cover(&mut self, dot: Dot, stamp: Hlc, value: Option<Bytes>, observed: &Row) -> Row {
-        let mut delta = observed.clone();
-        delta.string.write(dot, stamp, value);
-        self.merge(&delta);
-        if mutation::is_off(Mutation::ResetWithoutEntries) {
-            delta.string.counter.entries = Default::default();
-        }
-        delta
+    /// Changes the other types, and keeps nothing that says nothing.
+    pub(super) fn change_others(&mut self, change: impl FnOnce(&mut Others)) {
+        let mut others = self.others.take().unwrap_or_default();
+        change(&mut others);
+        self.others = (*others != Others::default()).then_some(others);
     }
 }
 

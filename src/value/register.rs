@@ -123,9 +123,14 @@ impl Register {
         self.write.as_ref().filter(|write| write.value.is_none()).map(|write| &write.stamp)
     }
 
+    /// The value as it was written; `None` if there is none.
+    pub fn value(&self) -> Option<&Bytes> {
+        self.write.as_ref().and_then(|write| write.value.as_ref())
+    }
+
     /// What it holds.
     pub fn held(&self) -> Held<'_> {
-        match self.write.as_ref().and_then(|write| write.value.as_ref()) {
+        match self.value() {
             None => Held::Nothing,
             Some(value) => canonical_integer(value).map_or(Held::Text(value), Held::Integer),
         }

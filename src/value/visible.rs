@@ -3,6 +3,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::score::Score;
+use crate::ids::CollectionKind;
+
 /// What a key shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Visible {
@@ -18,4 +21,21 @@ pub enum Visible {
     },
     /// A text register.
     Text(Bytes),
+    /// Values that were put without seeing each other, in the order of their dots.
+    Siblings(Vec<Bytes>),
+    /// A flag that is raised; a lowered one shows nothing.
+    Flag,
+    /// About so many distinct items were added to a sketch.
+    Estimate(u64),
+    /// A set, map or sorted set; its elements are read in pages.
+    Collection {
+        /// Which.
+        kind: CollectionKind,
+        /// Elements.
+        size: u64,
+    },
+    /// Of an element: it is a member of the set.
+    Member,
+    /// Of an element: its score in the sorted set.
+    Score(Score),
 }
