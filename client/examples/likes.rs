@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Visible::Integer { value, .. } => println!("{post} has {value} likes{side}"),
         Visible::Nothing => println!("nobody likes {post} yet{side}"),
         Visible::Text(text) => println!("{post} holds a text: {}{side}", text.escape_ascii()),
+        other => println!("{post} holds something else: {other:?}{side}"),
     }
     client.close().await;
     Ok(())

@@ -149,7 +149,9 @@ fn of_token(token: &Option<Bytes>) -> usize {
 fn of_value(value: &Visible) -> usize {
     match value {
         Visible::Nothing | Visible::Integer { .. } => 0,
+        Visible::Flag | Visible::Estimate(_) | Visible::Collection { .. } | Visible::Member | Visible::Score(_) => ITEM,
         Visible::Text(text) => text.len(),
+        Visible::Siblings(values) => values.iter().map(|value| ITEM + value.len()).sum(),
     }
 }
 

@@ -87,7 +87,7 @@ fn note(env: &Env<'_>, turn: &mut Turn, row: &RowKey, before: Option<&Row>, afte
                 |row: Option<&Row>| row.is_some_and(|row| row.visible(&Beside::NONE, env.now.wall) != Visible::Nothing);
             let (was_live, is_live) = (is_live(before), is_live(after));
             let header = &mut turn.row_mut(&row.main_row()).header;
-            header.beside.replace_element(kind.into(), was_live, is_live, before.is_some(), after.is_some());
+            header.beside.replace_element(kind, was_live, is_live, before.is_some(), after.is_some());
         }
     }
 }

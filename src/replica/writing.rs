@@ -193,6 +193,13 @@ fn refused(error: ValueError) -> NotMinted {
         ValueError::NotANumber => Reason::NotANumber,
         ValueError::Overflow => Reason::Overflow,
         ValueError::EventReused { event } | ValueError::TotalsShrank { event } => Reason::SessionReused { event },
+        ValueError::NotFinite => Reason::NotFinite,
+        ValueError::TooLarge { bytes } => {
+            Reason::ValueTooLarge { bytes: bytes as u64, bytes_max: limits::VALUE_BYTES_MAX as u64 }
+        }
+        ValueError::TooManySiblings { count } => {
+            Reason::TooMany { what: "siblings".into(), count: count as u64, count_max: limits::SIBLINGS_MAX as u64 }
+        }
     })
     .into()
 }

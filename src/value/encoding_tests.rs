@@ -333,7 +333,7 @@ fn rows_that_disagree_on_the_kind_of_a_tag_still_converge() {
         MergeKind::Floor,
     ];
     let rows: Vec<Row> =
-        kinds.iter().map(|kind| Row::decode(&future_row(9, *kind, dot(1), at(1), 7)).unwrap()).collect();
+        kinds.iter().map(|kind| Row::decode(&future_row(109, *kind, dot(1), at(1), 7)).unwrap()).collect();
     for x in &rows {
         for y in &rows {
             for z in &rows {

@@ -58,6 +58,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         (107, MergeKind::LargestEventPerActor),
         (108, MergeKind::Union),
         (109, MergeKind::Floor),
+        (110, MergeKind::Dotted),
+        (111, MergeKind::Sketch),
         (300, MergeKind::Union),
     ]);
     prop_oneof![
@@ -132,7 +134,7 @@ impl Model {
 
     fn latest_stamp(&self) -> Hlc {
         let increments = self.increments.values().map(|(_, stamp)| *stamp);
-        let stamped = |kind: MergeKind| kind == MergeKind::LatestStamp;
+        let stamped = |kind: MergeKind| matches!(kind, MergeKind::LatestStamp | MergeKind::Sketch);
         let future = self.future.iter().filter(|write| stamped(write.1)).map(|write| write.3);
         increments.chain(self.writes.keys().map(|(stamp, _)| *stamp)).chain(future).max().unwrap_or_default()
     }
@@ -319,6 +321,19 @@ pub fn future_row(tag: u32, kind: MergeKind, dot: Dot, stamp: Hlc, content: u8) 
         MergeKind::Union => payload.extend([2, b'#', content]),
         // The actors of these histories expire at tick 7: some floors take them away, some do not.
         MergeKind::Floor => payload.extend([107, 0, 0, 0, content % 8, content]),
+        MergeKind::Dotted => {
+            let event = u8::try_from(dot.event).unwrap();
+            payload.extend([0, 0, 0, 0, 1]);
+            payload.extend(dot.actor.to_bytes());
+            payload.push(event);
+            payload.extend(dot.actor.to_bytes());
+            payload.extend([event, 1, content]);
+        }
+        MergeKind::Sketch => {
+            payload.push(0);
+            Stamp::new(stamp, dot).encode(&mut payload);
+            payload.extend([1, 0, content, 1]);
+        }
     }
     let mut bytes = vec![1];
     put_number(tag.into(), &mut bytes);

@@ -61,6 +61,10 @@ pub(crate) fn value(value: &Visible) {
                 remark("saturated: the true sum lies beyond 64 bits");
             }
         }
+        Visible::Siblings(values) => values.iter().for_each(|value| bytes(&[value, b"\n".as_slice()].concat())),
+        Visible::Flag | Visible::Member | Visible::Estimate(_) | Visible::Collection { .. } | Visible::Score(_) => {
+            line(&value_text(value));
+        }
     }
 }
 
@@ -76,6 +80,15 @@ pub(crate) fn value_text(value: &Visible) -> String {
             }
             _ => text.escape_ascii().to_string(),
         },
+        Visible::Siblings(values) => {
+            let values: Vec<String> = values.iter().map(|value| value_text(&Visible::Text(value.clone()))).collect();
+            format!("{} siblings: {}", values.len(), values.join(", "))
+        }
+        Visible::Flag => "raised".into(),
+        Visible::Member => "member".into(),
+        Visible::Estimate(count) => format!("{count}"),
+        Visible::Collection { size, .. } => format!("{size} elements"),
+        Visible::Score(score) => score.value().to_string(),
     }
 }
 
@@ -97,6 +110,20 @@ pub(crate) fn value_json(value: &Visible) -> Map<String, Value> {
                 Value::Null
             }
         },
+        Visible::Siblings(values) => values
+            .iter()
+            .map(|value| match std::str::from_utf8(value) {
+                Ok(text) => json!({ "value": text }),
+                Err(_) => json!({ "value_hex": hex(value) }),
+            })
+            .collect(),
+        Visible::Flag | Visible::Member => json!(true),
+        Visible::Estimate(count) => {
+            map.insert("estimated".into(), json!(true));
+            json!(count)
+        }
+        Visible::Collection { size, .. } => json!({ "size": size }),
+        Visible::Score(score) => json!(score.value()),
     };
     map.insert("value".into(), shown);
     map
