@@ -13,26 +13,27 @@ pub fn number(visible: &Visible) -> Option<i128> {
 }
 
 /// Whether a flag is up.
-pub fn is_raised(_: &Visible) -> bool {
-    false
+pub fn is_raised(visible: &Visible) -> bool {
+    *visible == Visible::Flag
 }
 
 /// How many distinct items a sketch estimates; nothing counts as zero.
 pub fn estimate(visible: &Visible) -> Option<u64> {
     match visible {
         Visible::Nothing => Some(0),
+        Visible::Estimate(count) => Some(*count),
         _ => None,
     }
 }
 
 /// All concurrent values.
-pub fn siblings(_: &Visible) -> Vec<Bytes> {
-    Vec::new()
+pub fn siblings(visible: &Visible) -> Vec<Bytes> {
+    if let Visible::Siblings(values) = visible { values.clone() } else { Vec::new() }
 }
 
 /// A score.
-pub fn score(_: &Visible) -> Option<f64> {
-    None
+pub fn score(visible: &Visible) -> Option<f64> {
+    if let Visible::Score(score) = visible { Some(score.value()) } else { None }
 }
 
 /// The text of a string: of a number its digits, of nothing none.

@@ -61,7 +61,7 @@ fn missed_increments(ops: &[Op]) -> Vec<String> {
             let Some((_, Response::Value(reply))) = &read.answer else { continue };
             let shown = match reply.value {
                 Visible::Integer { value, .. } => i128::from(value),
-                Visible::Nothing | Visible::Text(_) => 0,
+                _ => 0,
             };
             let before = ops.iter().filter(|op| op.ended_at().is_some_and(|ended| ended < read.invoked_at));
             let acknowledged: i128 = before
