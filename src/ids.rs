@@ -56,6 +56,11 @@ pub enum CollectionKind {
     SortedSet,
 }
 
+impl CollectionKind {
+    /// All of them.
+    pub const ALL: [CollectionKind; 3] = [CollectionKind::Set, CollectionKind::Map, CollectionKind::SortedSet];
+}
+
 /// A key as clients name it: 0 to [`limits::KEY_BYTES_MAX`] bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Bytes", into = "Bytes")]

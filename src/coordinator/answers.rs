@@ -1,21 +1,38 @@
 //! Answers to reads: what a client is shown of the merge of a quorum.
 
 use super::quorum_read::Merge;
-use crate::message::client::{Command, Reason, Response, ValueReply};
+use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
+use crate::ids::{CollectionKind, OpId};
+use crate::limits;
+use crate::message::client::{
+    CollectionCommand, Command, ObservedReply, PageReply, Reason, Response, Upkeep, ValueReply,
+};
+use crate::message::contexts::{CounterContext, seal_siblings};
 use crate::message::peer::Wanted;
 use crate::shard::{Env, not_applied};
 use crate::storage::RowKey;
+use crate::time::Hlc;
+use crate::value::{Beside, Row, ValueType, Visible};
 
 /// Which rows beside the main row a read wants to see.
-pub(super) fn wanted(_main: &RowKey, command: &Command) -> Wanted {
+pub(super) fn wanted(main: &RowKey, command: &Command) -> Wanted {
     match command {
         Command::Observe => Wanted::Sessions,
+        Command::Collection { kind, command: CollectionCommand::Read { elements } } => {
+            Wanted::Elements(elements.iter().map(|element| main.element(*kind, element)).collect())
+        }
+        Command::Collection { kind, command: CollectionCommand::Page { after, count } } => {
+            Wanted::Page { kind: *kind, after: after.clone(), count: *count }
+        }
+        Command::Upkeep(Upkeep::List { kind, after }) => {
+            Wanted::Page { kind: *kind, after: after.clone(), count: limits::ELEMENTS_PER_COMMAND_MAX as u16 }
+        }
         _ => Wanted::Nothing,
     }
 }
 
 /// The answer to a read.
-pub(super) fn to(env: &Env<'_>, command: &Command, _main: &RowKey, merge: Merge, partial: bool) -> Response {
+pub(super) fn to(env: &Env<'_>, op: OpId, command: &Command, main: &RowKey, merge: Merge, partial: bool) -> Response {
     match command {
         Command::Get => Response::Value(ValueReply {
             value: merge.row.visible(&merge.beside, env.now.wall),
@@ -25,6 +42,81 @@ pub(super) fn to(env: &Env<'_>, command: &Command, _main: &RowKey, merge: Merge,
             stale_ms: None,
             token: None,
         }),
+        Command::Observe => match check_type(env, &merge, ValueType::String) {
+            Err(reason) => Response::Failed(not_applied(reason)),
+            Ok(()) => {
+                let context = counter_context(env, op, &merge.row);
+                Response::Observed(ObservedReply {
+                    value: merge.row.visible(&merge.beside, env.now.wall),
+                    context: context.seal(&env.config.seal_key, main),
+                    partial,
+                })
+            }
+        },
+        Command::Siblings => match check_type(env, &merge, ValueType::Siblings) {
+            Err(reason) => Response::Failed(not_applied(reason)),
+            Ok(()) => Response::Observed(ObservedReply {
+                value: merge.row.visible(&merge.beside, env.now.wall),
+                context: seal_siblings(&env.config.seal_key, main, &merge.row.siblings_context()),
+                partial,
+            }),
+        },
+        Command::Collection { kind, command } => match check_type(env, &merge, ValueType::Collection(*kind)) {
+            Err(reason) => Response::Failed(not_applied(reason)),
+            Ok(()) if merge.row.is_expired(env.now.wall) => empty_page(partial),
+            Ok(()) => page(env, *kind, matches!(command, CollectionCommand::Page { .. }), merge, partial),
+        },
+        Command::Upkeep(Upkeep::List { kind, .. }) => page(env, *kind, true, merge, partial),
         _ => Response::Failed(not_applied(Reason::Malformed("this command reads nothing".into()))),
     }
+}
+
+/// The elements that are there, as far as all replicas that were merged have shown theirs.
+fn page(env: &Env<'_>, kind: CollectionKind, is_cut: bool, merge: Merge, partial: bool) -> Response {
+    let Merge { beside, elements, until, .. } = merge;
+    let mut shown = Vec::new();
+    let mut bytes = 0;
+    // A page ends behind its last element, by one zero byte.
+    let mut next = until.map(|until| until.slice(..until.len().saturating_sub(1)));
+    let mut last = None;
+    for (row, state) in elements {
+        if is_cut && bytes >= limits::PAGE_BYTES_MAX {
+            next = last;
+            break;
+        }
+        if state.is_live_element(kind) {
+            let value = state.visible(&Beside::NONE, env.now.wall);
+            bytes += row.as_bytes().len() + if let Visible::Text(text) = &value { text.len() } else { 0 };
+            shown.push((row.sub_key(), value));
+        }
+        last = Some(row.as_bytes().clone());
+    }
+    let next = next.and_then(|next| RowKey::parse(next).ok()).map(|row| row.sub_key());
+    Response::Page(PageReply { elements: shown, next, size: beside.elements(kind).live, partial })
+}
+
+/// Of a key whose deadline has passed.
+fn empty_page(partial: bool) -> Response {
+    Response::Page(PageReply { elements: Vec::new(), next: None, size: 0, partial })
+}
+
+fn check_type(env: &Env<'_>, merge: &Merge, kind: ValueType) -> Result<(), Reason> {
+    merge
+        .row
+        .can_write(kind, &merge.beside, env.now.wall)
+        .map_err(|held| Reason::WrongType { held: held.to_string() })
+}
+
+/// Makes the one write that the second step may carry out. Its actor is a session of one event: no two dialogues of a
+/// start have the same number, and no two starts the same epoch.
+fn counter_context(env: &Env<'_>, op: OpId, row: &Row) -> CounterContext {
+    let tick = Tick::at(env.now.wall, env.config.tick);
+    let number = [env.epoch.0.to_be_bytes(), op.0.to_be_bytes()].concat();
+    let actor = ActorId {
+        expires: Tick(tick.0.saturating_add(env.config.actor_lease_ticks)),
+        epoch: Epoch(xxhash_rust::xxh3::xxh3_64(&number)),
+        tenure: Tenure::SESSION,
+    };
+    let now = Hlc { wall: env.now.wall.0, logical: 0 };
+    CounterContext { stamp: now.max(row.latest_stamp().next()), dot: Dot { actor, event: 1 }, seen: row.counter_seen() }
 }

@@ -71,7 +71,7 @@ impl Coordinator {
             let progress = write.observe(env, out, op, false);
             self.ops.insert(op, Op::Write(write));
             out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
-            self.follow(out, op, progress);
+            self.follow(env, out, op, progress);
         } else {
             write.mint(out, op, None);
             self.ops.insert(op, Op::Write(write));

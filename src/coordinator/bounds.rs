@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::limits;
-use crate::message::client::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, Reason};
+use crate::message::client::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, Reason, Upkeep};
 
 /// Refuses a command that carries too much, or what does not belong together.
 pub(super) fn check(command: &Command) -> Result<(), Reason> {
@@ -24,6 +24,10 @@ pub(super) fn check(command: &Command) -> Result<(), Reason> {
             items.iter().try_for_each(of_element)
         }
         Command::Collection { kind, command } => of_collection(*kind, command),
+        Command::Upkeep(Upkeep::Remove { elements, .. }) => {
+            of_count("elements", elements.len())?;
+            elements.iter().try_for_each(of_element)
+        }
         Command::Get
         | Command::Increment { .. }
         | Command::IncrementAs(_)
@@ -32,6 +36,7 @@ pub(super) fn check(command: &Command) -> Result<(), Reason> {
         | Command::Siblings
         | Command::SetFlag { .. }
         | Command::Expire { .. }
+        | Command::Upkeep(Upkeep::Sweep | Upkeep::List { .. })
         | Command::Inspect
         | Command::Locate => Ok(()),
     }

@@ -14,6 +14,7 @@ mod answers;
 mod begin;
 mod bounds;
 mod candidates;
+mod clear;
 mod forward;
 mod observes;
 mod order;
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 pub use origin::Origin;
 
 use self::begin::{locate, may_coordinate};
+use self::clear::ClearOp;
 use self::forward::ForwardOp;
 use self::order::ConnectionOrder;
 use self::read::ReadOp;
@@ -43,6 +45,7 @@ use crate::shard::{
     Asker, Env, Local, Minted, NotMinted, Outbox, ShardScope, Start, Task, TaskBody, TimerKey, not_applied, unknown,
 };
 use crate::storage::RowKey;
+use crate::time::Timestamp;
 
 /// The requests under way.
 #[derive(Debug, Default)]
@@ -63,6 +66,7 @@ enum Op {
     Read(ReadOp),
     Write(WriteOp),
     Forward(ForwardOp),
+    Clear(ClearOp),
 }
 
 impl Coordinator {
@@ -158,11 +162,11 @@ impl Coordinator {
                 if let Stage::Observing(quorum) = &mut write.stage {
                     quorum.on_answer(from, answer.outcome);
                     let progress = write.advance_observation(env, out, op);
-                    self.follow(out, op, progress);
+                    self.follow(env, out, op, progress);
                 }
             }
             // The request was answered before this replica did.
-            Some(Op::Forward(_)) | None => {}
+            Some(Op::Forward(_) | Op::Clear(_)) | None => {}
         }
     }
 
@@ -170,7 +174,7 @@ impl Coordinator {
     pub fn on_replicated(&mut self, env: &Env<'_>, out: &mut Outbox, from: NodeId, answer: &Replicated) -> bool {
         let Some(Op::Write(write)) = self.ops.get_mut(&answer.op) else { return false };
         let progress = write.on_replicated(env, out, answer.op, from, answer.outcome.clone());
-        self.follow(out, answer.op, progress);
+        self.follow(env, out, answer.op, progress);
         true
     }
 
@@ -197,10 +201,10 @@ impl Coordinator {
         let progress = write.on_minted(env, out, op, minted.outcome);
         if must_observe {
             out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
-            return self.follow(out, op, progress);
+            return self.follow(env, out, op, progress);
         }
         self.release_lane(out, op);
-        self.follow(out, op, progress);
+        self.follow(env, out, op, progress);
         self.gather(out, op);
     }
 
@@ -212,7 +216,7 @@ impl Coordinator {
             out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
             // The mint may have outlasted the deadline; then it fires now.
             out.set_timer(TimerKey::OpDeadline(op), write.deadline());
-            self.follow(out, op, progress);
+            self.follow(env, out, op, progress);
         }
     }
 
@@ -233,9 +237,10 @@ impl Coordinator {
                 if let Progress::Answered(_) = &progress {
                     out.set_timer(TimerKey::OpDeadline(op), write.deadline());
                 }
-                self.follow(out, op, progress);
+                self.follow(env, out, op, progress);
             }
-            None => {}
+            // Its steps have the same deadline, and answer at it.
+            Some(Op::Clear(_)) | None => {}
         }
     }
 
@@ -247,10 +252,10 @@ impl Coordinator {
                 Progress::Open
             }
             Some(Op::Write(write)) => write.widen(env, out, op),
-            Some(Op::Forward(_)) | None => return,
+            Some(Op::Forward(_) | Op::Clear(_)) | None => return,
         };
         out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
-        self.follow(out, op, progress);
+        self.follow(env, out, op, progress);
     }
 
     /// A peer is suspected or its connection is gone: nobody waits for it any longer.
@@ -304,13 +309,13 @@ impl Coordinator {
             }
             Some(Op::Write(write)) => {
                 let progress = write.on_lost(env, out, op, node);
-                self.follow(out, op, progress);
+                self.follow(env, out, op, progress);
             }
             Some(Op::Forward(forward)) if forward.target == node => {
                 let (origin, partition, response) = (forward.origin, forward.partition, forward.lost());
                 self.finish(out, op, partition, vec![(origin, response)]);
             }
-            Some(Op::Forward(_)) | None => {}
+            Some(Op::Forward(_) | Op::Clear(_)) | None => {}
         }
     }
 
@@ -368,7 +373,7 @@ impl Coordinator {
         }
     }
 
-    fn follow(&mut self, out: &mut Outbox, op: OpId, progress: Progress) {
+    fn follow(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, progress: Progress) {
         let Some(Op::Write(write)) = self.ops.get(&op) else { return };
         let partition = write.candidates.partition;
         match progress {
@@ -379,7 +384,31 @@ impl Coordinator {
                 }
             }
             Progress::Ended(answers) => self.finish(out, op, partition, answers),
+            Progress::MustClear(kinds) => {
+                let Some(Op::Write(write)) = self.ops.remove(&op) else { return };
+                out.cancel_timer(&TimerKey::OpWiden(op));
+                let Some(mut clear) = write.into_clear(kinds) else { return };
+                let first = clear.begin();
+                let deadline = clear.deadline;
+                self.ops.insert(op, Op::Clear(clear));
+                self.ask_own(env, out, op, first, deadline);
+            }
         }
+    }
+
+    /// A request of this coordinator to itself was answered.
+    pub fn on_own_answer(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, response: Response) {
+        let Some(Op::Clear(clear)) = self.ops.get_mut(&op) else { return };
+        let (origin, partition, deadline) = (clear.origin, clear.partition, clear.deadline);
+        match clear.on_answer(response) {
+            clear::Next::Ask(request) => self.ask_own(env, out, op, request, deadline),
+            clear::Next::Answer(response) => self.finish(out, op, partition, vec![(origin, response)]),
+        }
+    }
+
+    fn ask_own(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, request: Request, deadline: Timestamp) {
+        let own = self.next_op();
+        self.coordinate(env, out, own, Origin::Own { op }, request, deadline);
     }
 
     /// Ends an op: answers, forgets it, and lets the next command of the connection on the key start.

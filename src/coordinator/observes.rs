@@ -3,7 +3,7 @@
 //! A covering write acts on the merge of R replicas, so that a user behind a load balancer never covers less than what
 //! was acknowledged a moment ago on another node. What only adds needs to see nothing.
 
-use crate::message::client::{CollectionCommand, Command, ElementChange, ElementWrite};
+use crate::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Upkeep};
 use crate::message::peer::Wanted;
 use crate::storage::RowKey;
 
@@ -12,6 +12,7 @@ pub(super) fn is_covering(command: &Command) -> bool {
     match command {
         Command::Put { .. } | Command::Delete | Command::SetFlag { on: false } | Command::Expire { .. } => true,
         Command::Collection { command: CollectionCommand::Write { changes }, .. } => changes.iter().any(covers),
+        Command::Upkeep(upkeep) => !matches!(upkeep, Upkeep::List { .. }),
         Command::Increment { .. }
         | Command::IncrementAs(_)
         // What the context has seen is what they cover.
@@ -41,6 +42,9 @@ pub(super) fn wanted(main: &RowKey, command: &Command) -> Wanted {
     match command {
         Command::Collection { kind, command: CollectionCommand::Write { changes } } => {
             Wanted::Elements(changes.iter().map(|write| main.element(*kind, &write.element)).collect())
+        }
+        Command::Upkeep(Upkeep::Remove { kind, elements }) => {
+            Wanted::Elements(elements.iter().map(|element| main.element(*kind, element)).collect())
         }
         _ => Wanted::Sessions,
     }

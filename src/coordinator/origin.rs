@@ -4,7 +4,7 @@ use crate::causality::Epoch;
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId};
 use crate::message::client::Response;
 use crate::message::peer::{Forwarded, PeerMessage};
-use crate::shard::Outbox;
+use crate::shard::{Local, Outbox};
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,11 @@ pub enum Origin {
         connection: ConnectionId,
         /// Its number for the request.
         request_id: RequestId,
+    },
+    /// This coordinator itself, for one of its dialogues.
+    Own {
+        /// Which.
+        op: OpId,
     },
     /// A peer that forwarded a client's request.
     Peer {
@@ -32,6 +37,7 @@ impl Origin {
     pub fn answer(self, out: &mut Outbox, partition: PartitionId, response: Response) {
         match self {
             Origin::Client { connection, request_id } => out.reply(connection, request_id, response),
+            Origin::Own { op } => out.tell(Local::Answered { op, response }),
             Origin::Peer { node, epoch, op } => {
                 out.send(node, partition, PeerMessage::Forwarded(Forwarded { op, epoch, response }));
             }

@@ -37,7 +37,7 @@ impl ReadOp {
                     return self.advance(env, out, op);
                 }
                 let partial = merge.owners < self.quorum.needed;
-                Some(answers::to(env, &self.command, &self.quorum.row, merge, partial))
+                Some(answers::to(env, op, &self.command, &self.quorum.row, merge, partial))
             }
             Verdict::Impossible => Some(Response::Failed(not_applied(Reason::QuorumFailed {
                 answered: self.quorum.counted(env) as u8,

@@ -14,13 +14,14 @@
 use std::collections::BTreeMap;
 
 use super::candidates::Candidates;
+use super::clear::ClearOp;
 use super::observes;
 use super::origin::Origin;
-use super::quorum_read::QuorumRead;
+use super::quorum_read::{Merge, QuorumRead};
 use super::tally::{Tally, Verdict};
 use crate::config::Durability;
-use crate::ids::{NodeId, OpId, RowVersion};
-use crate::message::client::{Command, Reason, Response, Visible, WriteAck, WriteReply};
+use crate::ids::{CollectionKind, NodeId, OpId, RowVersion};
+use crate::message::client::{Command, Options, Reason, Request, Response, Visible, WriteAck, WriteReply};
 use crate::message::peer::{Part, PeerMessage, Refusal, Replicate};
 use crate::mutation::{self, Mutation};
 use crate::shard::{
@@ -83,6 +84,8 @@ pub(super) enum Progress {
     Answered(Vec<(Origin, Response)>),
     /// These answers, and it is over.
     Ended(Vec<(Origin, Response)>),
+    /// The elements of these collections are to be removed first.
+    MustClear(Vec<CollectionKind>),
 }
 
 impl WriteOp {
@@ -105,7 +108,7 @@ impl WriteOp {
     pub fn mint(&mut self, out: &mut Outbox, op: OpId, observed: Option<Observed>) {
         self.stage = Stage::Minting;
         let deadline = self.deadline();
-        let body = TaskBody::Mint(Mint { op, deadline, command: self.command.clone(), observed });
+        let body = TaskBody::Mint(Box::new(Mint { op, deadline, command: self.command.clone(), observed }));
         out.tell(Local::Task(Task { row: self.row.clone(), body }));
     }
 
@@ -129,6 +132,9 @@ impl WriteOp {
                 for waiter in &mut self.waiters {
                     waiter.partial = partial;
                 }
+                if let Some(kinds) = self.to_clear(env, &merge) {
+                    return Progress::MustClear(kinds);
+                }
                 let is_live = merge.row.has_live_counter(&merge.beside);
                 if merge.owners == 0 && is_live {
                     return self.refuse(Reason::NoOwner);
@@ -143,6 +149,30 @@ impl WriteOp {
                 Progress::Open
             }
         }
+    }
+
+    /// The collections that must be emptied before this write: all of them before a delete, and before a write to a key
+    /// whose deadline has passed.
+    fn to_clear(&self, env: &Env<'_>, merge: &Merge) -> Option<Vec<CollectionKind>> {
+        let clears = self.command == Command::Delete || merge.row.is_expired(env.now.wall);
+        let is_own = self.waiters.iter().any(|waiter| matches!(waiter.origin, Origin::Own { .. }));
+        let kinds: Vec<CollectionKind> =
+            CollectionKind::ALL.into_iter().filter(|kind| merge.beside.elements(*kind).live > 0).collect();
+        (clears && !is_own && !kinds.is_empty()).then_some(kinds)
+    }
+
+    /// The same write, after those collections are emptied.
+    pub fn into_clear(self, kinds: Vec<CollectionKind>) -> Option<ClearOp> {
+        let options = Options {
+            r: u8::try_from(self.r).ok(),
+            w: u8::try_from(self.w).ok(),
+            strict: self.candidates.strict,
+            ..Options::default()
+        };
+        let deadline = self.deadline();
+        let then = Request { key: self.row.key(), command: self.command, options };
+        let waiter = self.waiters.into_iter().next()?;
+        Some(ClearOp::new(waiter.origin, self.candidates.partition, then, deadline, kinds))
     }
 
     /// The replica minted, or refused.

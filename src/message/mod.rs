@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod codec;
+pub mod contexts;
 pub mod envelope;
 pub mod peer;
 pub mod sealed;

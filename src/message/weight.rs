@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::client::{Answer, AnswerBody, CollectionCommand, Command, ElementChange, Request, Response};
+use super::client::{Answer, AnswerBody, CollectionCommand, Command, ElementChange, Request, Response, Upkeep};
 use super::peer::{Frame, PeerMessage, Shown, Wanted};
 use crate::storage::RowKey;
 use crate::value::Visible;
@@ -81,6 +81,8 @@ pub fn of_request(request: &Request) -> usize {
         Command::IncrementAs(_) => 4 * ITEM,
         Command::AddToSketch { items } => of_items(items),
         Command::Collection { command, .. } => ITEM + of_collection_command(command),
+        Command::Upkeep(Upkeep::Remove { elements, .. }) => of_items(elements),
+        Command::Upkeep(Upkeep::List { after, .. }) => of_token(after),
         Command::Get
         | Command::Increment { .. }
         | Command::Delete
@@ -88,6 +90,7 @@ pub fn of_request(request: &Request) -> usize {
         | Command::Siblings
         | Command::SetFlag { .. }
         | Command::Expire { .. }
+        | Command::Upkeep(Upkeep::Sweep)
         | Command::Inspect
         | Command::Locate => 0,
     };

@@ -124,7 +124,7 @@ impl Replica {
             if merged.has_conflict(&Beside::NONE) {
                 turn.out.observe(Observation::Conflict { row: row.clone() });
             }
-            family::replace(env, turn, &row, merged);
+            family::replace(turn, &row, merged);
             turn.count_bytes(bytes);
         }
         Ok(changed)

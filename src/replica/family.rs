@@ -5,11 +5,11 @@
 
 use super::StoredRow;
 use crate::ids::RowVersion;
-use crate::message::client::{CollectionCommand, Command};
+use crate::message::client::{CollectionCommand, Command, Upkeep};
 use crate::message::peer::Wanted;
 use crate::shard::{Env, Mint, Task, TaskBody, Turn};
 use crate::storage::{RowKey, RowKind};
-use crate::value::{Beside, Row, Visible};
+use crate::value::Row;
 
 /// The rows that a task needs in memory beside the one that it names.
 pub(super) fn side_rows(task: &Task) -> Vec<RowKey> {
@@ -34,6 +34,9 @@ fn of_mint(main: &RowKey, mint: &Mint) -> Vec<RowKey> {
         Command::Collection { kind, command: CollectionCommand::Write { changes } } => {
             changes.iter().map(|write| main.element(*kind, &write.element)).collect()
         }
+        Command::Upkeep(Upkeep::Remove { kind, elements }) => {
+            elements.iter().map(|element| main.element(*kind, element)).collect()
+        }
         _ => Vec::new(),
     };
     if let Some(observed) = &mint.observed {
@@ -43,11 +46,11 @@ fn of_mint(main: &RowKey, mint: &Mint) -> Vec<RowKey> {
 }
 
 /// Puts a new state in place of a loaded row's, under a version of its own, and tells the main row of it.
-pub(super) fn replace(env: &Env<'_>, turn: &mut Turn, row: &RowKey, state: Row) -> RowVersion {
+pub(super) fn replace(turn: &mut Turn, row: &RowKey, state: Row) -> RowVersion {
     let version = turn.next_version();
     if row.kind() != RowKind::Main {
         let before = turn.row(row).map(|stored| stored.row.clone());
-        note(env, turn, row, before.as_ref(), Some(&state));
+        note(turn, row, before.as_ref(), Some(&state));
     }
     let stored = turn.row_mut(row);
     stored.row = state;
@@ -64,7 +67,7 @@ pub(super) fn delete(env: &Env<'_>, turn: &mut Turn, row: &RowKey, keeps_tenure:
         return;
     }
     let before = stored.row.clone();
-    note(env, turn, row, Some(&before), None);
+    note(turn, row, Some(&before), None);
     turn.delete_row(row, partition, keeps_tenure);
     let main = row.main_row();
     let is_left_over =
@@ -75,7 +78,7 @@ pub(super) fn delete(env: &Env<'_>, turn: &mut Turn, row: &RowKey, keeps_tenure:
 }
 
 /// Tells the main row what becomes of a side row.
-fn note(env: &Env<'_>, turn: &mut Turn, row: &RowKey, before: Option<&Row>, after: Option<&Row>) {
+pub(super) fn note(turn: &mut Turn, row: &RowKey, before: Option<&Row>, after: Option<&Row>) {
     match row.kind() {
         RowKind::Main => {}
         RowKind::Session => {
@@ -83,8 +86,7 @@ fn note(env: &Env<'_>, turn: &mut Turn, row: &RowKey, before: Option<&Row>, afte
             turn.row_mut(&row.main_row()).header.beside.replace_session(before, after, actor);
         }
         RowKind::Element(kind) => {
-            let is_live =
-                |row: Option<&Row>| row.is_some_and(|row| row.visible(&Beside::NONE, env.now.wall) != Visible::Nothing);
+            let is_live = |row: Option<&Row>| row.is_some_and(|row| row.is_live_element(kind));
             let (was_live, is_live) = (is_live(before), is_live(after));
             let header = &mut turn.row_mut(&row.main_row()).header;
             header.beside.replace_element(kind, was_live, is_live, before.is_some(), after.is_some());

@@ -20,8 +20,8 @@ use crate::storage::RowKey;
 
 impl Replica {
     /// Mints, or says why not; either way the coordinator is told in this turn.
-    pub(super) fn mint(&mut self, env: &Env<'_>, turn: &mut Turn, row: RowKey, mint: Mint) {
-        let outcome = self.mint_in_turn(env, turn, &row, &mint);
+    pub(super) fn mint(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, mint: &Mint) {
+        let outcome = self.mint_in_turn(env, turn, row, mint);
         turn.out.tell(Local::Minted(Minted { op: mint.op, outcome }));
     }
 

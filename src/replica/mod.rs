@@ -21,6 +21,7 @@ mod partitions;
 mod stored_row;
 mod view;
 mod writing;
+mod writing_elements;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -141,7 +142,7 @@ impl Replica {
     fn execute(&mut self, env: &Env<'_>, turn: &mut Turn, task: Task) {
         let Task { row, body } = task;
         match body {
-            TaskBody::Mint(mint) => self.mint(env, turn, row, mint),
+            TaskBody::Mint(mint) => self.mint(env, turn, &row, &mint),
             TaskBody::Replicate { from, epoch, op, parts, owed } => {
                 let outcome = self.replicate(env, turn, &row, &parts, &owed);
                 apply::acknowledge_replicate(env, turn, &row, apply::Sent { from, epoch, op, parts }, outcome);

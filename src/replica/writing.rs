@@ -5,16 +5,19 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::mint::next_event;
-use super::{Minting, Standing, family};
-use crate::causality::{Dot, Tick};
+use super::{Minting, Standing, StoredRow, family};
+use crate::causality::{Context, Dot, Tick};
 use crate::ids::{NodeId, RowVersion};
 use crate::limits;
-use crate::message::client::{Command, Reason, SessionWrite};
+use crate::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Reason, SessionWrite, Upkeep};
+use crate::message::contexts::{self, CounterContext};
 use crate::shard::{Env, NotMinted, Observation, Observed, Turn, not_applied, unknown};
-use crate::storage::RowKey;
+use crate::storage::{RowKey, RowKind};
 use crate::time::{Hlc, HybridClock};
-use crate::value::{Beside, Row, Totals, ValueError};
+use crate::value::{Beside, Row, Totals, ValueError, ValueType};
 
 /// Writes the rows of one family.
 pub(super) struct Pen<'a> {
@@ -36,15 +39,134 @@ impl Pen<'_> {
         observed: Option<&Observed>,
         standing: Standing,
     ) -> Result<(), NotMinted> {
+        self.check_type(command)?;
+        match command {
+            Command::Upkeep(Upkeep::Sweep) => return self.sweep(observed),
+            Command::Upkeep(Upkeep::Remove { kind, elements }) => {
+                let remove = |element: &Bytes| ElementWrite { element: element.clone(), change: ElementChange::Remove };
+                let changes: Vec<ElementWrite> = elements.iter().map(remove).collect();
+                return self.write_elements(*kind, &changes, observed);
+            }
+            _ => {}
+        }
+        if self.is_expired() && adds_to_what_stands(command) {
+            // What has expired goes before anything new stands in its place.
+            let observed = observed.ok_or(NotMinted::MustObserve)?;
+            self.cover(observed.row.clone(), |row, dot, stamp, seen| row.delete(dot, stamp, seen));
+        }
         match command {
             Command::Increment { by } => self.increment(*by),
             Command::IncrementAs(write) => self.increment_as(write),
             Command::Put { value } => {
-                self.cover(observed, standing, |row, dot, stamp, seen| row.put(dot, stamp, value.clone(), seen))
+                let seen = self.seen(observed, standing)?;
+                self.cover(seen, |row, dot, stamp, seen| row.put(dot, stamp, value.clone(), seen));
+                Ok(())
             }
-            Command::Delete => self.cover(observed, standing, |row, dot, stamp, seen| row.delete(dot, stamp, seen)),
-            _ => Err(not_applied(Reason::Malformed("this command writes nothing".into())).into()),
+            Command::Delete => {
+                let seen = self.seen(observed, standing)?;
+                self.cover(seen, |row, dot, stamp, seen| row.delete(dot, stamp, seen));
+                Ok(())
+            }
+            Command::Overwrite { context, to } => self.overwrite(context, *to),
+            Command::PutSibling { value, context } => self.put_sibling(value, context.as_ref()),
+            Command::SetFlag { on: true } => self.add(|row, dot, stamp| row.set_flag(dot, stamp)),
+            Command::SetFlag { on: false } => {
+                let seen = self.seen(observed, standing)?;
+                self.add(|row, dot, stamp| row.clear_flag(dot, stamp, &seen))
+            }
+            Command::AddToSketch { items } => self.add(|row, dot, stamp| row.add_to_sketch(dot, stamp, items)),
+            Command::Expire { deadline } => {
+                let seen = self.seen(observed, standing)?;
+                let main = self.main;
+                let stands = self.turn.row(main).is_some_and(|stored| stored.row.has_anything(&stored.header.beside));
+                if stands || seen.has_anything(&Beside::NONE) {
+                    return self.add(|row, dot, stamp| row.set_expiry(dot, stamp, *deadline));
+                }
+                Ok(())
+            }
+            Command::Collection { kind, command: CollectionCommand::Write { changes } } => {
+                self.write_elements(*kind, changes, observed)
+            }
+            Command::Upkeep(_)
+            | Command::Get
+            | Command::Observe
+            | Command::Siblings
+            | Command::Collection { .. }
+            | Command::Inspect
+            | Command::Locate => Err(not_applied(Reason::Malformed("this command writes nothing".into())).into()),
         }
+    }
+
+    /// A command of another type than the one that is shown is refused.
+    fn check_type(&self, command: &Command) -> Result<(), NotMinted> {
+        let kind = match command {
+            Command::Increment { .. } | Command::IncrementAs(_) | Command::Overwrite { .. } => ValueType::String,
+            Command::PutSibling { .. } => ValueType::Siblings,
+            Command::SetFlag { .. } => ValueType::Flag,
+            Command::AddToSketch { .. } => ValueType::Sketch,
+            Command::Collection { kind, .. } => ValueType::Collection(*kind),
+            // They take the place of whatever stands, or are of every type.
+            _ => return Ok(()),
+        };
+        let Some(stored) = self.turn.row(self.main) else { return Ok(()) };
+        stored
+            .row
+            .can_write(kind, &stored.header.beside, self.env.now.wall)
+            .map_err(|held| not_applied(Reason::WrongType { held: held.to_string() }).into())
+    }
+
+    fn is_expired(&self) -> bool {
+        self.turn.row(self.main).is_some_and(|stored| stored.row.is_expired(self.env.now.wall))
+    }
+
+    /// Covers a key whose deadline has passed; the deadline stays, so that what comes late stays hidden.
+    fn sweep(&mut self, observed: Option<&Observed>) -> Result<(), NotMinted> {
+        let stands = |stored: &StoredRow| stored.row.has_anything(&stored.header.beside);
+        if !self.is_expired() || !self.turn.row(self.main).is_some_and(stands) {
+            return Ok(());
+        }
+        let observed = observed.ok_or(NotMinted::MustObserve)?;
+        if observed.row.is_expired(self.env.now.wall) {
+            self.cover(observed.row.clone(), |row, dot, stamp, seen| row.sweep(dot, stamp, seen));
+        }
+        Ok(())
+    }
+
+    /// A write of the main row that covers nothing.
+    fn add(&mut self, write: impl FnOnce(&mut Row, Dot, Hlc) -> Row) -> Result<(), NotMinted> {
+        let (main, seen) = (self.main, self.latest_stamp(self.main));
+        self.mint(main, seen, |row, dot, stamp, _| Ok(write(row, dot, stamp))).map_err(refused)
+    }
+
+    fn put_sibling(&mut self, value: &Bytes, context: Option<&Bytes>) -> Result<(), NotMinted> {
+        let seen = match context {
+            None => Context::default(),
+            Some(context) => {
+                contexts::open_siblings(&self.env.config.seal_key, self.main, context).map_err(|_| foreign_context())?
+            }
+        };
+        let main = self.main;
+        let row = self.turn.row(main).map(|stored| &stored.row);
+        row.map_or(Ok(()), |row| row.can_put_sibling(value, &seen)).map_err(refused)?;
+        let stamp = self.latest_stamp(main);
+        self.mint(main, stamp, |row, dot, stamp, _| row.put_sibling(dot, stamp, value.clone(), &seen)).map_err(refused)
+    }
+
+    /// Covers what the context has seen, under the stamp that it names: sent again, it is the same write.
+    fn overwrite(&mut self, context: &Bytes, to: Option<i64>) -> Result<(), NotMinted> {
+        let CounterContext { stamp, dot, seen } =
+            CounterContext::open(&self.env.config.seal_key, self.main, context).map_err(|_| foreign_context())?;
+        let partition = self.main.partition(self.env.ring.layout().partitions);
+        if dot.actor.expires <= self.turn.refused(partition) {
+            return Err(unknown(Reason::SessionExpired).into());
+        }
+        let mut whole = seen.clone();
+        let delta = match to {
+            Some(number) => whole.put(dot, stamp, Bytes::from(number.to_string()), &seen),
+            None => whole.reset(dot, stamp, &seen),
+        };
+        self.spread(delta, None);
+        Ok(())
     }
 
     fn increment(&mut self, by: i64) -> Result<(), NotMinted> {
@@ -91,35 +213,31 @@ impl Pen<'_> {
         Ok(())
     }
 
-    /// Covers what was observed, or else the own row: only if that is all there is.
-    fn cover(
-        &mut self,
-        observed: Option<&Observed>,
-        standing: Standing,
-        write: impl FnOnce(&mut Row, Dot, Hlc, &Row) -> Row,
-    ) -> Result<(), NotMinted> {
-        let main = self.main;
-        let own = self.turn.row(main);
-        let observed = match (observed, own) {
-            (Some(observed), _) => observed.row.clone(),
-            (None, Some(own)) if own.header.beside.has_sessions() => return Err(NotMinted::MustObserve),
+    /// What was observed, or else the own row: only if that is all there is.
+    fn seen(&self, observed: Option<&Observed>, standing: Standing) -> Result<Row, NotMinted> {
+        match (observed, self.turn.row(self.main)) {
+            (Some(observed), _) => Ok(observed.row.clone()),
+            (None, Some(own)) if own.header.beside.has_sessions() => Err(NotMinted::MustObserve),
             (None, Some(own)) if standing == Standing::Fallback && own.row.has_live_counter(&Beside::NONE) => {
                 // What a fallback holds of a counter is a part of it.
-                return Err(not_applied(Reason::NoOwner).into());
+                Err(not_applied(Reason::NoOwner).into())
             }
-            (None, own) => own.map_or_else(Row::default, |stored| stored.row.clone()),
-        };
-        let seen = self.latest_stamp(main).max(observed.latest_stamp());
-        let minting = next_event(self.env, self.turn, main);
-        let stamp = self.clock.stamp(self.env.now.wall, seen);
-        let mut whole = observed.clone();
-        let delta = write(&mut whole, Dot { actor: minting.actor, event: minting.event }, stamp, &observed);
+            (None, own) => Ok(own.map_or_else(Row::default, |stored| stored.row.clone())),
+        }
+    }
+
+    /// Covers what was seen.
+    fn cover(&mut self, seen: Row, write: impl FnOnce(&mut Row, Dot, Hlc, &Row) -> Row) {
+        let latest = self.latest_stamp(self.main).max(seen.latest_stamp());
+        let minting = next_event(self.env, self.turn, self.main);
+        let stamp = self.clock.stamp(self.env.now.wall, latest);
+        let mut whole = seen.clone();
+        let delta = write(&mut whole, Dot { actor: minting.actor, event: minting.event }, stamp, &seen);
         self.spread(delta, Some(minting));
-        Ok(())
     }
 
     /// Merges a delta of the whole counter: what sessions did goes to their rows.
-    fn spread(&mut self, delta: Row, minting: Option<Minting>) {
+    pub(super) fn spread(&mut self, delta: Row, minting: Option<Minting>) {
         let (main, sessions) = delta.split_sessions();
         let mut state = self.state(self.main);
         state.merge(&main);
@@ -136,7 +254,7 @@ impl Pen<'_> {
     }
 
     /// Mints on a row, in place: the fast way of an increment.
-    fn mint(
+    pub(super) fn mint(
         &mut self,
         row: &RowKey,
         seen: Hlc,
@@ -145,18 +263,24 @@ impl Pen<'_> {
         let minting = next_event(self.env, self.turn, row);
         let stamp = self.clock.stamp(self.env.now.wall, seen);
         let version = self.turn.next_version();
+        let is_side = row.kind() != RowKind::Main;
+        let before = if is_side { self.turn.row(row).map(|stored| stored.row.clone()) } else { None };
         let stored = self.turn.row_mut(row);
         let delta =
             write(&mut stored.row, Dot { actor: minting.actor, event: minting.event }, stamp, &stored.header.beside)?;
         stored.header.version = version;
+        if is_side {
+            let after = stored.row.clone();
+            family::note(self.turn, row, before.as_ref(), Some(&after));
+        }
         self.note_part(row, version, delta);
         self.sign(row, minting);
         Ok(())
     }
 
     /// Replaces a row's state, and notes its delta.
-    fn take(&mut self, row: &RowKey, state: Row, delta: Row) {
-        let version = family::replace(self.env, self.turn, row, state);
+    pub(super) fn take(&mut self, row: &RowKey, state: Row, delta: Row) {
+        let version = family::replace(self.turn, row, state);
         self.note_part(row, version, delta);
     }
 
@@ -168,7 +292,16 @@ impl Pen<'_> {
                 header.owe(*owner, version);
             }
         }
-        self.parts.insert(row.clone(), (version, delta));
+        match self.parts.get_mut(row) {
+            // A second write of this step on the row.
+            Some(part) => {
+                part.0 = version;
+                part.1.merge(&delta);
+            }
+            None => {
+                self.parts.insert(row.clone(), (version, delta));
+            }
+        }
     }
 
     /// Remembers the dot that was minted on a row, and reports it.
@@ -183,12 +316,21 @@ impl Pen<'_> {
         self.turn.row(row).map_or_else(Row::default, |stored| stored.row.clone())
     }
 
-    fn latest_stamp(&self, row: &RowKey) -> Hlc {
+    pub(super) fn latest_stamp(&self, row: &RowKey) -> Hlc {
         self.turn.row(row).map_or_else(Hlc::default, |stored| stored.row.latest_stamp())
     }
 }
 
-fn refused(error: ValueError) -> NotMinted {
+/// Whether a command writes beside what stands, without covering it.
+fn adds_to_what_stands(command: &Command) -> bool {
+    !matches!(command, Command::Put { .. } | Command::Delete | Command::Expire { .. })
+}
+
+pub(super) fn foreign_context() -> NotMinted {
+    not_applied(Reason::ForeignToken { what: "context".into() }).into()
+}
+
+pub(super) fn refused(error: ValueError) -> NotMinted {
     not_applied(match error {
         ValueError::NotANumber => Reason::NotANumber,
         ValueError::Overflow => Reason::Overflow,

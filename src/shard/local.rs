@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, RowVersion};
-use crate::message::client::{Command, Outcome, Reason, Request, RequestError, Visible};
+use crate::message::client::{Command, Outcome, Reason, Request, RequestError, Response, Visible};
 use crate::message::peer::{Addressed, Part, Refusal, Wanted};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
@@ -30,6 +30,13 @@ pub enum Local {
     Missing(Missing),
     /// For the exchange: a row is merged and durable, or refused.
     Merged(Merged),
+    /// For the coordinator: an answer to a request of its own.
+    Answered {
+        /// The dialogue that asked.
+        op: OpId,
+        /// What came of it.
+        response: Response,
+    },
     /// For the coordinator: the turn of a client's command that waited for an earlier one on its key.
     Start(Start),
 }
@@ -60,7 +67,7 @@ pub struct Task {
 #[derive(Clone, Debug)]
 pub enum TaskBody {
     /// Mint a new dot.
-    Mint(Mint),
+    Mint(Box<Mint>),
     /// Merge a coordinator's fresh delta and acknowledge it.
     Replicate {
         /// The coordinator.

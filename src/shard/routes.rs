@@ -131,6 +131,9 @@ impl Shard {
                 Local::Merged(Merged { op, outcome }) => {
                     self.responders.on_merged(&mut self.turn.out, op, outcome);
                 }
+                Local::Answered { op, response } => {
+                    self.coordinator.on_own_answer(&self.site.env(now), &mut self.turn.out, op, response);
+                }
                 Local::Start(start) => {
                     let env = self.site.env(now);
                     let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&start.request.key));

@@ -135,11 +135,8 @@ impl Row {
         delta
     }
 
-    /// Puts a value in place of those that `seen` has seen, beside the others. Refused if too many would stand then.
-    ///
-    /// # Panics
-    /// If the dot is not fresh.
-    pub fn put_sibling(&mut self, dot: Dot, stamp: Hlc, value: Bytes, seen: &Context) -> Result<Row, ValueError> {
+    /// Whether a value may be put beside those that `seen` has not seen.
+    pub fn can_put_sibling(&self, value: &Bytes, seen: &Context) -> Result<(), ValueError> {
         let live = self.others.as_ref().map_or(&[][..], |others| others.siblings.live());
         let count = live.iter().filter(|(other, _)| !seen.has_seen(*other)).count() + 1;
         if count > limits::SIBLINGS_MAX {
@@ -148,6 +145,15 @@ impl Row {
         if value.len() > limits::VALUE_BYTES_MAX {
             return Err(ValueError::TooLarge { bytes: value.len() });
         }
+        Ok(())
+    }
+
+    /// Puts a value in place of those that `seen` has seen, beside the others. Refused if too many would stand then.
+    ///
+    /// # Panics
+    /// If the dot is not fresh.
+    pub fn put_sibling(&mut self, dot: Dot, stamp: Hlc, value: Bytes, seen: &Context) -> Result<Row, ValueError> {
+        self.can_put_sibling(&value, seen)?;
         let mut siblings = self.others.as_ref().map(|others| others.siblings.clone()).unwrap_or_default();
         siblings.put(dot, value, seen);
         Ok(self.write_others(|others| {

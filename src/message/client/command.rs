@@ -67,6 +67,8 @@ pub enum Command {
         /// Unit: microseconds since the Unix epoch.
         deadline: Option<WallTime>,
     },
+    /// What it takes to forget a key. Nodes ask this of themselves; clients need not.
+    Upkeep(Upkeep),
     /// The own, unmerged view of the node that is asked. Never forwarded.
     Inspect,
     /// Where the key lies. Never forwarded.
@@ -137,6 +139,27 @@ pub enum ElementChange {
     AddToScore(u64),
 }
 
+/// What it takes to forget a key, whatever type it shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Upkeep {
+    /// Covers the key if its deadline has passed. The deadline stays, so that what comes late stays hidden.
+    Sweep,
+    /// Elements of a collection after one, hidden ones too. Answered by `Page`.
+    List {
+        /// Of which collection.
+        kind: CollectionKind,
+        /// `None`: from the first.
+        after: Option<Bytes>,
+    },
+    /// Removes these elements.
+    Remove {
+        /// From which collection.
+        kind: CollectionKind,
+        /// At most [`crate::limits::ELEMENTS_PER_COMMAND_MAX`].
+        elements: Vec<Bytes>,
+    },
+}
+
 impl Command {
     /// Whether it may change data.
     pub fn is_write(&self) -> bool {
@@ -150,11 +173,13 @@ impl Command {
             | Command::SetFlag { .. }
             | Command::AddToSketch { .. }
             | Command::Collection { command: CollectionCommand::Write { .. }, .. }
+            | Command::Upkeep(Upkeep::Sweep | Upkeep::Remove { .. })
             | Command::Expire { .. } => true,
             Command::Get
             | Command::Observe
             | Command::Siblings
             | Command::Collection { .. }
+            | Command::Upkeep(Upkeep::List { .. })
             | Command::Inspect
             | Command::Locate => false,
         }
@@ -163,7 +188,11 @@ impl Command {
     /// Whether the order of clocks decides between it and others: it needs a clock that is not ahead.
     pub fn writes_a_stamp(&self) -> bool {
         match self {
-            Command::Put { .. } | Command::Delete | Command::Overwrite { .. } | Command::Expire { .. } => true,
+            Command::Put { .. }
+            | Command::Delete
+            | Command::Overwrite { .. }
+            | Command::Expire { .. }
+            | Command::Upkeep(Upkeep::Sweep) => true,
             Command::Collection { kind, command: CollectionCommand::Write { .. } } => *kind != CollectionKind::Set,
             _ => false,
         }

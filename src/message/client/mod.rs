@@ -20,7 +20,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Location, ObservedReply, PageReply, ReplicaView, Response, ValueReply, WriteAck, WriteReply};
-pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite};
+pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite, Upkeep};
 pub use error::{Outcome, Reason, RequestError};
 pub use node::{Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, SessionTerms, ShardStatus};
 

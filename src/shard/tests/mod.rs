@@ -4,6 +4,7 @@ mod identity;
 mod public_bugs;
 mod stories;
 mod troubles;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -1,0 +1,124 @@
+//! Removing the elements of a key page by page, before the key itself is deleted, swept or written anew.
+//!
+//! ```text
+//! listing a page ──elements──→ removing them ──W hold it──→ next page … next kind … ──→ the command itself
+//!      └── none left ─────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Each step is a request of its own to this coordinator, so it observes, mints and counts like any other. Not atomic: a
+//! reader may see some elements gone and others not, and what fails half-way says "unknown". Costs two quorums per page of
+//! [`crate::limits::ELEMENTS_PER_COMMAND_MAX`] elements; nothing for keys without elements.
+
+use bytes::Bytes;
+
+use super::origin::Origin;
+use crate::ids::{CollectionKind, PartitionId};
+use crate::message::client::{Command, Outcome, PageReply, Request, Response, Upkeep};
+use crate::time::Timestamp;
+
+/// A key that is being cleared.
+#[derive(Debug)]
+pub(super) struct ClearOp {
+    pub origin: Origin,
+    pub partition: PartitionId,
+    /// The command that needs it, carried out at the end.
+    pub then: Request,
+    pub deadline: Timestamp,
+    /// Collections still to be cleared, the present one last.
+    kinds: Vec<CollectionKind>,
+    stage: Stage,
+    has_removed: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Listing,
+    Removing { next: Option<Bytes> },
+    Finishing,
+}
+
+/// What comes next.
+pub(super) enum Next {
+    /// A request of its own.
+    Ask(Request),
+    /// The answer for the origin.
+    Answer(Response),
+}
+
+impl ClearOp {
+    /// Begins with the first page of the first kind.
+    pub fn new(
+        origin: Origin,
+        partition: PartitionId,
+        then: Request,
+        deadline: Timestamp,
+        kinds: Vec<CollectionKind>,
+    ) -> ClearOp {
+        ClearOp { origin, partition, then, deadline, kinds, stage: Stage::Listing, has_removed: false }
+    }
+
+    /// The first request.
+    pub fn begin(&mut self) -> Request {
+        self.list(None)
+    }
+
+    /// A step was answered.
+    pub fn on_answer(&mut self, response: Response) -> Next {
+        match (std::mem::replace(&mut self.stage, Stage::Listing), response) {
+            (Stage::Finishing, response) => Next::Answer(self.tell_of_removals(response)),
+            (_, Response::Failed(error)) => Next::Answer(self.tell_of_removals(Response::Failed(error))),
+            (Stage::Listing, Response::Page(PageReply { elements, next, .. })) => match (self.kinds.last(), next) {
+                (Some(kind), next) if !elements.is_empty() => {
+                    let elements = elements.into_iter().map(|(element, _)| element).collect();
+                    let request = self.ask(Command::Upkeep(Upkeep::Remove { kind: *kind, elements }));
+                    self.stage = Stage::Removing { next };
+                    Next::Ask(request)
+                }
+                (_, Some(next)) => Next::Ask(self.list(Some(next))),
+                (_, None) => Next::Ask(self.next_kind()),
+            },
+            (Stage::Removing { next }, _) => {
+                self.has_removed = true;
+                Next::Ask(match next {
+                    Some(next) => self.list(Some(next)),
+                    None => self.next_kind(),
+                })
+            }
+            // Only a list is answered by a page.
+            (Stage::Listing, _) => Next::Ask(self.next_kind()),
+        }
+    }
+
+    fn next_kind(&mut self) -> Request {
+        self.kinds.pop();
+        self.list(None)
+    }
+
+    fn list(&mut self, after: Option<Bytes>) -> Request {
+        match self.kinds.last() {
+            Some(kind) => {
+                self.stage = Stage::Listing;
+                self.ask(Command::Upkeep(Upkeep::List { kind: *kind, after }))
+            }
+            None => {
+                self.stage = Stage::Finishing;
+                self.then.clone()
+            }
+        }
+    }
+
+    fn ask(&self, command: Command) -> Request {
+        Request { command, ..self.then.clone() }
+    }
+
+    /// Nothing of the command itself was done, but elements are gone: nobody may say "not applied".
+    fn tell_of_removals(&self, response: Response) -> Response {
+        match response {
+            Response::Failed(mut error) if self.has_removed => {
+                error.outcome = Outcome::Unknown;
+                Response::Failed(error)
+            }
+            response => response,
+        }
+    }
+}
