@@ -10,10 +10,12 @@ mod cloned_directory;
 mod fallback_twice;
 mod growing_debt;
 mod late_acknowledgement;
+mod leave_and_return;
 mod lost_third_message;
 mod lost_wal_tail;
 mod old_delete_returns;
 mod quiet_day;
+mod restored_backup;
 mod slow_reads;
 mod split_and_heal;
 mod stage;
@@ -60,10 +62,12 @@ pub const ALL: &[Scenario] = &[
     fallback_twice::SCENARIO,
     growing_debt::SCENARIO,
     late_acknowledgement::SCENARIO,
+    leave_and_return::SCENARIO,
     lost_third_message::SCENARIO,
     lost_wal_tail::SCENARIO,
     old_delete_returns::SCENARIO,
     quiet_day::SCENARIO,
+    restored_backup::SCENARIO,
     slow_reads::SCENARIO,
     split_and_heal::SCENARIO,
     two_live_claimants::SCENARIO,
