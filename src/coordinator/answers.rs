@@ -101,10 +101,7 @@ fn empty_page(partial: bool) -> Response {
 }
 
 fn check_type(env: &Env<'_>, merge: &Merge, kind: ValueType) -> Result<(), Reason> {
-    merge
-        .row
-        .can_write(kind, &merge.beside, env.now.wall)
-        .map_err(|held| Reason::WrongType { held: held.to_string() })
+    merge.row.can_write(kind, &merge.beside, env.now.wall).map_err(|held| Reason::WrongType { held: held.to_string() })
 }
 
 /// Makes the one write that the second step may carry out. Its actor is a session of one event: no two dialogues of a

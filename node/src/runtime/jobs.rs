@@ -71,7 +71,9 @@ impl Jobs {
         let mut queues = self.lock();
         match job {
             Job::Fetch { .. } => queues.rows.push_back((job, mailbox)),
-            Job::ScanRows { .. } | Job::ScanDebts { .. } => queues.scans.push_back((job, mailbox)),
+            Job::ScanRows { .. } | Job::ScanFamily { .. } | Job::ScanDebts { .. } => {
+                queues.scans.push_back((job, mailbox))
+            }
         }
         drop(queues);
         self.wake.notify_one();

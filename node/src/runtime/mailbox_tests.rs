@@ -8,7 +8,7 @@ use starling::causality::Epoch;
 use starling::ids::{ConnectionId, Key, PartitionId, RequestId};
 use starling::membership::LayoutEpoch;
 use starling::message::client::{Command, Options, Request};
-use starling::message::peer::{Addressed, PeerMessage, Ping, Replicate};
+use starling::message::peer::{Addressed, Part, PeerMessage, Ping, Replicate};
 use starling::storage::RowKey;
 use starling::time::Hlc;
 
@@ -32,7 +32,11 @@ fn heavy() -> Frame {
     let row = RowKey::main(&Key::new("k").unwrap());
     let delta = Bytes::from(vec![0; REQUEST_BYTES_MAX / 2]);
     let op = starling::ids::OpId(1);
-    frame(PeerMessage::Replicate(Replicate { op, row, version: Default::default(), delta, owed: vec![] }))
+    frame(PeerMessage::Replicate(Replicate {
+        op,
+        parts: vec![Part { row, version: Default::default(), delta }],
+        owed: vec![],
+    }))
 }
 
 fn kind(input: &Input) -> char {

@@ -7,7 +7,7 @@ use starling::config::Durability;
 use starling::ids::{ClusterId, Key, OpId, PartitionId, Ticket};
 use starling::membership::{LayoutEpoch, Member};
 use starling::message::client::{Command, Options, ShardStatus};
-use starling::message::peer::{Addressed, PeerMessage, Ping, Read};
+use starling::message::peer::{Addressed, PeerMessage, Ping, Read, Wanted};
 use starling::storage::RowKey;
 use starling::time::Hlc;
 
@@ -109,7 +109,8 @@ async fn a_lost_peer_is_told_to_every_shard_with_its_own_frames() {
     let Setup { router, mailboxes, .. } = set_up(2);
     let op = OpId(1);
     let row = RowKey::main(&Key::new("foo").unwrap());
-    let read = Addressed { partition: PartitionId(3), message: PeerMessage::Read(Read { op, row }) };
+    let read =
+        Addressed { partition: PartitionId(3), message: PeerMessage::Read(Read { op, row, beside: Wanted::Nothing }) };
     router.peer_unreachable(NodeId(2), vec![frame(vec![read])]);
     let counts: Vec<usize> = mailboxes
         .iter()

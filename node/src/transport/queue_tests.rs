@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use starling::ids::OpId;
-use starling::message::peer::{PeerMessage, ReadAnswer};
+use starling::message::peer::{PeerMessage, ReadAnswer, Shown};
 
 use super::super::testing::{frame, frame_of, number};
 use super::*;
 
 fn heavy(bytes: usize) -> Frame {
-    let outcome = Ok(Bytes::from(vec![7; bytes]));
+    let main = Bytes::from(vec![7; bytes]);
+    let outcome = Ok(Shown { main, beside: Bytes::new(), rows: Vec::new(), until: None, settled: Default::default() });
     frame_of(vec![PeerMessage::ReadAnswer(ReadAnswer { op: OpId(1), epoch: Default::default(), outcome })])
 }
 

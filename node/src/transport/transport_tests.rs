@@ -18,7 +18,7 @@ use starling::message::client::{
     Response,
 };
 use starling::message::codec::{self, Message};
-use starling::message::peer::{PeerMessage, ReadAnswer};
+use starling::message::peer::{PeerMessage, ReadAnswer, Shown};
 
 use super::certificates::{ClusterCa, Issued, found_cluster_ca, issue};
 use super::frames::EnvelopeReader;
@@ -217,7 +217,8 @@ fn get(key: &'static str) -> CallBody {
 }
 
 fn heavy(bytes: usize) -> Frame {
-    let outcome = Ok(Bytes::from(vec![7; bytes]));
+    let main = Bytes::from(vec![7; bytes]);
+    let outcome = Ok(Shown { main, beside: Bytes::new(), rows: Vec::new(), until: None, settled: Default::default() });
     frame_of(vec![PeerMessage::ReadAnswer(ReadAnswer { op: OpId(1), epoch: Default::default(), outcome })])
 }
 
