@@ -62,6 +62,7 @@
 //!   calls it *handoff*, and so does the setting): paying debts to an owner that answers again.
 //! - **exchange**: co-owners compare and repair a partition; **newborn**: an owner whose directory does not hold its
 //!   partition's data yet; **founding**: all owners newborn together.
+//! - **claimant**: a live start that speaks for a member; two of them are **rivals**, and the member's id is *contested*.
 //! - **turn**: the inputs handled between two seals; **ticket**: number of a sealed turn, cumulative.
 //! - **layout epoch** (which decision on ownership) and **actor epoch** (which start) are two things.
 
