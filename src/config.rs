@@ -62,6 +62,11 @@ pub struct ShardConfig {
     pub actor_lease_ticks: u32,
     /// Seals contexts and tokens; the same on every member of the cluster.
     pub seal_key: SealKey,
+    /// Whether expired actors are compacted and what was deleted is forgotten. Off only in experiments: rows then grow.
+    pub stability: bool,
+    /// Each partition with something to settle is asked about this often. Default 5 s. Shorter settles sooner and costs
+    /// messages: one question per such partition and node of its accept set.
+    pub stability_interval: Duration,
     /// A clock this far ahead of the median of its peers mints no register stamps. Default 10 s.
     pub clock_ahead_max: Duration,
 }
@@ -88,6 +93,8 @@ impl Default for ShardConfig {
             tick: Duration::from_secs(10),
             actor_lease_ticks: 360,
             seal_key: SealKey([0; 32]),
+            stability: true,
+            stability_interval: Duration::from_secs(5),
             clock_ahead_max: Duration::from_secs(10),
         }
     }
@@ -129,6 +136,9 @@ impl ShardConfig {
         }
         if self.tick.is_zero() || self.actor_lease_ticks == 0 {
             return wrong("tick and actor_lease_ticks", "both must be larger than zero".into());
+        }
+        if self.stability_interval.is_zero() {
+            return wrong("stability_interval", "must be longer than zero".into());
         }
         if self.ops_max == 0 || self.ledger_entries_max == 0 || self.parked_max == 0 || self.exchanges_max == 0 {
             return wrong(

@@ -45,6 +45,11 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct RowVersion(pub u64);
 
+/// Random number of one data directory, made with it. A wiped disk comes back with another one, so that what was said
+/// of the data that it lost counts no longer. A start is named by [`crate::causality::Epoch`], a directory by this.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Incarnation(pub u64);
+
 /// A type with elements, each of which is a row of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CollectionKind {
@@ -188,4 +193,4 @@ macro_rules! debug_as_number {
         }
     )*};
 }
-debug_as_number!(RequestId "request ", ConnectionId "connection ", OpId "op ", Ticket "ticket ", RowVersion "v");
+debug_as_number!(RequestId "request ", ConnectionId "connection ", OpId "op ", Ticket "ticket ", RowVersion "v", Incarnation "directory ");

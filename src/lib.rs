@@ -79,6 +79,7 @@ pub mod mutation;
 pub mod replica;
 pub mod ring;
 pub mod shard;
+pub mod stability;
 pub mod storage;
 pub mod time;
 pub mod value;

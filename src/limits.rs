@@ -41,6 +41,9 @@ pub const PAGE_ROWS_MAX: usize = 512;
 /// Bytes of rows in one page. Unit: bytes. A page holds at least one row, whatever its size.
 pub const PAGE_BYTES_MAX: usize = 256 * 1024;
 
+/// Partitions that a status shows in detail as not settled. The rest are only counted.
+pub const SETTLING_SHOWN_MAX: usize = 64;
+
 /// Slots of the hash ring, as in Redis Cluster.
 pub const SLOTS: u16 = 16_384;
 

@@ -35,11 +35,27 @@ pub enum Mutation {
     BaselineNotSuperseded,
     /// A merge keeps what one side has seen removed.
     DottedIgnoresContext,
+    /// R6: clients' events of sealed ticks are accepted.
+    SealIgnored,
+    /// R6: a fallback seals although it holds rows of the tick.
+    SealWithHints,
+    /// R7: an owner freezes when it has sealed, whoever else has not.
+    FreezeBeforeAllSealed,
+    /// R7: whatever comes may change frozen ticks.
+    FreezeIgnored,
+    /// R8: reports count whatever became of the directories that they speak of.
+    ReportsSurviveWipe,
+    /// R9: the reports of a majority are enough.
+    CompactOnMajority,
+    /// R10: baselines are summed up without asking the others.
+    LocalBaselineFold,
+    /// R11: a newborn owner seals, freezes and reports like an established one.
+    NewbornReports,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 14] = [
+    pub const ALL: [Mutation; 22] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -54,6 +70,14 @@ impl Mutation {
         Mutation::ResetWithoutEntries,
         Mutation::BaselineNotSuperseded,
         Mutation::DottedIgnoresContext,
+        Mutation::SealIgnored,
+        Mutation::SealWithHints,
+        Mutation::FreezeBeforeAllSealed,
+        Mutation::FreezeIgnored,
+        Mutation::ReportsSurviveWipe,
+        Mutation::CompactOnMajority,
+        Mutation::LocalBaselineFold,
+        Mutation::NewbornReports,
     ];
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use starling::causality::Epoch;
 use starling::config::Durability;
 use starling::ids::NodeId;
+use starling::limits::SETTLING_SHOWN_MAX;
 use starling::membership::LayoutEpoch;
 use starling::message::client::{FaultPlan, NodeStatus, PeerStatus, SessionTerms, ShardStatus};
 use starling::time::micros;
@@ -151,6 +152,10 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.amnesia_alarms += shard.amnesia_alarms;
     sum.claim_alarms += shard.claim_alarms;
     sum.rival = sum.rival.take().or(shard.rival);
+    sum.settling_partitions += shard.settling_partitions;
+    sum.settling.extend(shard.settling);
+    sum.settling.sort_by_key(|settling| (settling.waiting.is_empty(), settling.partition));
+    sum.settling.truncate(SETTLING_SHOWN_MAX);
     if shard.clock_ahead_ms.unsigned_abs() > sum.clock_ahead_ms.unsigned_abs() {
         sum.clock_ahead_ms = shard.clock_ahead_ms;
     }

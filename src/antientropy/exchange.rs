@@ -16,9 +16,10 @@ use bytes::Bytes;
 
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
-use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, PeerMessage, Refusal};
+use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal};
 use crate::replica::StoredRow;
-use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey};
+use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey, Turn};
+use crate::stability;
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
 
@@ -42,6 +43,8 @@ struct Exchange {
     stage: Stage,
     /// Every row so far was taken.
     is_whole: bool,
+    /// What the other side said of itself in its first answer and in its last.
+    marks: Option<(Marks, Marks)>,
     received: u64,
     sent: u64,
 }
@@ -62,6 +65,8 @@ pub struct Outcome {
     pub peer: NodeId,
     /// Both sides hold durably what either had.
     pub is_complete: bool,
+    /// What the other side said of itself in its first answer and in its last.
+    pub marks: Option<(Marks, Marks)>,
     /// Rows that came.
     pub received: u64,
     /// Rows that went.
@@ -83,8 +88,17 @@ impl Exchanges {
     pub fn start(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, with: (NodeId, PartitionId), pushes: bool) {
         let (peer, partition) = with;
         let range = keyspace::partition_range(partition, env.ring.layout().partitions);
-        let exchange =
-            Exchange { peer, partition, range, pushes, stage: Stage::Reading, is_whole: true, received: 0, sent: 0 };
+        let exchange = Exchange {
+            peer,
+            partition,
+            range,
+            pushes,
+            stage: Stage::Reading,
+            is_whole: true,
+            marks: None,
+            received: 0,
+            sent: 0,
+        };
         exchange.read_page(env, out, op);
         self.open.insert(op, exchange);
     }
@@ -98,11 +112,13 @@ impl Exchanges {
     pub fn on_page(
         &mut self,
         env: &Env<'_>,
-        out: &mut Outbox,
+        turn: &mut Turn,
         op: OpId,
         outcome: Result<Page, StoreError>,
     ) -> Option<Outcome> {
         let exchange = self.open.get_mut(&op)?;
+        let marks = stability::marks(env, turn, exchange.partition);
+        let out = &mut turn.out;
         let Ok(page) = outcome else { return self.end(out, op, false) };
         let end = match page.entries.last() {
             Some((last, _)) if !page.is_last => keyspace::after(last),
@@ -110,7 +126,7 @@ impl Exchanges {
         };
         let rows: BTreeMap<RowKey, Bytes> = readable(page).collect();
         let hashes = rows.iter().map(|(row, state)| (row.clone(), Row::state_hash_of(state))).collect();
-        let offer = ExchangeOffer { op, start: exchange.range.start.clone(), end: end.clone(), hashes };
+        let offer = ExchangeOffer { op, start: exchange.range.start.clone(), end: end.clone(), hashes, marks };
         // The page may show rows of every turn sealed so far.
         out.send_after(out.sealed_ticket(), exchange.peer, exchange.partition, PeerMessage::ExchangeOffer(offer));
         exchange.stage = Stage::Offered { end, rows };
@@ -118,12 +134,26 @@ impl Exchanges {
         None
     }
 
-    /// The other side told what differs.
-    pub fn on_answer(&mut self, env: &Env<'_>, out: &mut Outbox, answer: ExchangeAnswer) -> Option<Outcome> {
+    /// The other side told what differs. Its rows count only if they come from one directory, the one that is known here;
+    /// a newborn takes what it gets. Rows of one that has forgotten less than this node may not change frozen ticks.
+    pub fn on_answer(&mut self, env: &Env<'_>, turn: &mut Turn, answer: ExchangeAnswer) -> Option<Outcome> {
         let op = answer.op;
         let exchange = self.open.get_mut(&op)?;
+        let memory = turn.memory(exchange.partition);
+        let own_marks = stability::marks(env, turn, exchange.partition);
+        let is_known = |marks: &Marks| !memory.is_established || stability::is_known(env, turn, exchange.peer, marks);
         let Stage::Offered { end, rows: own } = &mut exchange.stage else { return None };
-        let Ok(findings) = answer.outcome else { return self.end(out, op, false) };
+        let first = |last: &Marks| exchange.marks.map_or(*last, |(first, _)| first);
+        let findings = match answer.outcome {
+            Ok(findings) if is_known(&findings.marks) => findings,
+            Ok(_) | Err(_) => return self.end(&mut turn.out, op, false),
+        };
+        let out = &mut turn.out;
+        if first(&findings.marks).incarnation != findings.marks.incarnation {
+            return self.end(out, op, false);
+        }
+        exchange.marks = Some((first(&findings.marks), findings.marks));
+        let is_vouched = findings.marks.folded >= memory.folded;
         // Progress is a duty: an answer that covers nothing, or more than was asked, ends the exchange.
         if findings.covered <= exchange.range.start || findings.covered > *end {
             return self.end(out, op, false);
@@ -131,7 +161,7 @@ impl Exchanges {
         let merging = findings.rows.len();
         exchange.received += merging as u64;
         for (row, state) in findings.rows {
-            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op } };
+            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched } };
             out.tell(Local::Task(Task { row, body }));
         }
         let wanted: Vec<(RowKey, Bytes)> = if exchange.pushes {
@@ -142,7 +172,7 @@ impl Exchanges {
         let is_pushing = !wanted.is_empty();
         exchange.sent += wanted.len() as u64;
         if is_pushing {
-            let push = ExchangePush { op, rows: wanted };
+            let push = ExchangePush { op, rows: wanted, marks: own_marks };
             out.send(exchange.peer, exchange.partition, PeerMessage::ExchangePush(push));
         }
         exchange.stage = Stage::Repairing { covered: findings.covered, merging, is_pushing };
@@ -211,8 +241,8 @@ impl Exchanges {
 
     fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Outcome> {
         out.cancel_timer(&TimerKey::ExchangeTimeout(op));
-        let Exchange { partition, peer, received, sent, .. } = self.open.remove(&op)?;
-        Some(Outcome { partition, peer, is_complete, received, sent })
+        let Exchange { partition, peer, marks, received, sent, .. } = self.open.remove(&op)?;
+        Some(Outcome { partition, peer, is_complete, marks, received, sent })
     }
 }
 

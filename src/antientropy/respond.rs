@@ -14,10 +14,11 @@ use crate::causality::Epoch;
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::message::peer::{
-    ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, ExchangePushed, PeerMessage, Refusal,
+    ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal,
 };
 use crate::replica::Standing;
-use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody};
+use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, Turn};
+use crate::stability;
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
 
@@ -53,7 +54,7 @@ impl Responders {
     pub fn on_offer(
         &mut self,
         env: &Env<'_>,
-        out: &mut Outbox,
+        turn: &mut Turn,
         op: OpId,
         standing: Standing,
         from: ((NodeId, Epoch), PartitionId),
@@ -70,29 +71,47 @@ impl Responders {
             Standing::Owner if !is_within || offer.start >= offer.end => {
                 Some(Refusal::Failed("a range that is not of the partition".into()))
             }
+            // Whoever learns from this node must be known to it in its present directory: else its reports could rest
+            // on an earlier one.
+            Standing::Owner if !stability::is_known(env, turn, node, &offer.marks) => Some(Refusal::UnknownDirectory),
             Standing::Owner if self.offers.len() >= OPEN_MAX => Some(Refusal::Busy),
             Standing::Owner => None,
         };
         if let Some(refusal) = refusal {
-            return asker.answer_offer(out, Err(refusal));
+            return asker.answer_offer(&mut turn.out, Err(refusal));
         }
         let range = Range { start: offer.start.clone(), end: Some(offer.end.clone()) };
         let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
-        out.start_job(Job::ScanRows { op, range, limit });
+        turn.out.start_job(Job::ScanRows { op, range, limit });
         self.offers.insert(op, (asker, offer));
     }
 
     /// The own page was read.
-    pub fn on_page(&mut self, out: &mut Outbox, op: OpId, outcome: Result<Page, StoreError>) {
+    pub fn on_page(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, outcome: Result<Page, StoreError>) {
         let Some((asker, offer)) = self.offers.remove(&op) else { return };
-        let outcome = outcome.map(|page| compare(offer, page)).map_err(|error| Refusal::Failed(error.to_string()));
-        asker.answer_offer(out, outcome);
+        let marks = stability::marks(env, turn, asker.partition);
+        let outcome =
+            outcome.map(|page| compare(offer, page, marks)).map_err(|error| Refusal::Failed(error.to_string()));
+        asker.answer_offer(&mut turn.out, outcome);
     }
 
     /// A co-owner pushes rows that were wanted. `op` is a fresh dialogue of this shard.
-    pub fn on_push(&mut self, out: &mut Outbox, op: OpId, from: ((NodeId, Epoch), PartitionId), push: ExchangePush) {
+    pub fn on_push(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        op: OpId,
+        from: ((NodeId, Epoch), PartitionId),
+        push: ExchangePush,
+    ) {
         let ((node, epoch), partition) = from;
         let asker = Asker { node, epoch, partition, op: push.op };
+        let is_vouched = push.marks.folded >= turn.memory(partition).folded;
+        let is_known = stability::is_known(env, turn, node, &push.marks);
+        let out = &mut turn.out;
+        if !is_known {
+            return asker.answer_push(out, Err(Refusal::UnknownDirectory));
+        }
         if self.pushes.len() >= OPEN_MAX {
             return asker.answer_push(out, Err(Refusal::Busy));
         }
@@ -101,7 +120,7 @@ impl Responders {
         }
         self.pushes.insert(op, Push { asker, merging: push.rows.len(), refused: None });
         for (row, state) in push.rows {
-            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op } };
+            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched } };
             out.tell(Local::Task(Task { row, body }));
         }
     }
@@ -140,7 +159,7 @@ impl Asker {
 }
 
 /// What differs between the offered hashes and the own page, as far as the own page and the bounds of an answer reach.
-fn compare(offer: ExchangeOffer, page: Page) -> ExchangeFindings {
+fn compare(offer: ExchangeOffer, page: Page, marks: Marks) -> ExchangeFindings {
     let mut covered = match page.entries.last() {
         Some((last, _)) if !page.is_last => keyspace::after(last),
         _ => offer.end,
@@ -170,7 +189,7 @@ fn compare(offer: ExchangeOffer, page: Page) -> ExchangeFindings {
             wanted.push(row);
         }
     }
-    ExchangeFindings { covered, rows, wanted }
+    ExchangeFindings { covered, rows, wanted, marks }
 }
 
 #[cfg(test)]
@@ -207,7 +226,13 @@ mod tests {
 
     fn offer(rows: &[(&str, u64)]) -> ExchangeOffer {
         let hashes = readable(page(rows)).map(|(row, state)| (row, Row::state_hash_of(&state))).collect();
-        ExchangeOffer { op: OpId(1), start: Bytes::new(), end: Bytes::from_static(&[0xff; 4]), hashes }
+        ExchangeOffer {
+            op: OpId(1),
+            start: Bytes::new(),
+            end: Bytes::from_static(&[0xff; 4]),
+            hashes,
+            marks: Marks::default(),
+        }
     }
 
     fn keys(rows: impl IntoIterator<Item = RowKey>) -> BTreeSet<String> {
@@ -216,8 +241,11 @@ mod tests {
 
     #[test]
     fn only_rows_that_differ_travel() {
-        let findings =
-            compare(offer(&[("same", 1), ("mine", 2), ("both", 1)]), page(&[("same", 1), ("both", 2), ("theirs", 1)]));
+        let findings = compare(
+            offer(&[("same", 1), ("mine", 2), ("both", 1)]),
+            page(&[("same", 1), ("both", 2), ("theirs", 1)]),
+            Marks::default(),
+        );
         let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<BTreeSet<_>>();
         assert_eq!(keys(findings.rows.into_iter().map(|(row, _)| row)), names(&["both", "theirs"]));
         assert_eq!(keys(findings.wanted), names(&["both", "mine"]));
@@ -230,7 +258,7 @@ mod tests {
         own.entries.truncate(2);
         own.is_last = false;
         let last = own.entries[1].0.clone();
-        let findings = compare(offer(&[("a", 1), ("b", 1), ("c", 1)]), own);
+        let findings = compare(offer(&[("a", 1), ("b", 1), ("c", 1)]), own, Marks::default());
         assert_eq!(findings.covered, keyspace::after(&last));
         assert!(findings.rows.is_empty() && findings.wanted.is_empty());
     }

@@ -296,7 +296,9 @@ impl Coordinator {
                 | PeerMessage::ExchangeOffer(_)
                 | PeerMessage::ExchangeAnswer(_)
                 | PeerMessage::ExchangePush(_)
-                | PeerMessage::ExchangePushed(_) => {}
+                | PeerMessage::ExchangePushed(_)
+                | PeerMessage::StabilityQuery(_)
+                | PeerMessage::StabilityAnswer(_) => {}
             }
         }
     }

@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
 use crate::limits;
 use crate::message::peer::{Deliver, Delivered, OwedRow, PeerMessage};
-use crate::replica::StoredRow;
-use crate::shard::{DebtPage, Env, Job, Local, Outbox, Task, TaskBody, TimerKey};
+use crate::replica::{Standing, StoredRow};
+use crate::shard::{DebtPage, Env, Job, Local, Outbox, Task, TaskBody, TimerKey, Turn};
+use crate::stability;
 use crate::storage::{PageLimit, Range, RowKey, StoreError, keyspace};
 
 /// The deliveries of one shard, one per owner that is owed something.
@@ -91,10 +92,11 @@ impl Delivery {
     }
 
     /// A page of the debt index was read.
-    pub fn on_page(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, outcome: Result<DebtPage, StoreError>) {
+    pub fn on_page(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, outcome: Result<DebtPage, StoreError>) {
         let Some(owner) = self.owners.remove(&op) else { return };
         let Some(state) = self.by_owner.get_mut(&owner) else { return };
         state.stage = Stage::Idle;
+        let out = &mut turn.out;
         let Ok(page) = outcome else { return self.back_off(env, out, owner) };
         if let Some((last, _)) = page.entries.last() {
             state.cursor = Some(keyspace::after(last));
@@ -118,9 +120,11 @@ impl Delivery {
             by_partition.entry(row.row.partition(partitions)).or_default().push(row);
         }
         for (partition, rows) in by_partition {
-            let deliver = PeerMessage::Deliver(Deliver { op, rows });
+            let is_owner = Standing::of(env, turn, partition) == Standing::Owner;
+            let marks = is_owner.then(|| stability::marks(env, turn, partition));
+            let deliver = PeerMessage::Deliver(Deliver { op, rows, marks });
             // The page may show rows of every turn sealed so far.
-            out.send_after(out.sealed_ticket(), owner, partition, deliver);
+            turn.out.send_after(turn.out.sealed_ticket(), owner, partition, deliver);
         }
     }
 

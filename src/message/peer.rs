@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{Request, Response};
 use crate::causality::{Epoch, Tick};
 use crate::config::Durability;
-use crate::ids::{CollectionKind, NodeId, OpId, PartitionId, RowVersion};
+use crate::ids::{CollectionKind, Incarnation, NodeId, OpId, PartitionId, RowVersion};
 use crate::membership::LayoutEpoch;
 use crate::storage::RowKey;
 use crate::time::{Hlc, WallTime};
@@ -78,6 +78,10 @@ pub enum PeerMessage {
     ExchangePush(ExchangePush),
     /// They are durable here.
     ExchangePushed(ExchangePushed),
+    /// How far is the partition settled with you?
+    StabilityQuery(StabilityQuery),
+    /// This far.
+    StabilityAnswer(Box<StabilityAnswer>),
 }
 
 /// Liveness, with the sender's wall clock for the skew alarm.
@@ -186,6 +190,12 @@ pub enum Refusal {
     /// A queue is full.
     #[error("busy")]
     Busy,
+    /// It would change what only exchanges may change now, or bring what the partition refuses already.
+    #[error("it holds events of ticks that are sealed")]
+    Frozen,
+    /// Whether the sender's directory is the one that it was is not known here yet, or it is behind in forgetting.
+    #[error("the sender's directory is not known here yet")]
+    UnknownDirectory,
     /// The row holds data of a newer program.
     #[error("the row holds data of a newer program")]
     NewerRow,
@@ -258,6 +268,8 @@ pub struct Deliver {
     pub op: OpId,
     /// Whole rows of the addressed partition.
     pub rows: Vec<OwedRow>,
+    /// Of an established owner: its directory, and how far the partition is settled there.
+    pub marks: Option<Marks>,
 }
 
 /// One row that is owed.
@@ -315,6 +327,8 @@ pub struct ExchangeOffer {
     pub end: Bytes,
     /// The initiator's rows in the range with the hash of their state.
     pub hashes: Vec<(RowKey, u128)>,
+    /// The initiator's directory, and how far the partition is settled there.
+    pub marks: Marks,
 }
 
 /// Answer to [`ExchangeOffer`].
@@ -337,6 +351,8 @@ pub struct ExchangeFindings {
     pub rows: Vec<(RowKey, Bytes)>,
     /// Rows that the responder lacks or has otherwise.
     pub wanted: Vec<RowKey>,
+    /// The responder's directory, and how far the partition is settled there.
+    pub marks: Marks,
 }
 
 /// Rows that the responder wanted.
@@ -346,6 +362,8 @@ pub struct ExchangePush {
     pub op: OpId,
     /// Whole rows.
     pub rows: Vec<(RowKey, Bytes)>,
+    /// The initiator's directory, and how far the partition is settled there.
+    pub marks: Marks,
 }
 
 /// Answer to [`ExchangePush`].
@@ -359,6 +377,79 @@ pub struct ExchangePushed {
     pub outcome: Result<(), Refusal>,
 }
 
+/// A directory, and how far a partition is settled in it. What an established owner sends under its present incarnation
+/// may change frozen ticks; nothing else may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// Which directory.
+    pub incarnation: Incarnation,
+    /// Clients' events up to here are refused.
+    pub sealed: Tick,
+    /// Rows of ticks up to here change only by exchange.
+    pub frozen: Tick,
+    /// Entries up to here are replaced by their sum.
+    pub compacted: Tick,
+    /// Baselines up to here are replaced by their sum, and tombstones forgotten.
+    pub folded: Tick,
+}
+
+/// Asks a node of the accept set how far the partition is settled with it, and to seal what it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StabilityQuery {
+    /// Round of the asker. Only answers to its present one count.
+    pub round: u64,
+    /// The asker's directory. Whatever another one of this node said before counts no longer.
+    pub incarnation: Incarnation,
+    /// The asker has something to settle of this tick: seal it, if the clock allows.
+    pub wanted: Tick,
+}
+
+/// Answer to [`StabilityQuery`]. It leaves when all that it says is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StabilityAnswer {
+    /// Round of the asker.
+    pub round: u64,
+    /// The start of the asker.
+    pub epoch: Epoch,
+    /// What it asked for.
+    pub state: StabilityState,
+}
+
+/// How far a partition is settled on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StabilityState {
+    /// How the node stands to the partition.
+    pub standing: StabilityStanding,
+    /// Its directory and its ticks.
+    pub marks: Marks,
+    /// The owners' directories, as the node knows them from answers to its own rounds. Reports count only with these.
+    pub tags: Vec<(NodeId, Incarnation)>,
+    /// An owner's newest report of entries, in this directory and start.
+    pub report: Option<Report>,
+    /// An owner's newest report of baselines, in this directory and start.
+    pub baseline_report: Option<Report>,
+}
+
+/// How a node stands to a partition, as far as settling goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StabilityStanding {
+    /// An owner that has the data.
+    Owner,
+    /// A fallback that knows how far the partition is sealed.
+    Fallback,
+    /// One of either that must learn that first: it accepts nothing.
+    Newborn,
+}
+
+/// What an owner durably has of all ticks up to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Up to here.
+    pub tick: Tick,
+    /// Sum over the rows, modulo 2^128; equal for equal states only.
+    pub digest: u128,
+}
+
 impl Refusal {
     /// Refuses bytes that are no row of this program.
     pub fn of_bytes(error: &DecodeError) -> Refusal {
@@ -368,8 +459,9 @@ impl Refusal {
     /// Whether it speaks of this row only: the next one may well be taken.
     pub fn is_of_one_row(&self) -> bool {
         match self {
-            Refusal::NewerRow | Refusal::Failed(_) => true,
-            Refusal::NotAccepted
+            Refusal::NewerRow | Refusal::Frozen | Refusal::Failed(_) => true,
+            Refusal::UnknownDirectory
+            | Refusal::NotAccepted
             | Refusal::Newborn
             | Refusal::DiskReserve
             | Refusal::TwoClaimants
@@ -436,6 +528,7 @@ impl PeerMessage {
             | PeerMessage::Delivered(_)
             | PeerMessage::NewbornAnswer(_)
             | PeerMessage::ExchangeAnswer(_)
+            | PeerMessage::StabilityAnswer(_)
             | PeerMessage::ExchangePushed(_) => true,
             // A claim answers what came the other way: it says nothing of the connection that this node opened.
             PeerMessage::Ping(_)
@@ -446,6 +539,7 @@ impl PeerMessage {
             | PeerMessage::Read(_)
             | PeerMessage::Deliver(_)
             | PeerMessage::NewbornQuery(_)
+            | PeerMessage::StabilityQuery(_)
             | PeerMessage::ExchangeOffer(_)
             | PeerMessage::ExchangePush(_) => false,
         }
@@ -462,6 +556,7 @@ impl PeerMessage {
             PeerMessage::NewbornAnswer(answer) => Some(answer.epoch),
             PeerMessage::ExchangeAnswer(answer) => Some(answer.epoch),
             PeerMessage::ExchangePushed(answer) => Some(answer.epoch),
+            PeerMessage::StabilityAnswer(answer) => Some(answer.epoch),
             PeerMessage::Ping(_)
             | PeerMessage::Pong(_)
             | PeerMessage::Challenge(_)
@@ -470,6 +565,7 @@ impl PeerMessage {
             | PeerMessage::Read(_)
             | PeerMessage::Deliver(_)
             | PeerMessage::NewbornQuery(_)
+            | PeerMessage::StabilityQuery(_)
             | PeerMessage::ExchangeOffer(_)
             | PeerMessage::ExchangePush(_) => None,
         }

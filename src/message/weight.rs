@@ -17,6 +17,9 @@ const MESSAGE: usize = 128;
 /// Flat rate of an item in a list.
 const ITEM: usize = 32;
 
+/// Flat rate of what a directory says of itself in an exchange.
+const MARKS: usize = 3 * ITEM;
+
 /// Flat rate of an answer about the node itself.
 const NODE_ANSWER: usize = 8 * 1024;
 
@@ -48,7 +51,7 @@ pub fn of_message(message: &PeerMessage) -> usize {
             }
             PeerMessage::ReadAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, of_shown),
             PeerMessage::Deliver(deliver) => {
-                deliver.rows.iter().map(|owed| ITEM + of_key(&owed.row) + owed.state.len()).sum()
+                MARKS + deliver.rows.iter().map(|owed| ITEM + of_key(&owed.row) + owed.state.len()).sum::<usize>()
             }
             PeerMessage::Delivered(delivered) => {
                 let rows = delivered.rows.iter().map(|(row, _)| of_key(row));
@@ -56,18 +59,24 @@ pub fn of_message(message: &PeerMessage) -> usize {
                 rows.chain(refused).sum()
             }
             PeerMessage::ExchangeOffer(offer) => {
-                offer.start.len() + offer.end.len() + offer.hashes.iter().map(|(row, _)| of_key(row)).sum::<usize>()
+                MARKS
+                    + offer.start.len()
+                    + offer.end.len()
+                    + offer.hashes.iter().map(|(row, _)| of_key(row)).sum::<usize>()
             }
             PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, |found| {
-                found.covered.len() + of_rows(&found.rows) + found.wanted.iter().map(of_key).sum::<usize>()
+                MARKS + found.covered.len() + of_rows(&found.rows) + found.wanted.iter().map(of_key).sum::<usize>()
             }),
-            PeerMessage::ExchangePush(push) => of_rows(&push.rows),
+            PeerMessage::ExchangePush(push) => MARKS + of_rows(&push.rows),
+            // Ticks, two reports, and the owners' directories.
+            PeerMessage::StabilityAnswer(answer) => MARKS + 8 * ITEM + answer.state.tags.len() * ITEM,
             PeerMessage::Ping(_)
             | PeerMessage::Pong(_)
             | PeerMessage::Challenge(_)
             | PeerMessage::Claim(_)
             | PeerMessage::NewbornQuery(_)
             | PeerMessage::NewbornAnswer(_)
+            | PeerMessage::StabilityQuery(_)
             | PeerMessage::ExchangePushed(_) => 0,
         }
 }
@@ -176,20 +185,24 @@ mod tests {
     use super::*;
     use crate::causality::{Epoch, Tick};
     use crate::config::Durability;
-    use crate::ids::{Key, NodeId, OpId, PartitionId, RowVersion};
+    use crate::ids::{Incarnation, Key, NodeId, OpId, PartitionId, RowVersion};
     use crate::limits;
     use crate::membership::LayoutEpoch;
     use crate::message::client::{Options, ValueReply, WriteAck, WriteReply};
     use crate::message::codec;
     use crate::message::peer::{
         Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward,
-        Forwarded, OwedRow, Part, Read, ReadAnswer, Refusal, Replicate, Replicated,
+        Forwarded, Marks, OwedRow, Part, Read, ReadAnswer, Refusal, Replicate, Replicated, Report, StabilityAnswer,
+        StabilityQuery, StabilityStanding, StabilityState,
     };
     use crate::time::Hlc;
 
     const OP: OpId = OpId(u64::MAX);
     const EPOCH: Epoch = Epoch(u64::MAX);
     const VERSION: RowVersion = RowVersion(u64::MAX);
+    const DIRECTORY: Incarnation = Incarnation(u64::MAX);
+    const LATE: Tick = Tick(u32::MAX);
+    const MARKS: Marks = Marks { incarnation: DIRECTORY, sealed: LATE, frozen: LATE, compacted: LATE, folded: LATE };
 
     fn bytes(count: usize) -> Bytes {
         Bytes::from(vec![7; count])
@@ -238,6 +251,15 @@ mod tests {
             covered: bytes(count),
             rows: vec![(row(), bytes(count)); 3],
             wanted: vec![row(); items],
+            marks: MARKS,
+        };
+        let report = Some(Report { tick: LATE, digest: u128::MAX });
+        let state = StabilityState {
+            standing: StabilityStanding::Fallback,
+            marks: MARKS,
+            tags: vec![(NodeId(u64::MAX), DIRECTORY); items.min(64)],
+            report,
+            baseline_report: report,
         };
         let shown = Shown {
             main: bytes(count),
@@ -266,6 +288,7 @@ mod tests {
             PeerMessage::Deliver(Deliver {
                 op: OP,
                 rows: vec![OwedRow { row: row(), version: VERSION, state: bytes(count) }; 3],
+                marks: Some(MARKS),
             }),
             PeerMessage::Delivered(Delivered {
                 op: OP,
@@ -279,9 +302,12 @@ mod tests {
                 start: bytes(count),
                 end: bytes(count),
                 hashes: vec![(row(), u128::MAX); items],
+                marks: MARKS,
             }),
             PeerMessage::ExchangeAnswer(ExchangeAnswer { op: OP, epoch: EPOCH, outcome: Ok(found) }),
-            PeerMessage::ExchangePush(ExchangePush { op: OP, rows: vec![(row(), bytes(count)); 3] }),
+            PeerMessage::ExchangePush(ExchangePush { op: OP, rows: vec![(row(), bytes(count)); 3], marks: MARKS }),
+            PeerMessage::StabilityQuery(StabilityQuery { round: u64::MAX, incarnation: DIRECTORY, wanted: LATE }),
+            PeerMessage::StabilityAnswer(Box::new(StabilityAnswer { round: u64::MAX, epoch: EPOCH, state })),
         ]
     }
 

@@ -1,9 +1,12 @@
 //! Merging what comes.
 //!
-//! A write of several rows of a family is taken whole or refused whole. Every merge looks for amnesia first: an own
+//! A write of several rows of a family is taken whole or refused whole. What is settled here is ignored in it, and what
+//! would change frozen ticks is refused, unless an exchange brings it (rules R2 and R7 of `stability`). Every merge looks for amnesia first: an own
 //! entry that this row's header does not remember means that this start has forgotten something (a memory snapshot of a
 //! running machine, for instance). The tenure is burnt in the same batch, so no actor of the forgotten past is
 //! continued, and an alarm is raised.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
@@ -14,6 +17,7 @@ use crate::ids::{NodeId, OpId, Ticket};
 use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn};
+use crate::stability;
 use crate::storage::RowKey;
 use crate::value::{Beside, Row};
 
@@ -26,12 +30,29 @@ pub(super) struct Sent {
     pub parts: Vec<Part>,
 }
 
+/// Whether what comes may change what is frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passage {
+    /// By exchange with an established owner, or where nothing is frozen.
+    Free,
+    /// No: it is refused whole.
+    Refused,
+}
+
+/// A row that is being merged.
+struct Merging {
+    state: Row,
+    bytes: usize,
+    has_changed: bool,
+}
+
 impl Replica {
     /// Merges a coordinator's fresh write. Returns whether any row changed.
     pub(super) fn replicate(
         &mut self,
         env: &Env<'_>,
         turn: &mut Turn,
+        from: NodeId,
         main: &RowKey,
         parts: &[Part],
         owed: &[NodeId],
@@ -52,7 +73,7 @@ impl Replica {
         }
         let partition = main.partition(env.ring.layout().partitions);
         match Standing::of(env, turn, partition) {
-            Standing::Owner => self.merge(env, turn, rows),
+            Standing::Owner => self.merge(env, turn, from, rows, Passage::Refused),
             Standing::Newborn => Err(Refusal::Newborn),
             Standing::Outside => Err(Refusal::NotAccepted),
             Standing::Fallback => {
@@ -64,7 +85,12 @@ impl Replica {
                 for part in parts {
                     debts::check_room(env, turn, &part.row, &owed)?;
                 }
-                let changed = self.merge(env, turn, rows)?;
+                let refused = turn.refused(partition);
+                if let Some((row, _)) = rows.iter().find(|(_, delta)| stability::holds_back(delta, refused)) {
+                    turn.out.observe(Observation::FrozenRefused { row: row.clone(), from });
+                    return Err(Refusal::Frozen);
+                }
+                let changed = self.merge(env, turn, from, rows, Passage::Free)?;
                 for part in parts {
                     if turn.row(&part.row).is_none() {
                         // All that it says is settled long ago.
@@ -101,30 +127,62 @@ impl Replica {
             (Standing::Fallback | Standing::Outside, _) => return Err(Refusal::NotAccepted),
         }
         let state = Row::decode(state).map_err(|error| Refusal::of_bytes(&error))?;
-        self.merge(env, turn, vec![(row.clone(), state)])
+        let (from, passage) = match source {
+            MergeSource::Delivery { from, is_vouched: false, .. } => (from, Passage::Refused),
+            MergeSource::Delivery { from, is_vouched: true, .. } => (from, Passage::Free),
+            MergeSource::Exchange { is_vouched, .. } => {
+                (env.me, if is_vouched { Passage::Free } else { Passage::Refused })
+            }
+        };
+        self.merge(env, turn, from, vec![(row.clone(), state)], passage)
     }
 
-    /// Merges into loaded rows, all or none; true if one changed. A merge that would pass the bounds of a row (a flood
-    /// of actors) is refused: nobody could read its bytes.
-    fn merge(&mut self, env: &Env<'_>, turn: &mut Turn, rows: Vec<(RowKey, Row)>) -> Result<bool, Refusal> {
-        let mut changes = Vec::with_capacity(rows.len());
-        for (row, incoming) in rows {
+    /// Merges into loaded rows of one family, all or none; true if one changed. A merge that would pass the bounds of a
+    /// row (a flood of actors) is refused: nobody could read its bytes.
+    fn merge(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        from: NodeId,
+        mut rows: Vec<(RowKey, Row)>,
+        passage: Passage,
+    ) -> Result<bool, Refusal> {
+        // The main row first: its sum says which sessions' rows are settled.
+        rows.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut merged: BTreeMap<RowKey, Merging> = BTreeMap::new();
+        for (row, mut incoming) in rows {
             self.check_memory(env, turn, &row, &incoming);
-            let mut merged = turn.row(&row).map_or_else(Row::default, |stored| stored.row.clone());
-            if !merged.merge(&incoming) {
-                continue;
+            let memory = turn.memory(row.partition(env.ring.layout().partitions));
+            let main = row.main_row();
+            let state = |turn: &Turn, merged: &BTreeMap<RowKey, Merging>, row: &RowKey| match merged.get(row) {
+                Some(merging) => merging.state.clone(),
+                None => turn.row(row).map_or_else(Row::default, |stored| stored.row.clone()),
+            };
+            let summed = state(turn, &merged, &main).settled_tick().max(memory.compacted);
+            // A settled session has no row of its own: what a reset saw of it is the main row's.
+            let is_settled = row.actor().is_some_and(|actor| actor.expires <= summed);
+            let (row, through) = if is_settled { (main, summed) } else { (row, memory.compacted) };
+            let ours = state(turn, &merged, &row);
+            incoming.ignore_settled(&ours, through, memory.folded);
+            let is_frozen = passage == Passage::Refused && !mutation::is_off(Mutation::FreezeIgnored);
+            if is_frozen && ours.touches(&incoming, memory.frozen, memory.compacted) {
+                turn.out.observe(Observation::FrozenRefused { row, from });
+                return Err(Refusal::Frozen);
             }
-            if !merged.is_within_limits() {
+            let merging = merged.entry(row).or_insert(Merging { state: ours, bytes: 0, has_changed: false });
+            merging.has_changed |= merging.state.merge(&incoming);
+            merging.bytes += incoming.encoded_bytes_max();
+            if !merging.state.is_within_limits() {
                 return Err(Refusal::Failed("the merged row would pass its bounds".into()));
             }
-            changes.push((row, merged, incoming.encoded_bytes_max()));
         }
-        let changed = !changes.is_empty();
-        for (row, merged, bytes) in changes {
-            if merged.has_conflict(&Beside::NONE) {
+        merged.retain(|_, merging| merging.has_changed);
+        let changed = !merged.is_empty();
+        for (row, Merging { state, bytes, .. }) in merged {
+            if state.has_conflict(&Beside::NONE) {
                 turn.out.observe(Observation::Conflict { row: row.clone() });
             }
-            family::replace(turn, &row, merged);
+            family::replace(turn, &row, state);
             turn.count_bytes(bytes);
         }
         Ok(changed)
@@ -187,10 +245,10 @@ pub(super) fn acknowledge_merge(
         Err(_) => Ticket(0),
     };
     match source {
-        MergeSource::Exchange { op } => {
+        MergeSource::Exchange { op, .. } => {
             turn.out.tell_after(ticket, Local::Merged(Merged { op, outcome: outcome.map(|_| ()) }));
         }
-        MergeSource::Delivery { from, epoch, op, version } => {
+        MergeSource::Delivery { from, epoch, op, version, .. } => {
             let partition = row.partition(env.ring.layout().partitions);
             let (rows, refused) = match outcome {
                 Ok(_) => (vec![(row, version)], Vec::new()),

@@ -21,7 +21,7 @@ pub(super) fn side_rows(task: &Task) -> Vec<RowKey> {
         TaskBody::Read { beside: Wanted::Elements(rows), .. } => rows.clone(),
         TaskBody::Read { .. } | TaskBody::Show { .. } | TaskBody::Owe { .. } => Vec::new(),
         // The main row knows what its side rows add up to.
-        TaskBody::Strike { .. } | TaskBody::Merge { .. } => match task.row.kind() {
+        TaskBody::Strike { .. } | TaskBody::Merge { .. } | TaskBody::Settle { .. } => match task.row.kind() {
             RowKind::Main => Vec::new(),
             RowKind::Session | RowKind::Element(_) => vec![task.row.main_row()],
         },
@@ -48,13 +48,19 @@ fn of_mint(main: &RowKey, mint: &Mint) -> Vec<RowKey> {
 /// Puts a new state in place of a loaded row's, under a version of its own, and tells the main row of it.
 pub(super) fn replace(turn: &mut Turn, row: &RowKey, state: Row) -> RowVersion {
     let version = turn.next_version();
+    let partition = turn.partition_of(row);
+    let held = turn.held(row, partition);
+    let compacted = turn.compacted(partition);
     if row.kind() != RowKind::Main {
         let before = turn.row(row).map(|stored| stored.row.clone());
         note(turn, row, before.as_ref(), Some(&state));
     }
     let stored = turn.row_mut(row);
     stored.row = state;
+    // What it has taken over from another's sum no longer counts beside it.
+    stored.header.beside.settle(&mut stored.row, compacted);
     stored.header.version = version;
+    turn.note_change(row, partition, held);
     version
 }
 
@@ -68,7 +74,9 @@ pub(super) fn delete(env: &Env<'_>, turn: &mut Turn, row: &RowKey, keeps_tenure:
     }
     let before = stored.row.clone();
     note(turn, row, Some(&before), None);
+    let held = turn.held(row, partition);
     turn.delete_row(row, partition, keeps_tenure);
+    turn.note_change(row, partition, held);
     let main = row.main_row();
     let is_left_over =
         |stored: &StoredRow| stored.row.is_empty() && stored.header.debts.is_empty() && stored.header.beside.is_empty();

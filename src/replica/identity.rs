@@ -1,13 +1,14 @@
 //! What a start of a node is called: its member id, and an epoch that no other start shares.
 //!
-//! The directory's record names the cluster, the member and the number of starts. Every start takes a fresh random
+//! The directory's record names the cluster, the member, the number of starts and the directory's *incarnation*, a
+//! random number made with it, by which others tell it from one that was wiped. Every start takes a fresh random
 //! epoch and makes it durable before any shard opens, so a wiped disk, a restored backup and a cloned directory never
 //! share a number with their past: there is nothing to copy that would let one continue.
 
 use bytes::Bytes;
 
 use crate::causality::Epoch;
-use crate::ids::{ClusterId, NodeId};
+use crate::ids::{ClusterId, Incarnation, NodeId};
 use crate::membership::Layout;
 use crate::mutation::{self, Mutation};
 use crate::storage::{Batch, Space, Store, StoreError, keyspace};
@@ -23,6 +24,8 @@ pub struct Identity {
     pub epoch: Epoch,
     /// How often this directory was started, this start included.
     pub start: u32,
+    /// The directory.
+    pub incarnation: Incarnation,
 }
 
 /// Why a node cannot open its directory.
@@ -66,8 +69,8 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
-const VERSION: u8 = 1;
-const RECORD_BYTES: usize = 1 + 16 + 8 + 4 + 8;
+const VERSION: u8 = 2;
+const RECORD_BYTES: usize = 1 + 16 + 8 + 4 + 8 + 8;
 
 /// Begins a start: checks that the directory is this member's, takes an epoch, and makes it durable. Once per process
 /// start, before any shard opens. `entropy` must be fresh random bits.
@@ -76,13 +79,13 @@ pub fn begin_start(store: &dyn Store, layout: &Layout, node: NodeId, entropy: u6
         return Err(OpenError::NotAMember { node, cluster: layout.cluster });
     }
     let key = keyspace::directory_key();
-    let starts = match store.fetch(Space::Meta, &key)? {
-        None => 0,
+    let (starts, incarnation) = match store.fetch(Space::Meta, &key)? {
+        None => (0, Incarnation(entropy)),
         Some(record) => check(&record, layout.cluster, node)?,
     };
     let start = starts.saturating_add(1);
     let epoch = if mutation::is_off(Mutation::EpochReused) { u64::from(start) << 32 | node.0 } else { entropy };
-    let identity = Identity { cluster: layout.cluster, node, epoch: Epoch(epoch), start };
+    let identity = Identity { cluster: layout.cluster, node, epoch: Epoch(epoch), start, incarnation };
     let mut batch = Batch::default();
     batch.put(Space::Meta, key, record_of(&identity));
     store.write(&batch)?;
@@ -90,17 +93,18 @@ pub fn begin_start(store: &dyn Store, layout: &Layout, node: NodeId, entropy: u6
     Ok(identity)
 }
 
-/// The number of earlier starts that a directory's record tells.
-fn check(record: &[u8], cluster: ClusterId, node: NodeId) -> Result<u32, OpenError> {
+/// The number of earlier starts that a directory's record tells, and its incarnation.
+fn check(record: &[u8], cluster: ClusterId, node: NodeId) -> Result<(u32, Incarnation), OpenError> {
     let whole: &[u8; RECORD_BYTES] =
         record.try_into().map_err(|_| OpenError::Malformed { detail: "its length is wrong" })?;
     let (version, rest) = whole.split_at(1);
     if version != [VERSION] {
-        return Err(OpenError::Malformed { detail: "it is of a newer version" });
+        return Err(OpenError::Malformed { detail: "it is of another version" });
     }
     let (found_cluster, rest) = rest.split_at(16);
     let (found_node, rest) = rest.split_at(8);
-    let (starts, _epoch) = rest.split_at(4);
+    let (starts, rest) = rest.split_at(4);
+    let (_epoch, incarnation) = rest.split_at(8);
     if found_cluster != cluster.0 {
         let mut found = [0; 16];
         found.copy_from_slice(found_cluster);
@@ -111,7 +115,7 @@ fn check(record: &[u8], cluster: ClusterId, node: NodeId) -> Result<u32, OpenErr
     if found != node {
         return Err(OpenError::OtherMember { found, expected: node });
     }
-    Ok(number(starts) as u32)
+    Ok((number(starts) as u32, Incarnation(number(incarnation))))
 }
 
 fn record_of(identity: &Identity) -> Bytes {
@@ -121,5 +125,6 @@ fn record_of(identity: &Identity) -> Bytes {
     bytes.extend_from_slice(&identity.node.0.to_be_bytes());
     bytes.extend_from_slice(&identity.start.to_be_bytes());
     bytes.extend_from_slice(&identity.epoch.0.to_be_bytes());
+    bytes.extend_from_slice(&identity.incarnation.0.to_be_bytes());
     bytes.into()
 }

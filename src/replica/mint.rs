@@ -1,7 +1,8 @@
 //! Minting: the one place where a new dot is made.
 //!
 //! ```text
-//! header names an actor of this start, not expired ─→ continue it: event + 1 (at the end of time, an expired one too)
+//! header names an actor of this start, not expired, of no sealed tick
+//!      ─→ continue it: event + 1 (at the end of time, an expired one too)
 //! else ─→ start (lease end, this start's epoch, the partition's tenure): event 1
 //! ```
 //!
@@ -42,8 +43,14 @@ impl Replica {
             }
         }
         let owed = if standing == Standing::Fallback { env.ring.owners(partition) } else { &[] };
+        // What was observed may have been settled here since.
+        let compacted = turn.compacted(partition);
+        let mut observed = mint.observed.clone();
+        if let Some(observed) = &mut observed {
+            observed.row.compact(compacted);
+        }
         let mut pen = Pen { env, turn, clock: &mut self.clock, main, owed, parts: BTreeMap::new() };
-        pen.write(&mint.command, mint.observed.as_ref(), standing)?;
+        pen.write(&mint.command, observed.as_ref(), standing)?;
         let parts = pen.parts;
         let (value, has_conflict) = turn.row(main).map_or_else(Default::default, |stored| {
             let beside = &stored.header.beside;
@@ -90,7 +97,8 @@ fn check(env: &Env<'_>, turn: &Turn, main: &RowKey, mint: &Mint, standing: Stand
 /// The actor and event of the next mint on a row.
 pub(super) fn next_event(env: &Env<'_>, turn: &Turn, row: &RowKey) -> Minting {
     let partition = row.partition(env.ring.layout().partitions);
-    let tick = Tick::at(env.now.wall, env.config.tick);
+    // A clock that went back must not lead to what is sealed.
+    let tick = Tick::at(env.now.wall, env.config.tick).max(turn.refused(partition));
     let stored = turn.row(row);
     let header = stored.and_then(|stored| stored.header.minting);
     if let Some(minting) = header

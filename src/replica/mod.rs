@@ -18,6 +18,7 @@ mod family;
 mod identity;
 mod mint;
 mod partitions;
+mod settle;
 mod stored_row;
 mod view;
 mod writing;
@@ -54,7 +55,8 @@ pub struct Replica {
 pub enum Standing {
     /// It belongs to this node, and this node has its data.
     Owner,
-    /// It belongs to this node, which has not taken over its data yet.
+    /// It belongs to this node, which has not taken over its data yet; or the node may stand in, but does not know yet
+    /// how far the partition is sealed. It accepts and shows nothing.
     Newborn,
     /// This node may stand in.
     Fallback,
@@ -68,7 +70,8 @@ impl Standing {
         if env.ring.is_owner(partition, env.me) {
             if turn.memory(partition).is_established { Standing::Owner } else { Standing::Newborn }
         } else if env.ring.accepts(partition, env.me) {
-            Standing::Fallback
+            let is_ready = turn.memory(partition).is_established || !env.config.stability;
+            if is_ready { Standing::Fallback } else { Standing::Newborn }
         } else {
             Standing::Outside
         }
@@ -127,7 +130,7 @@ impl Replica {
     /// The first task on a row starts its fetch. Tasks of clients and peers beyond the bound are refused, and start
     /// none; the shard's own marks are not, they belong to bounded ledgers and pages.
     fn park(&mut self, env: &Env<'_>, turn: &mut Turn, row: RowKey, task: Task) {
-        let is_own = matches!(task.body, TaskBody::Owe { .. } | TaskBody::Strike { .. });
+        let is_own = matches!(task.body, TaskBody::Owe { .. } | TaskBody::Strike { .. } | TaskBody::Settle { .. });
         if self.parked_count >= env.config.parked_max && !is_own {
             refuse(env, turn, task, &Refusal::Busy);
             return;
@@ -144,13 +147,17 @@ impl Replica {
         match body {
             TaskBody::Mint(mint) => self.mint(env, turn, &row, &mint),
             TaskBody::Replicate { from, epoch, op, parts, owed } => {
-                let outcome = self.replicate(env, turn, &row, &parts, &owed);
+                let outcome = self.replicate(env, turn, from, &row, &parts, &owed);
                 apply::acknowledge_replicate(env, turn, &row, apply::Sent { from, epoch, op, parts }, outcome);
             }
             TaskBody::Read { asker, beside } => self.show(env, turn, row, asker, beside),
             TaskBody::Show { asker, rows, until } => view::answer(env, turn, &row, asker, rows, until),
             TaskBody::Owe { owners, version } => debts::owe(env, turn, &row, &owners, version),
             TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
+            TaskBody::Settle { op } => {
+                settle::settle(env, turn, &row);
+                turn.out.tell(Local::Settled { op, is_done: true });
+            }
             TaskBody::Merge { state, source } => {
                 let outcome = self.merge_whole(env, turn, &row, &state, source);
                 apply::acknowledge_merge(env, turn, row, source, outcome);
@@ -181,6 +188,8 @@ fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
         TaskBody::Owe { .. } => {}
         // The mark stays, and the row is delivered again.
         TaskBody::Strike { .. } => {}
+        // The sweep is not whole, and will be repeated.
+        TaskBody::Settle { op } => turn.out.tell(Local::Settled { op, is_done: false }),
         TaskBody::Merge { source, .. } => apply::acknowledge_merge(env, turn, row, source, Err(refusal.clone())),
     }
 }

@@ -1,11 +1,14 @@
-//! What a directory remembers of each partition: its tenure, and whether this owner has taken over its data.
+//! What a directory remembers of each partition: its tenure, whether it may act for it, and how far it is settled.
 //!
 //! ```text
-//! newborn ──an exchange with an established co-owner, complete and durable──→ established
-//!    └──────all N owners newborn at one moment (founding)────────────────────────┘
+//! owner:    newborn ──an exchange with an established co-owner, complete and durable──→ established
+//!              └──────all N owners newborn at one moment (founding)────────────────────────┘
+//! fallback: new ──an established owner tells how far the partition is sealed──→ established
+//!
+//! ticks:    folded ≤ compacted ≤ frozen ≤ sealed          newest: the largest tick of any actor ever seen
 //! ```
 //!
-//! Fallbacks have a tenure too. Small enough to stay in memory; every change goes into the turn's batch.
+//! The ticks are `stability`'s; they only grow. Small enough to stay in memory; every change goes into the turn's batch.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +25,22 @@ use crate::storage::{Space, Store, keyspace};
 pub struct PartitionMemory {
     /// Grows when a row with an own actor is forgotten, or an own entry turns up that nobody here remembers.
     pub tenure: Tenure,
-    /// This directory holds the partition's data as an owner.
+    /// An owner: this directory holds the partition's data. A fallback: it knows how far the partition is sealed.
     pub is_established: bool,
+    /// Clients' events of ticks up to here are refused; a fallback holds no row of them either.
+    pub sealed: Tick,
+    /// Rows of ticks up to here change only by exchange.
+    pub frozen: Tick,
     /// Entries of ticks up to here are replaced by their sum; what comes of them is ignored.
     pub compacted: Tick,
+    /// Baselines of ticks up to here are replaced by their sum, and tombstones of them are forgotten.
+    pub folded: Tick,
+    /// The largest tick of any actor in the partition's rows, now or earlier.
+    pub newest: Tick,
+    /// Rows on disk may still hold what has been settled: a sweep is due.
+    pub is_unswept: bool,
+    /// A fallback about to seal refuses up to here already. Only in memory: it is announced when it is `sealed`.
+    pub refusing: Tick,
 }
 
 /// The memory of every partition of one shard.
@@ -70,22 +85,48 @@ impl Partitions {
 }
 
 impl PartitionMemory {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+    const BYTES: usize = 1 + 6 * 4 + 2;
+
+    /// Clients' events of ticks up to here are refused.
+    pub fn refused(&self) -> Tick {
+        self.sealed.max(self.refusing)
+    }
 
     fn encode(self) -> Bytes {
-        let [a, b, c, d] = self.tenure.0.to_be_bytes();
-        Bytes::copy_from_slice(&[Self::VERSION, a, b, c, d, u8::from(self.is_established)])
+        let mut bytes = Vec::with_capacity(Self::BYTES);
+        bytes.push(Self::VERSION);
+        let Self { tenure, sealed, frozen, compacted, folded, newest, .. } = self;
+        for number in [tenure.0, sealed.0, frozen.0, compacted.0, folded.0, newest.0] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.extend_from_slice(&[u8::from(self.is_established), u8::from(self.is_unswept)]);
+        bytes.into()
     }
 
     fn decode(record: &[u8]) -> Result<PartitionMemory, OpenError> {
-        match record {
-            [Self::VERSION, a, b, c, d, established @ (0 | 1)] => Ok(PartitionMemory {
-                tenure: Tenure(u32::from_be_bytes([*a, *b, *c, *d])),
-                is_established: *established == 1,
-                compacted: Tick(0),
-            }),
-            _ => Err(OpenError::Malformed { detail: "the memory of a partition" }),
-        }
+        let malformed = || OpenError::Malformed { detail: "the memory of a partition" };
+        let ([Self::VERSION], rest) = record.split_first_chunk().ok_or_else(malformed)? else {
+            return Err(malformed());
+        };
+        let (numbers, [established @ (0 | 1), unswept @ (0 | 1)]) = rest.split_last_chunk().ok_or_else(malformed)?
+        else {
+            return Err(malformed());
+        };
+        let (numbers, []) = numbers.as_chunks::<4>() else { return Err(malformed()) };
+        let [tenure, sealed, frozen, compacted, folded, newest] = numbers else { return Err(malformed()) };
+        let tick = |bytes: &[u8; 4]| Tick(u32::from_be_bytes(*bytes));
+        Ok(PartitionMemory {
+            tenure: Tenure(u32::from_be_bytes(*tenure)),
+            is_established: *established == 1,
+            sealed: tick(sealed),
+            frozen: tick(frozen),
+            compacted: tick(compacted),
+            folded: tick(folded),
+            newest: tick(newest),
+            is_unswept: *unswept == 1,
+            refusing: Tick(0),
+        })
     }
 }
 
@@ -94,9 +135,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_reads_back_as_it_was_written() {
-        let memory = PartitionMemory { tenure: Tenure(70_000), is_established: true, compacted: Tick(0) };
-        assert_eq!(PartitionMemory::decode(&memory.encode()), Ok(memory));
-        assert!(PartitionMemory::decode(&[9, 0, 0, 0, 0, 1]).is_err());
+    fn memory_reads_back_as_it_was_written_but_for_what_is_not_announced() {
+        let memory = PartitionMemory {
+            tenure: Tenure(70_000),
+            is_established: true,
+            sealed: Tick(9),
+            frozen: Tick(8),
+            compacted: Tick(7),
+            folded: Tick(6),
+            newest: Tick(500),
+            is_unswept: true,
+            refusing: Tick(10),
+        };
+        assert_eq!(memory.refused(), Tick(10));
+        assert_eq!(PartitionMemory::decode(&memory.encode()), Ok(PartitionMemory { refusing: Tick(0), ..memory }));
+        for length in 0..PartitionMemory::BYTES {
+            assert!(PartitionMemory::decode(&memory.encode()[..length]).is_err(), "{length}");
+        }
+        assert!(PartitionMemory::decode(&[9; PartitionMemory::BYTES]).is_err());
     }
 }

@@ -265,6 +265,8 @@ impl Pen<'_> {
         let version = self.turn.next_version();
         let is_side = row.kind() != RowKind::Main;
         let before = if is_side { self.turn.row(row).map(|stored| stored.row.clone()) } else { None };
+        let partition = row.partition(self.env.ring.layout().partitions);
+        let held = self.turn.held(row, partition);
         let stored = self.turn.row_mut(row);
         let delta =
             write(&mut stored.row, Dot { actor: minting.actor, event: minting.event }, stamp, &stored.header.beside)?;
@@ -273,6 +275,7 @@ impl Pen<'_> {
             let after = stored.row.clone();
             family::note(self.turn, row, before.as_ref(), Some(&after));
         }
+        self.turn.note_change(row, partition, held);
         self.note_part(row, version, delta);
         self.sign(row, minting);
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::causality::Epoch;
 use crate::config::ShardConfig;
-use crate::ids::{NodeId, PartitionId};
+use crate::ids::{Incarnation, NodeId, PartitionId};
 use crate::membership::claims::Claims;
 use crate::membership::liveness::Liveness;
 use crate::mutation::{self, Mutation};
@@ -62,6 +62,7 @@ impl Site {
             config: &self.config,
             me: self.identity.node,
             epoch: self.identity.epoch,
+            incarnation: self.identity.incarnation,
             ring: &self.ring,
             liveness: &self.liveness,
             is_below_reserve: self.is_below_reserve,
@@ -95,6 +96,8 @@ pub struct Env<'a> {
     pub me: NodeId,
     /// The own start.
     pub epoch: Epoch,
+    /// The own directory.
+    pub incarnation: Incarnation,
     /// Who owns what.
     pub ring: &'a RingView,
     /// Who answers.

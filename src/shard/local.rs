@@ -3,6 +3,7 @@
 //! ```text
 //! coordinator ──Task──→ replica ──Minted──→ coordinator ──Missing──→ hints (ledger) ──Task(Owe)──→ replica
 //!                       replica ──Merged──→ exchange                 hints (delivery) ─Task(Strike)┘
+//! stability ──Task(Settle)──→ replica ──Settled──→ stability
 //! ```
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use crate::causality::Epoch;
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, RowVersion};
 use crate::message::client::{Command, Outcome, Reason, Request, RequestError, Response, Visible};
 use crate::message::peer::{Addressed, Part, Refusal, Wanted};
+use crate::stability::Surveyed;
 use crate::storage::RowKey;
 use crate::time::Timestamp;
 use crate::value::Row;
@@ -36,6 +38,15 @@ pub enum Local {
         op: OpId,
         /// What came of it.
         response: Response,
+    },
+    /// For stability: what a survey counted is durable.
+    Surveyed(Surveyed),
+    /// For stability: a row of a sweep was settled, or could not be.
+    Settled {
+        /// The sweep.
+        op: OpId,
+        /// It was.
+        is_done: bool,
     },
     /// For the coordinator: the turn of a client's command that waited for an earlier one on its key.
     Start(Start),
@@ -117,6 +128,11 @@ pub enum TaskBody {
         state: Bytes,
         /// Where it came from.
         source: MergeSource,
+    },
+    /// Write the row with what is settled summed up, and delete it if nothing is left.
+    Settle {
+        /// The sweep.
+        op: OpId,
     },
 }
 
@@ -220,11 +236,15 @@ pub enum MergeSource {
         op: OpId,
         /// Its version of what it sent.
         version: RowVersion,
+        /// It is an established owner in the directory that is known here: its rows may change frozen ticks.
+        is_vouched: bool,
     },
     /// An exchange that this shard takes part in.
     Exchange {
         /// Its dialogue here.
         op: OpId,
+        /// The sender has forgotten as much as this node: its rows may change frozen ticks.
+        is_vouched: bool,
     },
 }
 

@@ -42,12 +42,14 @@ use crate::config::ShardConfig;
 use crate::coordinator::Coordinator;
 use crate::hints::{Delivery, Ledger};
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
+use crate::limits;
 use crate::membership::claims::{Change, Claims, Question};
 use crate::membership::liveness::Liveness;
 use crate::message::client::{Request, ShardStatus};
 use crate::message::peer::{Addressed, Challenge, Claim, Frame, OwedRow, PeerMessage, Ping, Read, Replicate};
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
+use crate::stability::{self, Hurry, Stability};
 use crate::storage::{Batch, RowKey, Store};
 use crate::time::{Now, Timestamp, micros};
 
@@ -64,7 +66,8 @@ pub struct Shard {
     exchanges: Exchanges,
     responders: Responders,
     newborns: Newborns,
-    /// Numbers the dialogues of exchanges, begun here or there.
+    stability: Stability,
+    /// Numbers the dialogues of exchanges, begun here or there, and of scans.
     next_exchange: u64,
     exchanges_done: u64,
     exchanged_rows: u64,
@@ -98,7 +101,7 @@ impl Shard {
         let count = ring.layout().partitions;
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
         let cached = config.cached_rows_max;
-        let turn = Turn::open(Outbox::new(identity.node), store, partitions, identity.start, cached, is_mine)?;
+        let turn = Turn::open(Outbox::new(identity.node), store, partitions, count, identity.start, cached, is_mine)?;
         let members = || ring.layout().members.iter().map(|member| member.id);
         let liveness = Liveness::new(identity.node, members());
         let claims = Claims::new(identity.node, identity.epoch, members());
@@ -126,12 +129,13 @@ impl Shard {
             exchanges: Exchanges::default(),
             responders: Responders::default(),
             newborns: Newborns::default(),
+            stability: Stability::default(),
             next_exchange: 0,
             exchanges_done: 0,
             exchanged_rows: 0,
         };
         let shift = std::time::Duration::from_micros(seed % micros(shard.site.config.ping_interval).max(1));
-        for timer in [TimerKey::Liveness, TimerKey::Newborn, TimerKey::ExchangeSchedule] {
+        for timer in [TimerKey::Liveness, TimerKey::Newborn, TimerKey::ExchangeSchedule, TimerKey::Stability] {
             shard.turn.out.set_timer(timer, now.mono.after(shift));
         }
         Ok(shard)
@@ -197,6 +201,7 @@ impl Shard {
         let owned = || {
             self.turn.memories().filter(|(partition, _)| self.site.ring.is_owner(*partition, self.site.identity.node))
         };
+        let env = self.site.env(now);
         ShardStatus {
             peers: self.site.liveness.status(
                 now.mono,
@@ -213,6 +218,8 @@ impl Shard {
             claim_alarms: self.site.claims.alarms(),
             rival: self.site.claims.rival().map(|epoch| epoch.to_string()),
             clock_ahead_ms: self.site.liveness.clock_ahead() / 1000,
+            settling: self.stability.status(&env, &self.turn, limits::SETTLING_SHOWN_MAX),
+            settling_partitions: self.stability.settling(&env, &self.turn).count() as u32,
         }
     }
 }

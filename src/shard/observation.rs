@@ -1,6 +1,6 @@
 //! Facts that a shard reports as they happen: logs, metrics, the dashboard and the checkers all read these.
 
-use crate::causality::{ActorId, Dot, Tenure};
+use crate::causality::{ActorId, Dot, Tenure, Tick};
 use crate::ids::{NodeId, PartitionId, RowVersion};
 use crate::storage::RowKey;
 
@@ -71,6 +71,41 @@ pub enum Observation {
         partition: PartitionId,
         /// All owners were newborn: a new cluster, or the loss of every disk.
         is_founding: bool,
+    },
+    /// From now on this node refuses clients' events up to this tick, and as a fallback holds none.
+    Sealed {
+        /// Where.
+        partition: PartitionId,
+        /// Up to here.
+        tick: Tick,
+    },
+    /// From now on ticks up to this one change only by exchange.
+    Frozen {
+        /// Where.
+        partition: PartitionId,
+        /// Up to here.
+        tick: Tick,
+    },
+    /// All owners hold the same up to this tick: entries are replaced by their sums.
+    Compacted {
+        /// Where.
+        partition: PartitionId,
+        /// Up to here.
+        tick: Tick,
+    },
+    /// The same of baselines; tombstones are forgotten.
+    Folded {
+        /// Where.
+        partition: PartitionId,
+        /// Up to here.
+        tick: Tick,
+    },
+    /// A message was refused, for it would have changed what is frozen, or brought what is sealed.
+    FrozenRefused {
+        /// Where.
+        row: RowKey,
+        /// From whom.
+        from: NodeId,
     },
     /// An exchange with a co-owner ended.
     ExchangeDone {

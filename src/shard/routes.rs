@@ -43,7 +43,7 @@ impl Shard {
             return;
         }
         let env = self.site.env(now);
-        let Shard { turn, coordinator, replica, ledger, delivery, .. } = self;
+        let Shard { turn, coordinator, replica, ledger, delivery, stability, next_exchange, .. } = self;
         match message {
             PeerMessage::Ping(ping) => {
                 turn.out.send(from, partition, PeerMessage::Pong(Ping { wall: now.wall }));
@@ -77,8 +77,16 @@ impl Shard {
             }
             PeerMessage::ReadAnswer(answer) => coordinator.on_read_answer(&env, &mut turn.out, from, answer),
             PeerMessage::Deliver(deliver) => {
+                let is_vouched = deliver.marks.is_some_and(|marks| {
+                    let is_level = marks.folded >= turn.memory(partition).folded;
+                    let is_known = stability::is_known(&env, turn, from, &marks);
+                    if !is_known && is_peer {
+                        stability.ask_again(&env, turn, partition, from);
+                    }
+                    is_known && is_level && env.ring.is_owner(partition, from)
+                });
                 for OwedRow { row, version, state } in deliver.rows {
-                    let source = MergeSource::Delivery { from, epoch, op: deliver.op, version };
+                    let source = MergeSource::Delivery { from, epoch, op: deliver.op, version, is_vouched };
                     replica.on_task(&env, turn, Task { row, body: TaskBody::Merge { state, source } });
                 }
             }
@@ -89,22 +97,37 @@ impl Shard {
                 self.on_findings(now, finding);
             }
             PeerMessage::ExchangeOffer(offer) => {
-                let op = next_op(&mut self.next_exchange);
+                let op = next_op(next_exchange);
                 let standing = Standing::of(&env, turn, partition);
                 let asker = ((from, epoch), partition);
-                self.responders.on_offer(&env, &mut turn.out, op, standing, asker, offer);
+                if !stability::is_known(&env, turn, from, &offer.marks) {
+                    stability.ask_again(&env, turn, partition, from);
+                }
+                self.responders.on_offer(&env, turn, op, standing, asker, offer);
             }
             PeerMessage::ExchangeAnswer(answer) => {
-                let ended = self.exchanges.on_answer(&env, &mut turn.out, answer);
+                if let Ok(findings) = &answer.outcome
+                    && !stability::is_known(&env, turn, from, &findings.marks)
+                {
+                    stability.ask_again(&env, turn, partition, from);
+                }
+                let ended = self.exchanges.on_answer(&env, turn, answer);
                 self.on_exchange_ends(now, ended);
             }
             PeerMessage::ExchangePush(push) => {
-                let op = next_op(&mut self.next_exchange);
-                self.responders.on_push(&mut turn.out, op, ((from, epoch), partition), push);
+                let op = next_op(next_exchange);
+                self.responders.on_push(&env, turn, op, ((from, epoch), partition), push);
             }
             PeerMessage::ExchangePushed(answer) => {
                 let ended = self.exchanges.on_pushed(&env, &mut turn.out, answer);
                 self.on_exchange_ends(now, ended);
+            }
+            PeerMessage::StabilityQuery(query) => {
+                stability.on_query(&env, turn, (from, epoch), partition, query, || next_op(next_exchange));
+            }
+            PeerMessage::StabilityAnswer(answer) => {
+                let hurries = stability.on_answer(&env, turn, from, partition, *answer, || next_op(next_exchange));
+                self.on_hurries(now, hurries);
             }
         }
     }
@@ -134,6 +157,15 @@ impl Shard {
                 Local::Answered { op, response } => {
                     self.coordinator.on_own_answer(&self.site.env(now), &mut self.turn.out, op, response);
                 }
+                Local::Surveyed(surveyed) => {
+                    let Shard { site, turn, stability, next_exchange, .. } = self;
+                    let hurries = stability.on_surveyed(&site.env(now), turn, surveyed, || next_op(next_exchange));
+                    self.on_hurries(now, hurries);
+                }
+                Local::Settled { op, is_done } => {
+                    let Shard { site, turn, stability, next_exchange, .. } = self;
+                    stability.on_settled(&site.env(now), turn, op, is_done, || next_op(next_exchange));
+                }
                 Local::Start(start) => {
                     let env = self.site.env(now);
                     let standing = Standing::of(&env, &self.turn, env.ring.partition_of(&start.request.key));
@@ -150,15 +182,19 @@ impl Shard {
                 self.replica.on_fetched(&env, &mut self.turn, row, outcome);
             }
             JobResult::Rows { op, outcome } if self.exchanges.has(op) => {
-                let ended = self.exchanges.on_page(&env, &mut self.turn.out, op, outcome);
+                let ended = self.exchanges.on_page(&env, &mut self.turn, op, outcome);
                 self.on_exchange_ends(now, ended);
             }
-            JobResult::Rows { op, outcome } => self.responders.on_page(&mut self.turn.out, op, outcome),
+            JobResult::Rows { op, outcome } if self.stability.has(op) => {
+                let Shard { turn, stability, next_exchange, .. } = self;
+                stability.on_page(&env, turn, op, outcome, || next_op(next_exchange));
+            }
+            JobResult::Rows { op, outcome } => self.responders.on_page(&env, &mut self.turn, op, outcome),
             JobResult::Family { op, outcome } => {
                 self.replica.on_side_rows(&env, &mut self.turn, op, outcome);
             }
             JobResult::Debts { op, outcome } => {
-                self.delivery.on_page(&env, &mut self.turn.out, op, outcome);
+                self.delivery.on_page(&env, &mut self.turn, op, outcome);
             }
         }
     }
@@ -184,6 +220,11 @@ impl Shard {
                 let ended = self.exchanges.on_timeout(out, op);
                 self.on_exchange_ends(now, ended);
             }
+            TimerKey::Stability => {
+                let Shard { turn, stability, next_exchange, .. } = self;
+                stability.on_timer(&env, turn, || next_op(next_exchange));
+            }
+            TimerKey::ScanPage(op) => self.stability.on_scan_timer(&mut self.turn, op),
             TimerKey::Newborn => {
                 let findings = self.newborns.on_timer(&env, &mut self.turn);
                 self.on_findings(now, findings);
@@ -234,6 +275,7 @@ impl Shard {
     fn on_reachable(&mut self, now: Now, node: NodeId) {
         let env = self.site.env(now);
         self.turn.out.observe(Observation::PeerReachable { node });
+        self.stability.greet(&env, &mut self.turn, node);
         self.schedule.on_reachable(&env, node);
         self.delivery.on_reachable(&env, &mut self.turn.out, node);
     }
@@ -257,30 +299,46 @@ impl Shard {
     fn begin_exchanges(&mut self, now: Now) {
         let env = self.site.env(now);
         let room = env.config.exchanges_max.saturating_sub(self.exchanges.len());
-        let is_newborn = |partition| !self.turn.memory(partition).is_established;
-        let may_begin = |partition, peer| is_newborn(partition) || (env.config.exchange && env.me < peer);
+        let takes_over = |turn: &Turn, partition, peer| {
+            !turn.memory(partition).is_established || self.stability.is_catching_up(partition, peer)
+        };
+        let may_begin =
+            |partition, peer| takes_over(&self.turn, partition, peer) || (env.config.exchange && env.me < peer);
         for (partition, peer) in self.schedule.take_due(&env, room, may_begin) {
             let op = next_op(&mut self.next_exchange);
-            let pushes = self.turn.memory(partition).is_established;
+            let pushes = !takes_over(&self.turn, partition, peer);
             self.exchanges.start(&env, &mut self.turn.out, op, (peer, partition), pushes);
         }
     }
 
     fn on_exchange_ends(&mut self, now: Now, ended: impl IntoIterator<Item = Outcome>) {
         let mut any = false;
-        for Outcome { partition, peer, is_complete, received, sent } in ended {
+        for Outcome { partition, peer, is_complete, marks, received, sent } in ended {
             any = true;
             self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
             if is_complete {
                 self.exchanges_done += 1;
                 self.exchanged_rows += received + sent;
                 self.turn.out.observe(Observation::ExchangeDone { partition, peer, received, sent });
+                if let Some((first, last)) = marks {
+                    self.stability.on_exchanged(&mut self.turn, (partition, peer), first, last);
+                }
                 if !self.turn.memory(partition).is_established {
                     self.establish(partition, false);
                 }
             }
         }
         if any {
+            self.begin_exchanges(now);
+        }
+    }
+
+    /// Exchanges that are needed at once.
+    fn on_hurries(&mut self, now: Now, hurries: Vec<Hurry>) {
+        for Hurry { partition, node } in &hurries {
+            self.schedule.hurry(&self.site.env(now), *partition, *node);
+        }
+        if !hurries.is_empty() {
             self.begin_exchanges(now);
         }
     }

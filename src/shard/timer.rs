@@ -23,4 +23,8 @@ pub enum TimerKey {
     ExchangeTimeout(OpId),
     /// The next round of questions about newborn partitions.
     Newborn,
+    /// The next round of questions about what can be settled.
+    Stability,
+    /// The pause after a page of a survey or a sweep is over.
+    ScanPage(OpId),
 }

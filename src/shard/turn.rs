@@ -8,6 +8,7 @@
 //! that one ([`Turn::ticket_of`]), not for the newest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +19,10 @@ use crate::causality::{Tenure, Tick};
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
 use crate::message::peer::Refusal;
+use crate::mutation::{self, Mutation};
 use crate::replica::{OpenError, PartitionMemory, Partitions, StoredRow};
+use crate::stability::normal::{self, Normal};
+use crate::stability::{Footing, Held};
 use crate::storage::{Batch, Lookup, PageLimit, RowKey, Space, Store, keyspace};
 use crate::value::DecodeError;
 
@@ -47,6 +51,8 @@ pub struct Turn {
     memory_changes: BTreeMap<Bytes, Bytes>,
     memory_sealed: Ticket,
     partitions: Partitions,
+    footing: Footing,
+    partition_count: u16,
     owed: BTreeMap<NodeId, u64>,
     start: u32,
     changes: u64,
@@ -70,6 +76,7 @@ impl Turn {
         out: Outbox,
         store: Arc<dyn Store>,
         partitions: Partitions,
+        partition_count: u16,
         start: u32,
         cached_rows_max: usize,
         is_mine: impl Fn(&RowKey) -> bool,
@@ -101,6 +108,8 @@ impl Turn {
             memory_changes: BTreeMap::new(),
             memory_sealed: Ticket(0),
             partitions,
+            footing: Footing::default(),
+            partition_count,
             owed,
             start,
             changes: 0,
@@ -132,8 +141,12 @@ impl Turn {
     /// Takes in a row that a job fetched. Replaces whatever is loaded: the caller knows that it is current.
     pub fn admit(&mut self, row: &RowKey, bytes: Option<Bytes>) -> Result<(), DecodeError> {
         let size = bytes.as_ref().map_or(0, Bytes::len);
-        let stored = bytes.map(|bytes| StoredRow::decode(&bytes)).transpose()?;
+        let mut stored = bytes.map(|bytes| StoredRow::decode(&bytes)).transpose()?;
         let indexed = stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect();
+        let memory = self.memory(row.partition(self.partition_count));
+        if stored.as_mut().is_some_and(|stored| normal::settle(row, stored, &memory) == Normal::Absent) {
+            stored = None;
+        }
         if size > limits::CACHED_ROW_BYTES_MAX {
             self.large.push(row.clone());
         }
@@ -185,8 +198,8 @@ impl Turn {
     }
 
     /// Events of clients' sessions that expire at this tick or before are refused in the partition.
-    pub fn refused(&self, _partition: PartitionId) -> Tick {
-        Tick(0)
+    pub fn refused(&self, partition: PartitionId) -> Tick {
+        if mutation::is_off(Mutation::SealIgnored) { Tick(0) } else { self.memory(partition).refused() }
     }
 
     /// All actors that expire at this tick or before are settled in the partition.
@@ -221,6 +234,81 @@ impl Turn {
     pub fn establish(&mut self, partition: PartitionId) {
         let memory = self.memory(partition);
         self.remember(partition, PartitionMemory { is_established: true, ..memory });
+    }
+
+    /// Changes what is remembered of a partition.
+    pub fn change_memory(&mut self, partition: PartitionId, change: impl FnOnce(&mut PartitionMemory)) {
+        let mut memory = self.memory(partition);
+        change(&mut memory);
+        self.remember(partition, memory);
+    }
+
+    /// Refuses events up to a tick from now on, without telling anybody: only in memory.
+    pub fn refuse(&mut self, partition: PartitionId, tick: Tick) {
+        let memory = self.memory(partition);
+        self.partitions.set(partition, PartitionMemory { refusing: memory.refusing.max(tick), ..memory });
+    }
+
+    /// Where a row stands.
+    pub fn partition_of(&self, row: &RowKey) -> PartitionId {
+        row.partition(self.partition_count)
+    }
+
+    /// What stability knows of the nodes and rows.
+    pub fn footing(&self) -> &Footing {
+        &self.footing
+    }
+
+    /// What stability knows of the nodes and rows.
+    pub fn footing_mut(&mut self) -> &mut Footing {
+        &mut self.footing
+    }
+
+    /// A partition was settled further: what is loaded of it follows. Clean rows are loaded anew.
+    pub fn settle_loaded(&mut self, partition: PartitionId) {
+        let range = keyspace::partition_range(partition, self.partition_count);
+        let bounds = (Bound::Included(&*range.start), range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
+        let loaded: Vec<RowKey> = self.rows.range::<[u8], _>(bounds).map(|(row, _)| row.clone()).collect();
+        let memory = self.memory(partition);
+        for row in loaded {
+            if !self.dirty.contains(&row) {
+                self.rows.remove(&row);
+            } else if let Some(LoadedRow { stored, .. }) = self.rows.get_mut(&row)
+                && stored.as_mut().is_some_and(|stored| normal::settle(&row, stored, &memory) == Normal::Absent)
+            {
+                *stored = None;
+            }
+        }
+    }
+
+    /// What a loaded row holds of what a survey counts; to be given to [`Turn::note_change`] when it has changed.
+    pub fn held(&self, row: &RowKey, partition: PartitionId) -> Option<Held> {
+        self.footing.before(partition, self.row(row).map(|stored| &stored.row))
+    }
+
+    /// A loaded row has changed: its ticks are noted, and a report that it makes untrue is void.
+    pub fn note_change(&mut self, row: &RowKey, partition: PartitionId, before: Option<Held>) {
+        let stored = self.rows.get(row).and_then(|loaded| loaded.stored.as_ref()).map(|stored| &stored.row);
+        self.footing.after(partition, before, stored);
+        let memory = self.partitions.get(partition);
+        let mut newest = memory.newest;
+        for (actor, _) in stored.iter().flat_map(|row| row.actors()) {
+            if actor.expires > memory.compacted {
+                self.footing.note(partition, actor.expires);
+                newest = newest.max(actor.expires);
+            }
+        }
+        if newest > memory.newest {
+            self.remember(partition, PartitionMemory { newest, ..memory });
+        }
+    }
+
+    /// Deletes a row that may stand on disk although it was loaded as absent.
+    pub fn erase_row(&mut self, row: &RowKey) {
+        if let Some(loaded) = self.rows.get_mut(row) {
+            loaded.stored = None;
+            self.dirty.insert(row.clone());
+        }
     }
 
     /// Rows owed to an owner: on disk, as of the last sealed turn.

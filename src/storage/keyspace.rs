@@ -272,6 +272,13 @@ impl TryFrom<Bytes> for RowKey {
     }
 }
 
+/// Row keys are ordered as their bytes are.
+impl std::borrow::Borrow<[u8]> for RowKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl From<RowKey> for Bytes {
     fn from(row: RowKey) -> Bytes {
         row.0

@@ -49,6 +49,10 @@ counters! {
     turns_written,
     /// Inputs handled.
     inputs,
+    /// Partitions whose expired actors were summed up to a further tick.
+    compactions,
+    /// Messages refused because they would have changed what is frozen.
+    frozen_refused,
     /// Answers given to clients.
     replies,
     /// Frames handed to the transport.

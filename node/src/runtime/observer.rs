@@ -121,6 +121,19 @@ impl Observer {
                     warn!(shard, %peer, %partition, left_out, "debts are at their bound; exchanges must close the rest");
                 }
             }
+            Observation::Sealed { partition, tick } => debug!(shard, %partition, tick = tick.0, "sealed"),
+            Observation::Frozen { partition, tick } => debug!(shard, %partition, tick = tick.0, "frozen"),
+            Observation::Compacted { partition, tick } => {
+                self.counters.compactions.add(1);
+                debug!(shard, %partition, tick = tick.0, "expired actors are summed up");
+            }
+            Observation::Folded { partition, tick } => {
+                debug!(shard, %partition, tick = tick.0, "what was deleted is forgotten");
+            }
+            Observation::FrozenRefused { row, from } => {
+                self.counters.frozen_refused.add(1);
+                debug!(shard, peer = %from, key = %row, "a late message was refused");
+            }
             Observation::ForeignLayout { from, number } => {
                 if let Some(left_out) = self.foreign_layout.ring(Instant::now()) {
                     warn!(shard, peer = %from, number, left_out, "a message of another layout");

@@ -95,6 +95,11 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::ClockAhead { .. } => "clock ahead",
         Observation::TwoClaimants { is_contested: true, .. } => "two claimants",
         Observation::TwoClaimants { is_contested: false, .. } => "one claimant again",
+        Observation::Sealed { .. } => "sealed",
+        Observation::Frozen { .. } => "frozen",
+        Observation::Compacted { .. } => "compacted",
+        Observation::Folded { .. } => "folded",
+        Observation::FrozenRefused { .. } => "frozen refused",
         Observation::ForeignLayout { .. } => "foreign layout",
     }
 }

@@ -6,6 +6,7 @@ use super::{PeerStatus, RequestError};
 use crate::config::Durability;
 use crate::ids::NodeId;
 use crate::membership::{Layout, LayoutEpoch};
+use crate::stability::PartitionStability;
 use crate::time::WallTime;
 
 /// A call about the node itself.
@@ -102,6 +103,11 @@ pub struct ShardStatus {
     pub rival: Option<String>,
     /// Own clock minus the median of the peers'. Unit: milliseconds, saturated.
     pub clock_ahead_ms: i64,
+    /// Own partitions in which something is not settled yet, and whom they wait for; those that wait first. At most
+    /// [`crate::limits::SETTLING_SHOWN_MAX`].
+    pub settling: Vec<PartitionStability>,
+    /// How many there are.
+    pub settling_partitions: u32,
 }
 
 /// Injected faults of one node's links to its peers.
