@@ -103,6 +103,11 @@ impl Exchanges {
         self.open.insert(op, exchange);
     }
 
+    /// Whether an exchange of this partition is under way.
+    pub fn has_partition(&self, partition: PartitionId) -> bool {
+        self.open.values().any(|exchange| exchange.partition == partition)
+    }
+
     /// Whether this is one of ours.
     pub fn has(&self, op: OpId) -> bool {
         self.open.contains_key(&op)

@@ -106,9 +106,14 @@ impl Responders {
     ) {
         let ((node, epoch), partition) = from;
         let asker = Asker { node, epoch, partition, op: push.op };
+        let standing = Standing::of(env, turn, partition);
         let is_vouched = push.marks.folded >= turn.memory(partition).folded;
         let is_known = stability::is_known(env, turn, node, &push.marks);
         let out = &mut turn.out;
+        if standing != Standing::Owner {
+            // A newborn learns from the exchange that it began, and from nothing else.
+            return asker.answer_push(out, Err(Refusal::Newborn));
+        }
         if !is_known {
             return asker.answer_push(out, Err(Refusal::UnknownDirectory));
         }

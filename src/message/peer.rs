@@ -402,6 +402,8 @@ pub struct StabilityQuery {
     pub incarnation: Incarnation,
     /// The asker has something to settle of this tick: seal it, if the clock allows.
     pub wanted: Tick,
+    /// The asker has something to settle, and needs the receiver to take part.
+    pub is_needed: bool,
 }
 
 /// Answer to [`StabilityQuery`]. It leaves when all that it says is durable.

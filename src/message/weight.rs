@@ -306,7 +306,12 @@ mod tests {
             }),
             PeerMessage::ExchangeAnswer(ExchangeAnswer { op: OP, epoch: EPOCH, outcome: Ok(found) }),
             PeerMessage::ExchangePush(ExchangePush { op: OP, rows: vec![(row(), bytes(count)); 3], marks: MARKS }),
-            PeerMessage::StabilityQuery(StabilityQuery { round: u64::MAX, incarnation: DIRECTORY, wanted: LATE }),
+            PeerMessage::StabilityQuery(StabilityQuery {
+                round: u64::MAX,
+                incarnation: DIRECTORY,
+                wanted: LATE,
+                is_needed: true,
+            }),
             PeerMessage::StabilityAnswer(Box::new(StabilityAnswer { round: u64::MAX, epoch: EPOCH, state })),
         ]
     }

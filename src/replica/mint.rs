@@ -44,10 +44,17 @@ impl Replica {
         }
         let owed = if standing == Standing::Fallback { env.ring.owners(partition) } else { &[] };
         // What was observed may have been settled here since.
-        let compacted = turn.compacted(partition);
+        let memory = turn.memory(partition);
         let mut observed = mint.observed.clone();
         if let Some(observed) = &mut observed {
-            observed.row.compact(compacted);
+            let knows = |actor: ActorId, event: u64| {
+                let row = if actor.is_session() { main.session(actor) } else { main.clone() };
+                turn.row(&row).is_some_and(|stored| {
+                    stored.row.actors().any(|(known, reached)| known == actor && reached >= event)
+                })
+            };
+            observed.row.leave_out(memory.compacted, memory.frozen, knows);
+            observed.row.compact(memory.compacted);
         }
         let mut pen = Pen { env, turn, clock: &mut self.clock, main, owed, parts: BTreeMap::new() };
         pen.write(&mint.command, observed.as_ref(), standing)?;

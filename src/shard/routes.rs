@@ -305,6 +305,11 @@ impl Shard {
         let may_begin =
             |partition, peer| takes_over(&self.turn, partition, peer) || (env.config.exchange && env.me < peer);
         for (partition, peer) in self.schedule.take_due(&env, room, may_begin) {
+            if !self.turn.memory(partition).is_established && self.exchanges.has_partition(partition) {
+                // A newborn learns from one co-owner, whose rows are of one moment.
+                self.schedule.on_end(&env, partition, peer, false);
+                continue;
+            }
             let op = next_op(&mut self.next_exchange);
             let pushes = !takes_over(&self.turn, partition, peer);
             self.exchanges.start(&env, &mut self.turn.out, op, (peer, partition), pushes);

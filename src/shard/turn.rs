@@ -299,7 +299,16 @@ impl Turn {
             }
         }
         if newest > memory.newest {
-            self.remember(partition, PartitionMemory { newest, ..memory });
+            self.note_tick(partition, newest);
+        }
+    }
+
+    /// There is something to settle of this tick.
+    pub fn note_tick(&mut self, partition: PartitionId, tick: Tick) {
+        self.footing.note(partition, tick);
+        let memory = self.partitions.get(partition);
+        if tick > memory.newest {
+            self.remember(partition, PartitionMemory { newest: tick, ..memory });
         }
     }
 

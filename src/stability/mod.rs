@@ -89,6 +89,17 @@ pub struct Surveyed {
     pub baselines: Report,
 }
 
+/// What a question is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    /// That this tick be sealed.
+    Seal(Tick),
+    /// That a step which is under way go on.
+    Help,
+    /// Only the answer.
+    Answer,
+}
+
 /// The settling of one shard's partitions.
 #[derive(Debug, Default)]
 pub struct Stability {
@@ -117,7 +128,7 @@ impl Stability {
             .take(PARTITIONS_PER_ROUND_MAX)
             .collect();
         for partition in &strangers {
-            self.begin_round(env, turn, *partition, Tick(0));
+            self.begin_round(env, turn, *partition, Want::Answer);
         }
         if self.rounds_at <= env.now.mono {
             self.rounds_at = env.now.mono.after(env.config.stability_interval);
@@ -129,18 +140,18 @@ impl Stability {
     }
 
     fn begin_rounds(&mut self, env: &Env<'_>, turn: &mut Turn) {
-        let due: Vec<(PartitionId, Tick)> = turn
+        let due: Vec<(PartitionId, Want)> = turn
             .memories()
             .filter(|(partition, memory)| may_act(memory) && env.ring.is_owner(*partition, env.me))
             .filter_map(|(partition, _)| Some((partition, self.wanted(env, turn, partition)?)))
             .collect();
         let turn_of = |partition: PartitionId| self.cursor.is_some_and(|cursor| partition <= cursor);
-        let mut order: Vec<(PartitionId, Tick)> = due.iter().copied().filter(|due| !turn_of(due.0)).collect();
+        let mut order: Vec<(PartitionId, Want)> = due.iter().copied().filter(|due| !turn_of(due.0)).collect();
         order.extend(due.iter().copied().filter(|due| turn_of(due.0)));
         order.truncate(PARTITIONS_PER_ROUND_MAX);
         self.cursor = order.last().map(|(partition, _)| *partition);
-        for (partition, wanted) in order {
-            self.begin_round(env, turn, partition, wanted);
+        for (partition, want) in order {
+            self.begin_round(env, turn, partition, want);
             self.measure(env, partition);
         }
         self.parts.retain(|partition, part| {
@@ -154,26 +165,29 @@ impl Stability {
         }
     }
 
-    /// The tick that an established owner would like to see sealed; `None` if it has nothing to settle.
-    fn wanted(&self, env: &Env<'_>, turn: &Turn, partition: PartitionId) -> Option<Tick> {
+    /// What an established owner wants of the others; `None` if it has nothing to settle, and nobody else has.
+    fn wanted(&self, env: &Env<'_>, turn: &Turn, partition: PartitionId) -> Option<Want> {
         let memory = turn.memory(partition);
         let is_under_way = memory.frozen > memory.compacted || memory.folded < memory.compacted;
         let is_asked = self.parts.get(&partition).is_some_and(|part| part.is_awake(env));
         let oldest = turn.footing().oldest(partition, memory.compacted).filter(|_| memory.newest > memory.compacted);
         match oldest {
-            Some(oldest) if oldest <= seal::sealable(env) => Some(oldest),
-            Some(_) | None if is_under_way || is_asked => Some(Tick(0)),
+            Some(oldest) if oldest <= seal::sealable(env) => Some(Want::Seal(oldest)),
+            Some(_) | None if is_under_way => Some(Want::Help),
+            Some(_) | None if is_asked => Some(Want::Answer),
             Some(_) | None => None,
         }
     }
 
-    fn begin_round(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId, wanted: Tick) {
-        self.seal(env, turn, partition, wanted);
+    fn begin_round(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId, want: Want) {
+        if let Want::Seal(tick) = want {
+            self.seal(env, turn, partition, tick);
+        }
         self.round += 1;
         self.parts.entry(partition).or_default().begin(self.round, env.now.mono);
         for node in env.ring.accept_set(partition).iter().filter(|node| **node != env.me) {
             if env.liveness.is_reachable(*node) {
-                ask(env, turn, partition, *node, self.round, wanted);
+                ask(env, turn, partition, *node, self.round, want);
             }
         }
     }
@@ -198,7 +212,7 @@ impl Stability {
             self.round += 1;
             part.begin(self.round, env.now.mono);
         }
-        ask(env, turn, partition, node, part.round, Tick(0));
+        ask(env, turn, partition, node, part.round, Want::Answer);
     }
 
     /// Another node asks: seals what it can, and answers when all that it says is durable.
@@ -218,7 +232,9 @@ impl Stability {
         if turn.footing().incarnation_of(node).is_some_and(|known| known != query.incarnation) {
             self.on_other_directory(turn, node);
         }
-        self.parts.entry(partition).or_default().asked_at = Some(env.now.mono);
+        if query.is_needed {
+            self.parts.entry(partition).or_default().asked_at = Some(env.now.mono);
+        }
         if query.wanted > Tick(0) {
             self.seal(env, turn, partition, query.wanted);
         }
@@ -518,7 +534,7 @@ impl Stability {
             .get(&partition)
             .is_some_and(|part| env.now.mono.since(part.round_at) < env.config.stability_interval / 4);
         if !is_early {
-            self.begin_round(env, turn, partition, Tick(0));
+            self.begin_round(env, turn, partition, Want::Help);
         }
         self.scans.begin(env, turn, next_op);
         hurries
@@ -631,7 +647,8 @@ fn is_fallback(env: &Env<'_>, partition: PartitionId) -> bool {
     env.ring.accepts(partition, env.me) && !env.ring.is_owner(partition, env.me)
 }
 
-fn ask(env: &Env<'_>, turn: &mut Turn, partition: PartitionId, node: NodeId, round: u64, wanted: Tick) {
-    let query = StabilityQuery { round, incarnation: env.incarnation, wanted };
+fn ask(env: &Env<'_>, turn: &mut Turn, partition: PartitionId, node: NodeId, round: u64, want: Want) {
+    let wanted = if let Want::Seal(tick) = want { tick } else { Tick(0) };
+    let query = StabilityQuery { round, incarnation: env.incarnation, wanted, is_needed: want != Want::Answer };
     turn.out.send(node, partition, PeerMessage::StabilityQuery(query));
 }

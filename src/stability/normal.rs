@@ -7,6 +7,7 @@ use crate::causality::Tick;
 use crate::config::ShardConfig;
 use crate::replica::{PartitionMemory, StoredRow};
 use crate::storage::RowKey;
+use crate::time::WallTime;
 
 /// What has become of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,18 @@ pub fn settle(key: &RowKey, stored: &mut StoredRow, memory: &PartitionMemory) ->
     let compacted = stored.header.beside.settle(&mut stored.row, memory.compacted);
     let folded = stored.row.fold_baselines(memory.folded);
     if compacted || folded { Normal::Changed } else { Normal::Unchanged }
+}
+
+/// The tick at which something in the row that only remembers a removal may be forgotten, if there is such a thing: an
+/// actor lives for at most two leases.
+pub fn retires_at(stored: &StoredRow, config: &ShardConfig) -> Option<Tick> {
+    let mut rest = stored.row.clone();
+    let ever = Tick(u32::MAX);
+    if !rest.retire(ever, config.tick, config.actor_lease_ticks, &stored.header.beside) {
+        return None;
+    }
+    let written = Tick::at(WallTime(stored.row.latest_stamp().wall), config.tick);
+    Some(Tick(written.0.saturating_add(config.actor_lease_ticks.saturating_mul(2))))
 }
 
 /// Settles a row, and forgets what it need not remember any more.

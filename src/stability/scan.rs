@@ -269,11 +269,15 @@ impl Scan {
         if let Purpose::Report(through, baselines) = self.purpose {
             self.count.add(&row, stored.row.digest(through), stored.row.baseline_digest(baselines));
         }
-        let mut is_unsettled = false;
+        let later = normal::retires_at(&stored, env.config).filter(|tick| *tick > memory.compacted);
+        if let Some(tick) = later {
+            turn.note_tick(self.partition, tick);
+        }
+        let mut is_unsettled = later.is_some();
         for (actor, _) in stored.row.actors() {
             if actor.expires > memory.compacted {
                 is_unsettled = true;
-                turn.footing_mut().note(self.partition, actor.expires);
+                turn.note_tick(self.partition, actor.expires);
             }
         }
         if is_unsettled {

@@ -67,10 +67,12 @@ impl Row {
         let has_expired = |stamp: &Stamp| stamp.actor.expires <= through && is_past(stamp.hlc.wall);
         let before = self.clone();
         let string = &mut self.string;
+        // Every cover writes the register too: one that has expired says that the covers are known everywhere.
+        let covers_are_known = string.register.is_unwritten() || string.register.tombstone().is_some_and(has_expired);
         if string.register.tombstone().is_some_and(has_expired) {
             string.register = Default::default();
         }
-        if string.counter.settled().tick <= through && string.counter.is_fully_covered() {
+        if covers_are_known && string.counter.settled().tick <= through && string.counter.is_fully_covered() {
             string.counter = Counter::default();
         }
         if string.is_untouched_but_for_its_stamp() && beside.sessions().rows == 0 && is_past(string.touched.wall) {
@@ -145,6 +147,24 @@ impl Row {
                 others.expiry = Default::default();
             }
         });
+    }
+
+    /// Whether it has entries or baselines of actors that expire by `through`.
+    pub fn has_records_through(&self, through: Tick) -> bool {
+        let counter = &self.string.counter;
+        [&counter.entries, &counter.baselines].iter().any(|records| !records.through(through).is_empty())
+    }
+
+    /// Of an observed row, drops entries and baselines of ticks after `from` up to `through` that `knows` tells nothing of:
+    /// who covers them would bring what is frozen.
+    pub fn leave_out(&mut self, from: Tick, through: Tick, knows: impl Fn(ActorId, u64) -> bool) {
+        let counter = &mut self.string.counter;
+        for records in [&mut counter.entries, &mut counter.baselines] {
+            records.take(|record| {
+                let expires = record.actor.expires;
+                expires > from && expires <= through && !knows(record.actor, record.event)
+            });
+        }
     }
 
     /// Whether a merge of `incoming` would bring anything of ticks up to `frozen` that was never seen here, except by a

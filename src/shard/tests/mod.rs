@@ -2,6 +2,7 @@
 
 mod identity;
 mod public_bugs;
+mod stability;
 mod stories;
 mod troubles;
 mod types;
@@ -43,12 +44,19 @@ struct Bus {
     never_syncs: BTreeSet<NodeId>,
     next_request: u64,
     entropy: u64,
+    config: ShardConfig,
+    /// Questions about what can be settled that were sent so far.
+    questions: usize,
 }
 
 const EVERYTHING: PageLimit = PageLimit { rows: usize::MAX, bytes: usize::MAX };
 
 impl Bus {
     fn new(nodes: u64) -> Bus {
+        Bus::with(nodes, ShardConfig::default())
+    }
+
+    fn with(nodes: u64, config: ShardConfig) -> Bus {
         let members = (1..=nodes)
             .map(|id| Member {
                 id: NodeId(id),
@@ -72,6 +80,8 @@ impl Bus {
             never_syncs: BTreeSet::new(),
             next_request: 0,
             entropy: 1000,
+            config,
+            questions: 0,
         };
         for id in 1..=nodes {
             bus.start(NodeId(id), Arc::new(MemoryStore::new(id)));
@@ -84,9 +94,8 @@ impl Bus {
         self.entropy += 1;
         let identity = begin_start(store.as_ref(), self.ring.layout(), id, self.entropy).unwrap();
         let scope = ShardScope { index: 0, count: 1 };
-        let shard =
-            Shard::open(ShardConfig::default(), identity, scope, self.ring.clone(), store.clone(), id.0, self.now)
-                .unwrap();
+        let shard = Shard::open(self.config.clone(), identity, scope, self.ring.clone(), store.clone(), id.0, self.now)
+            .unwrap();
         self.nodes.insert(id, Node { shard, store, written: None, observations: Vec::new() });
     }
 
@@ -98,6 +107,8 @@ impl Bus {
             }
             while let Some((from, to, frame)) = self.frames.pop_front() {
                 progressed = true;
+                let is_question = |message: &&Addressed| matches!(message.message, PeerMessage::StabilityQuery(_));
+                self.questions += frame.messages.iter().filter(is_question).count();
                 if self.cut.contains(&from) || self.cut.contains(&to) {
                     continue;
                 }
