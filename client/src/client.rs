@@ -366,6 +366,7 @@ fn moves_on(error: &RequestError, is_write: bool) -> bool {
         | Reason::Malformed(_)
         | Reason::ForeignToken { .. }
         | Reason::SessionExpired
+        | Reason::ContextSettled
         | Reason::LeaseTooLong { .. }
         | Reason::SessionReused { .. }
         | Reason::TooManySessions

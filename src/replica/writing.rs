@@ -157,12 +157,14 @@ impl Pen<'_> {
         let CounterContext { stamp, dot, seen } =
             CounterContext::open(&self.env.config.seal_key, self.main, context).map_err(|_| foreign_context())?;
         let partition = self.main.partition(self.env.ring.layout().partitions);
-        // It would cover what is sealed, perhaps settled elsewhere already: as expired as a session.
-        let refused = self.turn.refused(partition);
-        let settled = self.turn.row(self.main).map_or(Tick(0), |stored| stored.row.settled_tick());
-        let is_late = seen.has_records_through(refused) || seen.settled_tick() < settled;
-        if dot.actor.expires <= refused || is_late {
+        if dot.actor.expires <= self.turn.refused(partition) {
             return Err(unknown(Reason::SessionExpired).into());
+        }
+        // It would cover what is frozen, perhaps settled elsewhere already. What is only sealed may still be covered, or
+        // one node that is down would keep counters from being reset.
+        let settled = self.turn.row(self.main).map_or(Tick(0), |stored| stored.row.settled_tick());
+        if seen.has_records_through(self.turn.memory(partition).frozen) || seen.settled_tick() < settled {
+            return Err(unknown(Reason::ContextSettled).into());
         }
         let mut whole = seen.clone();
         let delta = match to {

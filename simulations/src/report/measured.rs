@@ -147,6 +147,7 @@ impl OpOutcome {
             Reason::Malformed(_) => "malformed command",
             Reason::ForeignToken { .. } => "foreign token",
             Reason::SessionExpired => "the session has expired",
+            Reason::ContextSettled => "the context is too old",
             Reason::LeaseTooLong { .. } => "the lease is too long",
             Reason::SessionReused { .. } => "the session's event was used before",
             Reason::TooManySessions => "too many sessions",

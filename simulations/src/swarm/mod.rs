@@ -178,7 +178,7 @@ fn aftermath(world: &mut World, workload: &mut Workload, shape: &Shape, options:
     let is_about_its_value = |op: &Op| {
         matches!(&op.answer, Some((_, Response::Failed(error)))
             if matches!(error.reason, Reason::NotANumber | Reason::Overflow | Reason::WrongType { .. }
-                | Reason::TooMany { .. } | Reason::SessionExpired))
+                | Reason::TooMany { .. } | Reason::SessionExpired | Reason::ContextSettled))
     };
     let failed: Vec<&Op> = asked.iter().filter(|op| op.known() != Known::Applied && !is_about_its_value(op)).collect();
     // A heavy-tailed network still loses a few to their deadlines, and late notices of old breaks are believed.

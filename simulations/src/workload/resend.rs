@@ -92,6 +92,7 @@ fn is_final(response: &Response) -> bool {
                 | Reason::WrongType { .. }
                 | Reason::ForeignToken { .. }
                 | Reason::SessionExpired
+                | Reason::ContextSettled
                 | Reason::SessionReused { .. }
                 | Reason::Forbidden(_)
         ),

@@ -108,6 +108,12 @@ pub enum Reason {
          a new session"
     )]
     SessionExpired,
+    /// What a context has seen was settled meanwhile.
+    #[error(
+        "the context is too old: the write was carried out only if an earlier send of it was acknowledged; read the value, \
+         and observe again if it is not as it should be"
+    )]
+    ContextSettled,
     /// The session ends later than leases may.
     #[error("the session would end {ticks} ticks from now, at most {ticks_max} are allowed; open a shorter one")]
     LeaseTooLong {
@@ -221,6 +227,7 @@ impl Reason {
             Reason::Malformed(_) => "malformed",
             Reason::ForeignToken { .. } => "foreign_token",
             Reason::SessionExpired => "session_expired",
+            Reason::ContextSettled => "context_settled",
             Reason::LeaseTooLong { .. } => "lease_too_long",
             Reason::SessionReused { .. } => "session_reused",
             Reason::TooManySessions => "too_many_sessions",
