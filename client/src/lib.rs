@@ -51,6 +51,7 @@ mod link;
 mod nodes;
 mod pending;
 mod route;
+mod session;
 mod tls;
 
 pub use bundle::{Bundle, BundleError};
