@@ -1,12 +1,20 @@
-//! Likes a post a few times and shows the count. Start a cluster, then:
+//! Likes a post a few times, each like exactly once, and shows the count. Start a cluster, then:
 //!
 //! ```text
 //! cargo run -p starling-client --example likes -- shop/client post:42 3
 //! ```
+//!
+//! Cut the network or kill nodes meanwhile: a like whose answer is lost is asked for again, through any node, and still
+//! counts once.
+
+use std::time::Duration;
 
 use starling::ids::Key;
 use starling::message::client::{Options, Outcome, Visible};
-use starling_client::{Bundle, Client, ClientConfig};
+use starling_client::{Bundle, Client, ClientConfig, SessionConfig};
+
+/// How long to wait for likes that are in doubt.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,29 +25,32 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let times: u32 = arguments.next().map_or(Ok(1), |times| times.parse())?;
 
     let client = Client::connect(Bundle::load(bundle)?, ClientConfig::default())?;
+    let session = client.session(SessionConfig::one_shot());
     let key = Key::new(format!("likes:{post}"))?;
 
-    let (mut applied, mut unknown) = (0, 0);
+    let (mut counted, mut in_doubt) = (0, 0);
     for _ in 0..times {
-        match client.increment(&key, 1, &Options::default()).await {
-            Ok(_) => applied += 1,
-            // Nothing changed: it could be sent again without counting twice.
+        match session.increment(&key, 1, &Options::default()).await {
+            Ok(_) => counted += 1,
+            // It does not count, and never will: it could be tried again.
             Err(error) if error.outcome() == Outcome::NotApplied => eprintln!("{error}"),
-            // It may have been counted. Sending it again might count it twice, so this example does not.
+            // It counts once at most, and the session goes on asking. Sending it again would be another like.
             Err(error) => {
-                unknown += 1;
+                in_doubt += 1;
                 eprintln!("{error}");
             }
         }
     }
-    println!("{applied} likes were counted, {unknown} may have been");
+    if tokio::time::timeout(PATIENCE, session.settled()).await.is_err() {
+        eprintln!("{} likes are still in doubt", session.unsettled());
+    }
+    println!("{counted} likes were counted at once, {in_doubt} were in doubt");
 
     let reply = client.get(&key, &Options::default()).await?;
     let side = if reply.partial { " (as this side of a network split sees it)" } else { "" };
     match reply.value {
         Visible::Integer { value, .. } => println!("{post} has {value} likes{side}"),
         Visible::Nothing => println!("nobody likes {post} yet{side}"),
-        Visible::Text(text) => println!("{post} holds a text: {}{side}", text.escape_ascii()),
         other => println!("{post} holds something else: {other:?}{side}"),
     }
     client.close().await;

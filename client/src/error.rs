@@ -4,6 +4,8 @@
 //! Refused      a node answered that it did not do it       outcome as the node says
 //! Invalid      every node would refuse it               not applied
 //! Unknown      a write may have been sent, no answer       unknown
+//! InDoubt      the same, and the session goes on asking    unknown
+//! SessionOver  the same, and the session has ended         unknown
 //! NoAnswer     a read or a node call got no answer         not applied (nothing was to be changed)
 //! NotSent      the call never left this process            not applied
 //! Unreachable  no node could be dialled                    not applied
@@ -11,7 +13,7 @@
 //! ```
 
 use starling::ids::NodeId;
-use starling::message::client::{Outcome, RequestError};
+use starling::message::client::{Outcome, Reason, RequestError};
 
 use crate::BundleError;
 
@@ -43,6 +45,25 @@ pub enum Error {
         /// Name of the node.
         node: String,
         /// Why there is no answer.
+        cause: String,
+    },
+    /// An increment of a session may have been sent, and no answer came before the deadline. The session goes on
+    /// sending it; it counts once at most.
+    #[error(
+        "unknown: {cause}; it counts once at most, and the session goes on asking until it is acknowledged or its lease \
+         is over: do not send it again yourself"
+    )]
+    InDoubt {
+        /// Why there is no answer.
+        cause: String,
+    },
+    /// The session ended before an increment that may have been sent was acknowledged.
+    #[error(
+        "unknown: the session ended without an acknowledgement ({cause}); the increment counts, once, only if one of its \
+         sends was applied: read the value, and never send it in a new session"
+    )]
+    SessionOver {
+        /// What the last send ended with.
         cause: String,
     },
     /// A read, or a question about a node, got no answer.
@@ -149,11 +170,51 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Error::Refused { error, .. } | Error::Invalid { error } => error.outcome,
-            Error::Unknown { .. } => Outcome::Unknown,
+            Error::Unknown { .. } | Error::InDoubt { .. } | Error::SessionOver { .. } => Outcome::Unknown,
             Error::NoAnswer { .. } | Error::NotSent { .. } | Error::Unreachable { .. } | Error::UnknownNode { .. } => {
                 Outcome::NotApplied
             }
         }
+    }
+
+    /// What a node said, if one did.
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Error::Refused { error, .. } | Error::Invalid { error } => Some(&error.reason),
+            Error::Unknown { .. }
+            | Error::InDoubt { .. }
+            | Error::SessionOver { .. }
+            | Error::NoAnswer { .. }
+            | Error::NotSent { .. }
+            | Error::Unreachable { .. }
+            | Error::UnknownNode { .. } => None,
+        }
+    }
+
+    /// A word that programs can tell errors apart by: that of the reason, if a node gave one.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Refused { error, .. } | Error::Invalid { error } => error.reason.code(),
+            Error::Unknown { .. } => "answer_lost",
+            Error::InDoubt { .. } => "in_doubt",
+            Error::SessionOver { .. } => "session_over",
+            Error::NoAnswer { .. } => "no_answer",
+            Error::NotSent { .. } => "not_sent",
+            Error::Unreachable { .. } => "unreachable",
+            Error::UnknownNode { .. } => "unknown_node",
+        }
+    }
+
+    /// A call that this client refuses because every node would.
+    pub(crate) fn invalid(reason: Reason) -> Error {
+        Error::Invalid { error: RequestError { outcome: Outcome::NotApplied, reason } }
+    }
+
+    /// A decrement whose amount has no negative.
+    pub(crate) fn not_negatable(by: i64) -> Error {
+        Error::invalid(Reason::Malformed(format!(
+            "{by} cannot be subtracted in one step: its negative does not fit 64 bits"
+        )))
     }
 
     /// Whether the certificates are the reason: every node that was tried refused ours, or showed a wrong one.

@@ -14,9 +14,10 @@
 //! let likes = Key::new("likes:42")?;
 //! match client.increment(&likes, 1, &Options::default()).await {
 //!     Ok(reply) => println!("{:?}, held by {} nodes", reply.value, reply.acks.len()),
-//!     Err(error) if error.outcome() == Outcome::NotApplied => println!("safe to send again: {error}"),
-//!     Err(error) => println!("may count twice if sent again: {error}"),
+//!     Err(error) if error.outcome() == Outcome::NotApplied => println!("does not count: {error}"),
+//!     Err(error) => println!("counts once at most, and is asked for until it is known: {error}"),
 //! }
+//! client.settled().await; // until every increment is known to count, or not
 //! let now = client.get(&likes, &Options { r: Some(1), ..Options::default() }).await?;
 //! println!("{:?}{}", now.value, if now.partial { " (one side of a split)" } else { "" });
 //! client.close().await;
@@ -28,20 +29,27 @@
 //!
 //! - Every call ends by its deadline plus a slack, with an answer or an [`Error`] whose [`Error::outcome`] says what
 //!   happened to the data.
-//! - A write is sent again only if it certainly did not leave this process, or a node answered that it was not
-//!   applied. A write that may have been sent and has no answer is [`Error::Unknown`].
+//! - An increment counts exactly once if it is acknowledged, and at most once whatever happens: it is an event of a
+//!   [`Session`], so it is sent again, through any node, until the cluster acknowledges or refuses it.
+//! - A reset or a set-to is a read and then a write that names what was read, so it can be sent again too.
+//! - Any other write is sent again only if it certainly did not leave this process, or a node answered that it was not
+//!   applied. One that may have been sent and has no answer is [`Error::Unknown`].
+//! - A client that follows a [`Token`] is shown nothing older than what it has seen, or is told that it would be.
 //! - Reads are asked of other nodes when one does not answer.
 //! - Nothing is sent before the node and this client have accepted each other's certificates.
 //!
 //! # Map
 //!
 //! ```text
-//! client      the calls, retries              bundle, tls   who we are
-//! route       which node takes a call         dial, link    getting and keeping connections
-//! connection  calls in flight on one stream   pending       what was sent and has no answer
+//! client, calls   what can be asked           bundle, tls   who we are
+//! caller, route   which node takes a call     dial, link    getting and keeping connections
+//! session         increments that count once  connection    calls in flight on one stream
+//! token           what a reader has seen      pending       what was sent and has no answer
 //! ```
 
 mod bundle;
+mod caller;
+mod calls;
 mod client;
 mod config;
 mod connection;
@@ -53,8 +61,12 @@ mod pending;
 mod route;
 mod session;
 mod tls;
+mod token;
 
 pub use bundle::{Bundle, BundleError};
+pub use calls::{Map, MapPages, Set, SetPages, SortedSet, SortedSetPages};
 pub use client::Client;
 pub use config::ClientConfig;
 pub use error::{ConnectError, DialError, Error, Unreached};
+pub use session::{KeptError, Resumed, Session, SessionConfig};
+pub use token::Token;

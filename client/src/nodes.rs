@@ -57,6 +57,11 @@ impl Nodes {
         candidates
     }
 
+    /// Every member.
+    pub(crate) fn all(&self) -> Vec<NodeId> {
+        self.links.keys().copied().collect()
+    }
+
     /// What people call the node.
     pub(crate) fn name(&self, node: NodeId) -> String {
         self.ring.layout().member(node).map_or_else(|| node.to_string(), |member| member.name.clone())

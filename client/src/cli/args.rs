@@ -76,6 +76,11 @@ impl Global {
         self.node.as_deref().map(|name| client.node_named(name)).transpose()
     }
 
+    /// What `--deadline` says.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
     /// How requests are to be carried out.
     pub(crate) fn options(&self) -> Options {
         Options {

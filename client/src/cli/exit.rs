@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
-use starling::message::client::Outcome;
-use starling_client::{BundleError, ConnectError, Error};
+use serde_json::{Value, json};
+use starling::message::client::{Outcome, Reason};
+use starling_client::{BundleError, ConnectError, Error, KeptError};
 
 use super::output;
 
@@ -15,10 +15,11 @@ pub(crate) const UNKNOWN: u8 = 3;
 pub(crate) const UNREACHABLE: u8 = 4;
 pub(crate) const CERTIFICATE: u8 = 5;
 pub(crate) const DIFFERENT: u8 = 6;
+pub(crate) const STALE: u8 = 7;
 
 /// Stands under the help of every command.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 not applied, 2 usage, 3 unknown, 4 unreachable, 5 certificate refused, 6 owners differ.
+Exit codes: 0 done, 1 not applied, 2 usage, 3 unknown, 4 unreachable, 5 certificate refused, 6 owners differ, 7 stale.
 `starling --help` says more.";
 
 /// A command that did not do all it was asked to.
@@ -28,6 +29,10 @@ pub(crate) enum Failure {
     Usage(String),
     /// A call failed.
     Call(Error),
+    /// An increment failed; what earlier runs had left was resumed before, and told.
+    Increment { error: Error, resumed: Vec<Value> },
+    /// The kept session cannot be used; nothing was sent.
+    Kept(KeptError),
     /// Some of the nodes that were asked could not be reached; the rest was shown or done.
     Incomplete(String),
     /// The owners of a key hold different states; they were shown.
@@ -39,15 +44,9 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) => USAGE,
-            Failure::Call(error) => match error {
-                Error::UnknownNode { .. } => USAGE,
-                error if error.is_certificate_refused() => CERTIFICATE,
-                Error::Unreachable { .. } | Error::NoAnswer { .. } | Error::NotSent { .. } => UNREACHABLE,
-                error => match error.outcome() {
-                    Outcome::NotApplied => NOT_APPLIED,
-                    Outcome::Unknown => UNKNOWN,
-                },
-            },
+            Failure::Kept(KeptError::InUse { .. }) => NOT_APPLIED,
+            Failure::Kept(_) => USAGE,
+            Failure::Call(error) | Failure::Increment { error, .. } => code_of(error),
             Failure::Incomplete(_) => UNREACHABLE,
             Failure::Different(_) => DIFFERENT,
         }
@@ -60,15 +59,49 @@ impl Failure {
             UNKNOWN => "unknown",
             UNREACHABLE => "unreachable",
             CERTIFICATE => "certificate_refused",
+            STALE => "stale",
             _ => "different",
+        }
+    }
+
+    /// A word for the reason, finer than the kind.
+    fn reason(&self) -> &'static str {
+        match self {
+            Failure::Usage(_) => "usage",
+            Failure::Kept(KeptError::Io { .. }) => "state_unusable",
+            Failure::Kept(KeptError::Malformed { .. }) => "state_malformed",
+            Failure::Kept(KeptError::InUse { .. }) => "state_in_use",
+            Failure::Call(error) | Failure::Increment { error, .. } => error.code(),
+            Failure::Incomplete(_) => "incomplete",
+            Failure::Different(_) => "different",
         }
     }
 
     fn message(&self) -> String {
         match self {
             Failure::Usage(text) | Failure::Incomplete(text) | Failure::Different(text) => text.clone(),
-            Failure::Call(error) => error.to_string(),
+            Failure::Kept(error) => error.to_string(),
+            Failure::Call(error) | Failure::Increment { error, .. } => error.to_string(),
         }
+    }
+}
+
+fn code_of(error: &Error) -> u8 {
+    match error {
+        Error::UnknownNode { .. } => USAGE,
+        error if error.is_certificate_refused() => CERTIFICATE,
+        error if error.reason() == Some(&Reason::Stale) => STALE,
+        Error::Unreachable { .. } | Error::NoAnswer { .. } | Error::NotSent { .. } => UNREACHABLE,
+        error => match error.outcome() {
+            Outcome::NotApplied => NOT_APPLIED,
+            Outcome::Unknown => UNKNOWN,
+        },
+    }
+}
+
+impl From<KeptError> for Failure {
+    fn from(error: KeptError) -> Failure {
+        Failure::Kept(error)
     }
 }
 
@@ -93,10 +126,16 @@ impl From<BundleError> for Failure {
 /// Tells the user on stderr and gives the exit code.
 pub(crate) fn report(failure: &Failure, json: bool) -> ExitCode {
     if json {
-        let error = json!({ "error": {
-            "kind": failure.kind(), "exit_code": failure.code(), "message": failure.message(),
-        }});
-        output::remark(&error.to_string());
+        let mut error = json!({
+            "kind": failure.kind(), "reason": failure.reason(), "exit_code": failure.code(),
+            "message": failure.message(),
+        });
+        if let (Failure::Increment { resumed, .. }, Some(shown)) = (failure, error.as_object_mut())
+            && !resumed.is_empty()
+        {
+            shown.insert("resumed".into(), json!(resumed));
+        }
+        output::remark(&json!({ "error": error }).to_string());
     } else if let Failure::Incomplete(text) | Failure::Different(text) = failure {
         output::remark(text);
     } else {

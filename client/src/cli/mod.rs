@@ -21,6 +21,7 @@ mod incr;
 mod output;
 mod put;
 mod ring;
+mod state;
 mod status;
 mod write;
 
@@ -64,6 +65,7 @@ Exit codes:
   4  unreachable: no node could be reached (status, compare, fault: not every node that was asked)
   5  certificate refused, ours by the nodes or theirs by us
   6  compare: the owners differ
+  7  stale: no replica in reach shows all that the session token has seen; nothing was shown
 
 Results go to stdout, errors to stderr. With --json each is one JSON document.";
 

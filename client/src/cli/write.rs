@@ -10,12 +10,20 @@ use super::output;
 
 /// Prints an applied write: the value it left behind on stdout, and who holds it on stderr.
 pub(crate) fn show(client: &Client, global: &Global, key: &Key, reply: &WriteReply) {
+    show_with(client, global, key, reply, Vec::new());
+}
+
+/// As [`show`], with what became of earlier increments.
+pub(crate) fn show_with(client: &Client, global: &Global, key: &Key, reply: &WriteReply, resumed: Vec<Value>) {
     if global.json {
         let mut shown = output::value_json(&reply.value);
         shown.insert("key".into(), output::key_json(key));
         shown.insert("applied".into(), json!(true));
         shown.insert("acks".into(), output::acks_json(client, &reply.acks));
         shown.insert("partial".into(), json!(reply.partial));
+        if !resumed.is_empty() {
+            shown.insert("resumed".into(), json!(resumed));
+        }
         output::json(&Value::Object(shown));
         return;
     }

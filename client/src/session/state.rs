@@ -280,9 +280,9 @@ impl<T: Clone + PartialEq> SessionState<T> {
         Some((event.write.p.saturating_sub(base.p), event.write.n.saturating_sub(base.n)))
     }
 
-    /// Whether every increment is settled.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_empty()
+    /// Increments that have no outcome yet.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.increments
     }
 
     /// All that must be kept for another process to go on: names, totals, events under way. Increments that wait are

@@ -16,7 +16,7 @@ async fn a_certificate_that_the_node_does_not_know_is_refused_clearly() {
     let stranger = TestCluster::new(1).issue(Role::Client("stranger".into()));
     let bundle = Bundle::load(cluster.bundle_of("stranger", &stranger)).unwrap();
     let client = Client::connect(bundle, hasty()).unwrap();
-    let error = client.increment(&key("k"), 1, &Options::default()).await.unwrap_err();
+    let error = client.increment_untagged(&key("k"), 1, &Options::default()).await.unwrap_err();
     assert!(error.is_certificate_refused(), "{error:?}");
     assert_eq!(error.outcome(), Outcome::NotApplied);
     assert!(error.to_string().contains("refused our certificate"), "{error}");

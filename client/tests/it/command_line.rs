@@ -4,25 +4,26 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command as Process, Output, Stdio};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use serde_json::{Value, json};
 use starling::causality::{ActorId, Dot, Epoch, Tenure, Tick, VersionVector};
-use starling::config::Durability;
 use starling::ids::NodeId;
 use starling::membership::principal::Role;
 use starling::message::client::{
-    AnswerBody, CallBody, Command, FaultPlan, NodeAnswer, NodeCall, NodeStatus, Outcome, PeerStatus, Reason,
-    ReplicaView, RequestError, Response, SessionTerms, ShardStatus, Visible,
+    AnswerBody, CallBody, Command, FaultPlan, NodeAnswer, NodeCall, Outcome, Reason, ReplicaView, RequestError,
+    Response, Visible,
 };
 
 use crate::cluster::{TestCluster, key};
-use crate::fake_node::{FakeNode, Reaction, obliging, value, written};
+use crate::fake_node::{Counters, FakeNode, Reaction, commands, events, obliging, refused, status, value};
 
 /// Runs the program; the fake nodes go on meanwhile.
 async fn starling<S: AsRef<OsStr>>(bundle: &Path, arguments: &[S]) -> Output {
     let mut process = Process::new(env!("CARGO_BIN_EXE_starling"));
-    process.env("STARLING_BUNDLE", bundle).args(arguments).stdin(Stdio::null());
+    let state = bundle.parent().unwrap().join("state");
+    process.env("STARLING_BUNDLE", bundle).env("STARLING_STATE_DIR", state).args(arguments).stdin(Stdio::null());
     tokio::task::spawn_blocking(move || process.output().unwrap()).await.unwrap()
 }
 
@@ -46,10 +47,13 @@ fn command_of(body: &CallBody) -> Command {
 }
 
 #[tokio::test]
-async fn increments_take_positive_and_negative_amounts() {
+async fn increments_take_positive_and_negative_amounts_and_one_session() {
     let mut cluster = TestCluster::new(1);
-    let node = FakeNode::start(&mut cluster, NodeId(1), |_| Reaction::Answer(written(11)));
+    let counters = Counters::default();
+    let served = counters.clone();
+    let node = FakeNode::start(&mut cluster, NodeId(1), move |body| served.serve(body));
     let bundle = cluster.bundle();
+    let mut value = 0;
     for (arguments, by) in [
         (vec!["incr", "likes"], 1),
         (vec!["incr", "likes", "10"], 10),
@@ -57,14 +61,87 @@ async fn increments_take_positive_and_negative_amounts() {
         (vec!["decr", "likes"], -1),
         (vec!["decr", "likes", "7"], -7),
         (vec!["decr", "likes", "-7"], 7),
-        (vec!["incr", "--", "-odd-", "3"], 3),
     ] {
+        value += by;
         let output = starling(&bundle, &arguments).await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert_eq!(stdout(&output), "11\n");
+        assert_eq!(stdout(&output), format!("{value}\n"));
         assert!(stderr(&output).contains("held by a (fsync)"), "{output:?}");
-        assert_eq!(command_of(node.calls().last().unwrap()), Command::Increment { by });
     }
+    assert_eq!(starling(&bundle, &["incr", "--", "-odd-", "3"]).await.status.code(), Some(0));
+    assert_eq!((counters.value(&key("likes")), counters.value(&key("-odd-"))), (value, 3));
+    let sent = events(&node);
+    assert!(sent.iter().all(|write| write.actor == sent[0].actor), "{sent:?}");
+    assert_eq!(sent.iter().map(|write| write.event).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 1]);
+}
+
+#[tokio::test]
+async fn an_increment_without_a_session_is_sent_as_it_is() {
+    let mut cluster = TestCluster::new(1);
+    let node = FakeNode::start(&mut cluster, NodeId(1), obliging);
+    let bundle = cluster.bundle();
+    assert_eq!(starling(&bundle, &["incr", "--no-session", "k", "4"]).await.status.code(), Some(0));
+    assert_eq!(commands(&node), [Command::Increment { by: 4 }]);
+    assert!(!bundle.parent().unwrap().join("state").exists());
+}
+
+#[tokio::test]
+async fn what_a_run_left_without_an_answer_is_told_by_the_next() {
+    let mut cluster = TestCluster::new(1);
+    let counters = Counters::default();
+    let (served, is_answering) = (counters.clone(), Arc::new(AtomicBool::new(false)));
+    let answers = is_answering.clone();
+    let _node = FakeNode::start(&mut cluster, NodeId(1), move |body| {
+        let reaction = served.serve(body);
+        let is_event = matches!(body, CallBody::Key(_));
+        if is_event && !answers.load(Ordering::Relaxed) { Reaction::Silence } else { reaction }
+    });
+    let bundle = cluster.bundle();
+    let output = starling(&bundle, &["--json", "--deadline", "300ms", "incr", "k", "5"]).await;
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["error"]["reason"], json!("in_doubt"), "{error}");
+    let output = starling(&bundle, &["--deadline", "300ms", "decr", "k", "1"]).await;
+    assert_eq!(output.status.code(), Some(4), "its turn did not come: {output:?}");
+    assert!(stderr(&output).contains("increment of k by 5") && stderr(&output).contains("no answer"), "{output:?}");
+    is_answering.store(true, Ordering::Relaxed);
+    let output = starling(&bundle, &["--json", "decr", "k", "2"]).await;
+    let shown = stdout_json(&output);
+    assert_eq!(shown["resumed"], json!([{ "key": "k", "by": "5", "outcome": "applied" }]), "{output:?}");
+    assert_eq!((shown["value"].clone(), counters.value(&key("k"))), (json!(3), 3));
+    assert!(stdout_json(&starling(&bundle, &["--json", "incr", "k"]).await).get("resumed").is_none());
+}
+
+#[tokio::test]
+async fn runs_at_the_same_time_share_the_state_directory() {
+    let mut cluster = TestCluster::new(1);
+    let counters = Counters::default();
+    let served = counters.clone();
+    let _node = FakeNode::start(&mut cluster, NodeId(1), move |body| served.serve(body));
+    let bundle = cluster.bundle();
+    let mut runs = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let bundle = bundle.clone();
+        runs.spawn(async move { starling(&bundle, &["--deadline", "20s", "incr", "k"]).await });
+    }
+    for output in runs.join_all().await {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    assert_eq!(counters.value(&key("k")), 8);
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_used_is_told_and_nothing_is_sent() {
+    let mut cluster = TestCluster::new(1);
+    let node = FakeNode::start(&mut cluster, NodeId(1), obliging);
+    let bundle = cluster.bundle();
+    let state = bundle.parent().unwrap().join("state");
+    std::fs::write(&state, "a file stands there").unwrap();
+    let output = starling(&bundle, &["--json", "incr", "k"]).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["error"]["reason"], json!("state_unusable"), "{error}");
+    assert!(node.calls().is_empty());
 }
 
 #[tokio::test]
@@ -167,21 +244,30 @@ async fn usage_errors_have_code_2_and_send_nothing() {
 #[tokio::test]
 async fn the_exit_code_says_what_happened_to_the_data() {
     let refuse = |outcome| {
-        move |_: &CallBody| {
-            let error = RequestError { outcome, reason: Reason::DeadlineExceeded { answered: 1, needed: 2 } };
-            Reaction::Answer(AnswerBody::Key(Response::Failed(error)))
+        move |body: &CallBody| match body {
+            CallBody::Node(_) => obliging(body),
+            CallBody::Key(_) => Reaction::Answer(refused(outcome, Reason::DeadlineExceeded { answered: 1, needed: 2 })),
         }
     };
     let mut not_applied = TestCluster::new(1);
     let _node = FakeNode::start(&mut not_applied, NodeId(1), refuse(Outcome::NotApplied));
-    assert_eq!(starling(&not_applied.bundle(), &["incr", "k"]).await.status.code(), Some(1));
+    let output = starling(&not_applied.bundle(), &["--json", "incr", "k"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["error"]["reason"], json!("deadline_exceeded"));
 
     let mut unknown = TestCluster::new(1);
     let _node = FakeNode::start(&mut unknown, NodeId(1), refuse(Outcome::Unknown));
-    assert_eq!(starling(&unknown.bundle(), &["incr", "k"]).await.status.code(), Some(3));
+    for arguments in [["incr", "k"].as_slice(), &["incr", "--no-session", "k"]] {
+        let arguments = [["--deadline", "400ms"].as_slice(), arguments].concat();
+        assert_eq!(starling(&unknown.bundle(), &arguments).await.status.code(), Some(3), "{arguments:?}");
+    }
 
     let mut lost = TestCluster::new(1);
-    let _node = FakeNode::start(&mut lost, NodeId(1), |_| Reaction::Close("out of order"));
+    let _node = FakeNode::start(&mut lost, NodeId(1), |body| match body {
+        CallBody::Node(_) => obliging(body),
+        CallBody::Key(_) => Reaction::Close("out of order"),
+    });
     let output = starling(&lost.bundle(), &["--json", "incr", "k"]).await;
     assert_eq!(output.status.code(), Some(3));
     let error: Value = serde_json::from_slice(&output.stderr).unwrap();
@@ -227,35 +313,6 @@ fn replica(id: u64, events: [u64; 2]) -> impl Fn(&CallBody) -> Reaction + Send +
             Reaction::Answer(AnswerBody::Node(NodeAnswer::Status(Box::new(status(id)))))
         }
         other => panic!("nobody asks {other:?} in this test"),
-    }
-}
-
-fn status(id: u64) -> NodeStatus {
-    let peers = (1..=3)
-        .filter(|peer| *peer != id)
-        .map(|peer| PeerStatus {
-            node: NodeId(peer),
-            is_reachable: peer != 3,
-            heard_ms_ago: Some(3200),
-            owed_rows: if peer == 3 { 4 } else { 0 },
-            is_contested: false,
-        })
-        .collect();
-    NodeStatus {
-        node: NodeId(id),
-        version: "test".into(),
-        layout: starling::membership::LayoutEpoch { number: 1, content: 0, parent: 0 },
-        epoch: Epoch(id).to_string(),
-        starts: 1,
-        uptime_s: 12,
-        durability: Durability::Fsync,
-        disk_free_bytes: 1 << 40,
-        is_below_reserve: false,
-        drills: true,
-        faults: FaultPlan::default(),
-        last_sync_us: 800,
-        sessions: SessionTerms::default(),
-        shards: ShardStatus { peers, owned_partitions: 256, ..ShardStatus::default() },
     }
 }
 

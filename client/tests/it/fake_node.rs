@@ -1,20 +1,26 @@
 //! A node that is played: it greets, notes each call, and reacts as its script says.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, SendStream, ServerConfig, TokioRuntime, VarInt};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use starling::ids::NodeId;
+use starling::causality::{ActorId, Epoch};
+use starling::config::Durability;
+use starling::ids::{Key, NodeId};
 use starling::membership::Layout;
 use starling::membership::principal::Role;
 use starling::message::client::{
-    Answer, AnswerBody, Call, CallBody, Command, Hello, Response, Visible, WriteAck, WriteReply,
+    Answer, AnswerBody, Call, CallBody, Command, FaultPlan, Hello, NodeAnswer, NodeCall, NodeStatus, Outcome,
+    PeerStatus, Reason, Request, RequestError, Response, SessionTerms, SessionWrite, ShardStatus, Visible, WriteAck,
+    WriteReply,
 };
 use starling::message::codec::{self, Message};
+use starling::time::WallTime;
 
 use crate::cluster::TestCluster;
 
@@ -162,9 +168,10 @@ impl Player {
     }
 }
 
-/// Answers every write as applied, and every get with a number.
+/// Answers every write as applied, every get with a number, and says the terms of sessions.
 pub fn obliging(body: &CallBody) -> Reaction {
     match body {
+        CallBody::Node(NodeCall::Status) => told(1, terms(10_000_000, 360)),
         CallBody::Key(request) if request.command.is_write() => Reaction::Answer(written(1)),
         CallBody::Key(request) if request.command == Command::Get => Reaction::Answer(value(1)),
         other => panic!("nobody asks {other:?} in this test"),
@@ -188,6 +195,105 @@ pub fn value(value: i64) -> AnswerBody {
         token: None,
     };
     AnswerBody::Key(Response::Value(reply))
+}
+
+/// Terms of sessions, told now.
+pub fn terms(tick_us: u64, lease_ticks_max: u32) -> SessionTerms {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    SessionTerms { tick_us, lease_ticks_max, wall: WallTime(now.as_micros() as u64) }
+}
+
+/// The answer to a status call.
+pub fn told(id: u64, terms: SessionTerms) -> Reaction {
+    Reaction::Answer(AnswerBody::Node(NodeAnswer::Status(Box::new(NodeStatus { sessions: terms, ..status(id) }))))
+}
+
+pub fn refused(outcome: Outcome, reason: Reason) -> AnswerBody {
+    AnswerBody::Key(Response::Failed(RequestError { outcome, reason }))
+}
+
+pub fn status(id: u64) -> NodeStatus {
+    let peers = (1..=3)
+        .filter(|peer| *peer != id)
+        .map(|peer| PeerStatus {
+            node: NodeId(peer),
+            is_reachable: peer != 3,
+            heard_ms_ago: Some(3200),
+            owed_rows: if peer == 3 { 4 } else { 0 },
+            is_contested: false,
+        })
+        .collect();
+    NodeStatus {
+        node: NodeId(id),
+        version: "test".into(),
+        layout: starling::membership::LayoutEpoch { number: 1, content: 0, parent: 0 },
+        epoch: Epoch(id).to_string(),
+        starts: 1,
+        uptime_s: 12,
+        durability: Durability::Fsync,
+        disk_free_bytes: 1 << 40,
+        is_below_reserve: false,
+        drills: true,
+        faults: FaultPlan::default(),
+        last_sync_us: 800,
+        sessions: terms(10_000_000, 360),
+        shards: ShardStatus { peers, owned_partitions: 256, ..ShardStatus::default() },
+    }
+}
+
+/// What a cluster keeps of sessions: per key and session the largest event. Shared by the nodes of a test.
+#[derive(Clone, Default)]
+pub struct Counters(Arc<Mutex<BTreeMap<(Key, ActorId), SessionWrite>>>);
+
+impl Counters {
+    /// Takes an event, as every node does: the larger one wins.
+    pub fn apply(&self, key: &Key, write: SessionWrite) -> AnswerBody {
+        let mut rows = self.0.lock().unwrap();
+        let held = rows.entry((key.clone(), write.actor)).or_insert(write);
+        if write.event > held.event {
+            *held = write;
+        }
+        drop(rows);
+        written(self.value(key))
+    }
+
+    pub fn value(&self, key: &Key) -> i64 {
+        let rows = self.0.lock().unwrap();
+        rows.iter().filter(|((row, _), _)| row == key).map(|(_, write)| write.p as i64 - write.n as i64).sum()
+    }
+
+    /// Sessions that wrote the key.
+    pub fn sessions(&self, key: &Key) -> usize {
+        self.0.lock().unwrap().keys().filter(|(row, _)| row == key).count()
+    }
+
+    /// A node that takes events of sessions, and tells the terms.
+    pub fn serve(&self, body: &CallBody) -> Reaction {
+        match body {
+            CallBody::Key(Request { key, command: Command::IncrementAs(write), .. }) => {
+                Reaction::Answer(self.apply(key, *write))
+            }
+            other => obliging(other),
+        }
+    }
+}
+
+/// The events that a node was sent.
+pub fn events(node: &FakeNode) -> Vec<SessionWrite> {
+    let event = |body: &CallBody| match body {
+        CallBody::Key(Request { command: Command::IncrementAs(write), .. }) => Some(*write),
+        _ => None,
+    };
+    node.calls().iter().filter_map(event).collect()
+}
+
+/// The commands about keys that a node was sent.
+pub fn commands(node: &FakeNode) -> Vec<Command> {
+    let command = |body: &CallBody| match body {
+        CallBody::Key(request) => Some(request.command.clone()),
+        CallBody::Node(_) => None,
+    };
+    node.calls().iter().filter_map(command).collect()
 }
 
 fn server_config(cluster: &TestCluster, certified: NodeId) -> ServerConfig {

@@ -20,7 +20,7 @@ async fn a_write_that_may_have_been_sent_is_unknown_and_never_sent_again() {
     let order = cluster.preference(&likes);
     let first = FakeNode::start(&mut cluster, order[0], |_| Reaction::Close("out of order"));
     let others = [order[1], order[2]].map(|node| FakeNode::start(&mut cluster, node, obliging));
-    let error = cluster.client().increment(&likes, 1, &Options::default()).await.unwrap_err();
+    let error = cluster.client().increment_untagged(&likes, 1, &Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::Unknown { .. }), "{error:?}");
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert!(error.to_string().contains("out of order"), "{error}");
@@ -44,7 +44,7 @@ async fn a_write_that_certainly_was_not_sent_goes_to_another_node() {
         tokio::spawn(async move { client.put(&likes, value, &Options::default()).await })
     };
     tokio::time::sleep(Duration::from_millis(150)).await;
-    let reply = client.increment(&likes, 5, &Options::default()).await.unwrap();
+    let reply = client.increment_untagged(&likes, 5, &Options::default()).await.unwrap();
     assert_eq!(reply.acks.len(), 1);
     let error = large.await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Unknown { .. }), "{error:?}");
@@ -91,7 +91,7 @@ async fn a_silent_node_costs_a_write_its_deadline_and_no_more() {
     let client = cluster.client();
     let options = Options { deadline_ms: Some(300), ..Options::default() };
     let started = Instant::now();
-    let error = client.increment(&key("k"), 1, &options).await.unwrap_err();
+    let error = client.increment_untagged(&key("k"), 1, &options).await.unwrap_err();
     let took = started.elapsed();
     assert!(matches!(error, Error::Unknown { .. }), "{error:?}");
     assert!((Duration::from_millis(300)..Duration::from_millis(900)).contains(&took), "{took:?}");
@@ -105,7 +105,7 @@ async fn the_node_is_told_what_is_left_of_the_deadline() {
     let mut cluster = TestCluster::new(1);
     let node = FakeNode::start(&mut cluster, NodeId(1), obliging);
     let options = Options { deadline_ms: Some(700), w: Some(1), ..Options::default() };
-    cluster.client().increment(&key("k"), 1, &options).await.unwrap();
+    cluster.client().increment_untagged(&key("k"), 1, &options).await.unwrap();
     let CallBody::Key(request) = &node.calls()[0] else { panic!() };
     let sent = request.options.deadline_ms.unwrap();
     assert!((1..=700).contains(&sent), "{sent}");
@@ -118,7 +118,7 @@ async fn malformed_answers_close_the_connection_and_leave_a_write_unknown() {
         let mut cluster = TestCluster::new(1);
         let answer = garbage.clone();
         let _node = FakeNode::start(&mut cluster, NodeId(1), move |_| Reaction::Raw(answer.clone()));
-        let error = cluster.client().increment(&key("k"), 1, &Options::default()).await.unwrap_err();
+        let error = cluster.client().increment_untagged(&key("k"), 1, &Options::default()).await.unwrap_err();
         assert!(matches!(error, Error::Unknown { .. }), "{garbage:?}: {error:?}");
         assert!(error.to_string().contains("malformed"), "{error}");
     }
@@ -129,7 +129,7 @@ async fn an_answer_of_another_kind_is_an_error_and_no_success() {
     let mut cluster = TestCluster::new(1);
     let _node = FakeNode::start(&mut cluster, NodeId(1), |_| Reaction::Answer(AnswerBody::Node(NodeAnswer::FaultsSet)));
     let client = cluster.client();
-    let error = client.increment(&key("k"), 1, &Options::default()).await.unwrap_err();
+    let error = client.increment_untagged(&key("k"), 1, &Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::Unknown { .. }), "{error:?}");
     let error = client.get(&key("k"), &Options::default()).await.unwrap_err();
     assert!(matches!(error, Error::NoAnswer { .. }), "{error:?}");
@@ -149,7 +149,7 @@ async fn answers_may_come_in_any_order() {
     let mut calls = tokio::task::JoinSet::new();
     for by in 0..100 {
         let client = client.clone();
-        calls.spawn(async move { (by, client.increment(&key("k"), by, &Options::default()).await.unwrap()) });
+        calls.spawn(async move { (by, client.increment_untagged(&key("k"), by, &Options::default()).await.unwrap()) });
     }
     for (by, reply) in calls.join_all().await {
         assert_eq!(AnswerBody::Key(Response::Written(reply)), written(by));
@@ -166,7 +166,7 @@ async fn a_full_connection_refuses_what_it_did_not_send() {
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let (client, options) = (client.clone(), options.clone());
-        calls.spawn(async move { client.increment(&key("k"), 1, &options).await.unwrap_err() });
+        calls.spawn(async move { client.increment_untagged(&key("k"), 1, &options).await.unwrap_err() });
     }
     let errors = calls.join_all().await;
     let unknown = errors.iter().filter(|error| error.outcome() == Outcome::Unknown).count();
@@ -192,7 +192,7 @@ async fn a_node_hears_that_a_client_closes() {
     let mut cluster = TestCluster::new(1);
     let node = FakeNode::start(&mut cluster, NodeId(1), obliging);
     let client = cluster.client();
-    client.increment(&key("k"), 1, &Options::default()).await.unwrap();
+    client.increment_untagged(&key("k"), 1, &Options::default()).await.unwrap();
     assert_eq!(node.open_connections(), 1);
     client.close().await;
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -10,3 +10,4 @@ mod command_line;
 mod fake_node;
 mod lost_calls;
 mod routing;
+mod sessions;

@@ -24,7 +24,7 @@ async fn the_first_owner_is_asked_while_it_is_there() {
     let nodes: Vec<_> = (1..=5).map(|id| FakeNode::start(&mut cluster, NodeId(id), obliging)).collect();
     let client = cluster.client();
     for key in &keys {
-        client.increment(key, 1, &Options::default()).await.unwrap();
+        client.increment_untagged(key, 1, &Options::default()).await.unwrap();
     }
     for node in &nodes {
         let expected = keys.iter().filter(|key| cluster.preference(key)[0] == node.id).count();
@@ -40,9 +40,9 @@ async fn a_pinned_client_asks_nobody_else() {
     let first = FakeNode::start(&mut cluster, order[0], obliging);
     let last = FakeNode::start(&mut cluster, order[2], obliging);
     let client = cluster.client();
-    client.on(order[2]).increment(&likes, 1, &Options::default()).await.unwrap();
+    client.on(order[2]).increment_untagged(&likes, 1, &Options::default()).await.unwrap();
     assert_eq!((first.calls().len(), last.calls().len()), (0, 1));
-    let error = client.on(order[1]).increment(&likes, 1, &Options::default()).await.unwrap_err();
+    let error = client.on(order[1]).increment_untagged(&likes, 1, &Options::default()).await.unwrap_err();
     assert!(matches!(&error, Error::Unreachable { tried } if tried.len() == 1), "{error:?}");
     assert_eq!((first.calls().len(), last.calls().len()), (0, 1));
 }
@@ -55,12 +55,12 @@ async fn nodes_that_are_away_cost_little_and_the_rest_is_tried() {
     let last = FakeNode::start(&mut cluster, order[2], obliging);
     let client = cluster.client();
     let started = Instant::now();
-    client.increment(&likes, 1, &Options::default()).await.unwrap();
+    client.increment_untagged(&likes, 1, &Options::default()).await.unwrap();
     assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
     // They are known to be away now.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let started = Instant::now();
-    client.increment(&likes, 1, &Options::default()).await.unwrap();
+    client.increment_untagged(&likes, 1, &Options::default()).await.unwrap();
     assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
     assert_eq!(last.calls().len(), 2);
 }
@@ -68,7 +68,7 @@ async fn nodes_that_are_away_cost_little_and_the_rest_is_tried() {
 #[tokio::test]
 async fn when_nobody_can_be_reached_each_node_is_listed_with_its_reason() {
     let cluster = TestCluster::new(2);
-    let error = cluster.client().increment(&key("likes"), 1, &Options::default()).await.unwrap_err();
+    let error = cluster.client().increment_untagged(&key("likes"), 1, &Options::default()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotApplied);
     assert!(!error.is_certificate_refused());
     let text = error.to_string();
@@ -82,7 +82,7 @@ async fn when_nobody_can_be_reached_each_node_is_listed_with_its_reason() {
 async fn a_node_that_comes_up_within_the_deadline_is_found() {
     let mut cluster = TestCluster::new(1);
     let client = cluster.client();
-    let call = tokio::spawn(async move { client.increment(&key("k"), 1, &Options::default()).await });
+    let call = tokio::spawn(async move { client.increment_untagged(&key("k"), 1, &Options::default()).await });
     tokio::time::sleep(Duration::from_millis(500)).await;
     let node = FakeNode::start(&mut cluster, NodeId(1), obliging);
     call.await.unwrap().unwrap();
@@ -96,7 +96,7 @@ async fn a_write_that_was_not_applied_here_is_tried_on_the_next_node() {
     let order = cluster.preference(&likes);
     let first = FakeNode::start(&mut cluster, order[0], refusing(Outcome::NotApplied, Reason::Stopping));
     let second = FakeNode::start(&mut cluster, order[1], obliging);
-    cluster.client().increment(&likes, 1, &Options::default()).await.unwrap();
+    cluster.client().increment_untagged(&likes, 1, &Options::default()).await.unwrap();
     assert_eq!((first.calls().len(), second.calls().len()), (1, 1));
 }
 
@@ -108,7 +108,7 @@ async fn a_write_whose_node_cannot_tell_is_not_tried_again() {
     let lost = Reason::CoordinatorLost { node: NodeId(3) };
     let _first = FakeNode::start(&mut cluster, order[0], refusing(Outcome::Unknown, lost));
     let second = FakeNode::start(&mut cluster, order[1], obliging);
-    let error = cluster.client().increment(&likes, 1, &Options::default()).await.unwrap_err();
+    let error = cluster.client().increment_untagged(&likes, 1, &Options::default()).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert!(error.to_string().contains("unknown: node c was lost"), "{error}");
     assert!(second.calls().is_empty());
@@ -121,7 +121,7 @@ async fn a_refusal_that_every_node_would_repeat_is_not_tried_again() {
     let order = cluster.preference(&likes);
     let _first = FakeNode::start(&mut cluster, order[0], refusing(Outcome::NotApplied, Reason::NotANumber));
     let second = FakeNode::start(&mut cluster, order[1], obliging);
-    let error = cluster.client().increment(&likes, 1, &Options::default()).await.unwrap_err();
+    let error = cluster.client().increment_untagged(&likes, 1, &Options::default()).await.unwrap_err();
     assert!(error.to_string().contains("not an integer"), "{error}");
     assert!(second.calls().is_empty());
 }
@@ -133,7 +133,7 @@ async fn when_all_refuse_the_last_refusal_is_told() {
     let nodes: Vec<_> = (1..=3)
         .map(|id| FakeNode::start(&mut cluster, NodeId(id), refusing(Outcome::NotApplied, away.clone())))
         .collect();
-    let error = cluster.client().increment(&key("likes"), 1, &Options::default()).await.unwrap_err();
+    let error = cluster.client().increment_untagged(&key("likes"), 1, &Options::default()).await.unwrap_err();
     assert!(error.to_string().contains("2 nodes needed, 1 reachable"), "{error}");
     assert!(nodes.iter().all(|node| node.calls().len() == 1));
 }
@@ -147,7 +147,7 @@ async fn a_lost_connection_is_dialled_again() {
     });
     let client = cluster.client();
     assert!(client.get(&key("k"), &Options::default()).await.is_err());
-    client.increment(&key("k"), 1, &Options::default()).await.unwrap();
+    client.increment_untagged(&key("k"), 1, &Options::default()).await.unwrap();
     assert_eq!(node.calls().len(), 2);
 }
 
@@ -156,11 +156,11 @@ async fn a_node_that_went_away_is_told_as_not_reachable() {
     let mut cluster = TestCluster::new(1);
     let node = FakeNode::start(&mut cluster, NodeId(1), obliging);
     let client = cluster.client();
-    client.increment(&key("k"), 1, &Options::default()).await.unwrap();
+    client.increment_untagged(&key("k"), 1, &Options::default()).await.unwrap();
     node.stop("stopping");
     tokio::time::sleep(Duration::from_millis(100)).await;
     let options = Options { deadline_ms: Some(300), ..Options::default() };
-    let error = client.increment(&key("k"), 1, &options).await.unwrap_err();
+    let error = client.increment_untagged(&key("k"), 1, &options).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotApplied);
     assert_eq!(node.calls().len(), 1);
 }
@@ -180,5 +180,5 @@ async fn a_host_name_is_dialled_at_whichever_address_answers() {
     // The node listens on 127.0.0.1 alone; the name may stand for ::1 too.
     cluster.call_hosts_by_name();
     let _node = FakeNode::start(&mut cluster, NodeId(1), obliging);
-    cluster.client().increment(&key("k"), 1, &Options::default()).await.unwrap();
+    cluster.client().increment_untagged(&key("k"), 1, &Options::default()).await.unwrap();
 }

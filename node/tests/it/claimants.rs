@@ -29,7 +29,7 @@ async fn two_processes_with_one_bundle_refuse_writes_until_one_of_them_ends() {
     settle(&client).await;
     let key = Key::new("likes").unwrap();
     let a = client.on(client.node_named("a").unwrap());
-    a.increment(&key, 1, &Options::default()).await.unwrap();
+    a.increment_untagged(&key, 1, &Options::default()).await.unwrap();
 
     // The bundle of a, with a directory and a port of its own. Nobody dials it; it dials b and c.
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
@@ -51,7 +51,7 @@ async fn two_processes_with_one_bundle_refuse_writes_until_one_of_them_ends() {
     // Every shard refuses: these keys lie on both.
     for number in 0..8 {
         let key = Key::new(format!("likes:{number}")).unwrap();
-        match a.increment(&key, 1, &Options::default()).await {
+        match a.increment_untagged(&key, 1, &Options::default()).await {
             Err(Error::Refused { error, .. }) => {
                 assert_eq!(error.outcome, Outcome::NotApplied);
                 assert!(matches!(error.reason, Reason::TwoClaimants { .. }), "{error}");
@@ -60,11 +60,11 @@ async fn two_processes_with_one_bundle_refuse_writes_until_one_of_them_ends() {
         }
     }
     a.get(&key, &Options::default()).await.unwrap();
-    client.on(client.node_named("b").unwrap()).increment(&key, 1, &Options::default()).await.unwrap();
+    client.on(client.node_named("b").unwrap()).increment_untagged(&key, 1, &Options::default()).await.unwrap();
 
     again.kill();
     until("the first is alone again", async || status_of(&client, "a").await.shards.rival.is_none()).await;
-    until("and takes writes", async || a.increment(&key, 1, &Options::default()).await.is_ok()).await;
+    until("and takes writes", async || a.increment_untagged(&key, 1, &Options::default()).await.is_ok()).await;
     for peer in ["b", "c"] {
         until("the peers see one", async || {
             status_of(&client, peer).await.shards.peers.iter().all(|peer| !peer.is_contested)

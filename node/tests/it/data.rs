@@ -26,7 +26,7 @@ impl Likes {
     }
 
     async fn increment(&self, client: &Client) {
-        let counter = match client.increment(&self.key, 1, &Options::default()).await {
+        let counter = match client.increment_untagged(&self.key, 1, &Options::default()).await {
             Ok(_) => &self.acknowledged,
             Err(error) if error.outcome() == Outcome::Unknown => &self.unknown,
             Err(_) => &self.refused,
@@ -164,7 +164,7 @@ async fn fewer_than_w_nodes_refuse_and_say_that_nothing_was_applied() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let key = Key::new("likes").unwrap();
     let a = client.on(client.node_named("a").unwrap());
-    match a.increment(&key, 1, &Options::default()).await {
+    match a.increment_untagged(&key, 1, &Options::default()).await {
         Err(Error::Refused { error, .. }) => {
             assert_eq!(error.outcome, Outcome::NotApplied);
             assert!(matches!(error.reason, Reason::TooFewReachable { needed: 2, reachable: 1, .. }), "{error}");
@@ -172,7 +172,7 @@ async fn fewer_than_w_nodes_refuse_and_say_that_nothing_was_applied() {
         other => panic!("{other:?}"),
     }
     let one = Options { w: Some(1), ..Options::default() };
-    let reply = a.increment(&key, 1, &one).await.unwrap();
+    let reply = a.increment_untagged(&key, 1, &one).await.unwrap();
     assert_eq!(reply.value, Visible::Integer { value: 1, saturated: false });
 }
 
@@ -183,13 +183,13 @@ async fn below_the_disk_reserve_writes_are_refused_and_reads_answered() {
     let node = cluster.start("a", &[]);
     let first = cluster.client();
     settle(&first).await;
-    first.increment(&key, 5, &Options::default()).await.unwrap();
+    first.increment_untagged(&key, 5, &Options::default()).await.unwrap();
     node.stop();
 
     let _node = cluster.start("a", &["--disk-reserve", "1000TiB"]);
     let second = cluster.client();
     settle(&second).await;
-    match second.increment(&key, 1, &Options::default()).await {
+    match second.increment_untagged(&key, 1, &Options::default()).await {
         Err(Error::Refused { error, .. }) => {
             assert_eq!(error.outcome, Outcome::NotApplied);
             assert!(matches!(error.reason, Reason::DiskReserve { .. }), "{error}");

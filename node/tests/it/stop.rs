@@ -19,7 +19,7 @@ async fn stuck_write(flags: &[&str]) -> (Cluster, [Node; 3]) {
     let a = client.on(client.node_named("a").unwrap());
     let patient = Options { deadline_ms: Some(60_000), ..Options::default() };
     let key = Key::new("likes").unwrap();
-    tokio::spawn(async move { a.increment(&key, 1, &patient).await });
+    tokio::spawn(async move { a.increment_untagged(&key, 1, &patient).await });
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let status = client.status(client.node_named("a").unwrap(), &Options::default()).await;

@@ -114,7 +114,7 @@ impl Shared {
             let started = Instant::now();
             let outcome = match (is_write, self.op) {
                 (false, _) | (_, Op::Get) => self.client.get(&key, &self.options).await.map(|_| ()),
-                (true, Op::Incr) => self.client.increment(&key, 1, &self.options).await.map(|_| ()),
+                (true, Op::Incr) => self.client.increment_untagged(&key, 1, &self.options).await.map(|_| ()),
                 (true, Op::Put) => self.client.put(&key, value, &self.options).await.map(|_| ()),
             };
             let error = outcome.err();

@@ -1,0 +1,352 @@
+//! How a call is carried out: which node takes it, and what happens when it does not answer.
+//!
+//! ```text
+//! call ─→ choose a node ─→ send ─→ answered ─────────────────────────────────→ Ok, or Refused
+//!            ↑                │      └ not applied, another node may do better ─┐
+//!            │                ├─ certainly not sent ────────────────────────────┤
+//!            │                ├─ maybe sent ─ changes nothing, or is the same if sent twice ─┤
+//!            └──────────────── next node, until the deadline ←──────────────────┘
+//!                             └─ maybe sent ─ another write ──→ Unknown, never sent again
+//! ```
+//!
+//! A retry is only ever made of what certainly changed nothing, or of what changes nothing more when it is repeated:
+//! reads, events of sessions, and overwrites with a context. A call is cheap: no allocation but the message and one
+//! channel; dropping its future gives it up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use starling::ids::{Key, NodeId};
+use starling::message::client::{
+    AnswerBody, CallBody, Command, NodeAnswer, NodeCall, Options, Outcome, Reason, Request, RequestError, Response,
+};
+use starling::ring::RingView;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::ClientConfig;
+use crate::connection::{Limits, NoAnswer};
+use crate::dial::Dialer;
+use crate::error::Error;
+use crate::nodes::Nodes;
+use crate::route::{self, Patience};
+use crate::token::Token;
+
+/// Pause before nodes that left an idempotent write in doubt are asked again.
+const ROUND_PAUSE: Duration = Duration::from_millis(50);
+
+/// The connections, and who may use them. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) engine: Arc<Engine>,
+    /// Calls about keys go to this node and no other.
+    pub(crate) pinned: Option<NodeId>,
+    /// What calls about keys must see, and what they add to it.
+    pub(crate) token: Option<Token>,
+}
+
+/// What all clones of a client share.
+pub(crate) struct Engine {
+    pub(crate) nodes: Nodes,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) ring: Arc<RingView>,
+    pub(crate) config: ClientConfig,
+    pub(crate) changed: watch::Sender<()>,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.dialer.close();
+    }
+}
+
+/// What a repetition of a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repetition {
+    /// There is nothing to change.
+    Reads,
+    /// Nothing more than the first one: a session's event, an overwrite with its context.
+    Repeats,
+    /// It may count twice.
+    Doubles,
+}
+
+impl Caller {
+    /// Until when a call with these options may take, without the slack.
+    pub(crate) fn allowed(&self, options: &Options) -> Duration {
+        options.deadline_ms.map_or(self.engine.config.deadline, |ms| Duration::from_millis(ms.into()))
+    }
+
+    pub(crate) fn name_of(&self, node: NodeId) -> String {
+        self.engine.nodes.name(node)
+    }
+
+    /// A call about a key. With a token, calls go one after the other, because each must see what the others saw.
+    pub(crate) async fn key_call(
+        &self,
+        key: &Key,
+        command: Command,
+        options: &Options,
+    ) -> Result<(NodeId, Response), Error> {
+        let Some(token) = self.token.as_ref().filter(|_| options.token.is_none()) else {
+            return self.send_key_call(key, command, options.clone()).await;
+        };
+        let mut seen = token.lock().await;
+        let options = Options { token: Some(seen.clone()), ..options.clone() };
+        let answered = self.send_key_call(key, command, options).await;
+        if let Ok((_, response)) = &answered
+            && let Some(newer) = token_of(response)
+        {
+            *seen = newer.clone();
+        }
+        answered
+    }
+
+    async fn send_key_call(&self, key: &Key, command: Command, options: Options) -> Result<(NodeId, Response), Error> {
+        let candidates = match self.pinned {
+            Some(node) => {
+                self.engine.nodes.check(node)?;
+                vec![node]
+            }
+            None => self.engine.nodes.candidates(key),
+        };
+        let is_write = command.is_write();
+        let request = Request { key: key.clone(), command, options: options.clone() };
+        match self.carry_out(&candidates, CallBody::Key(request), &options, true).await? {
+            (node, AnswerBody::Key(response)) => Ok((node, response)),
+            (node, other) if is_write => Err(self.mismatch_of_write(node, &other)),
+            (node, other) => Err(self.mismatch(node, &other)),
+        }
+    }
+
+    /// A call to one node, whatever this caller is pinned to.
+    pub(crate) async fn node_call(&self, node: NodeId, call: NodeCall, options: &Options) -> Result<NodeAnswer, Error> {
+        self.engine.nodes.check(node)?;
+        match self.carry_out(&[node], CallBody::Node(call), options, false).await? {
+            (_, AnswerBody::Node(answer)) => Ok(answer),
+            (node, other) => Err(self.mismatch(node, &other)),
+        }
+    }
+
+    /// A question that any node can answer.
+    pub(crate) async fn any_node_call(&self, call: NodeCall, options: &Options) -> Result<(NodeId, NodeAnswer), Error> {
+        let candidates = match self.pinned {
+            Some(node) => {
+                self.engine.nodes.check(node)?;
+                vec![node]
+            }
+            None => self.engine.nodes.all(),
+        };
+        match self.carry_out(&candidates, CallBody::Node(call), options, true).await? {
+            (node, AnswerBody::Node(answer)) => Ok((node, answer)),
+            (node, other) => Err(self.mismatch(node, &other)),
+        }
+    }
+
+    /// Sends a call to the first candidate that takes it, and to the next as long as nothing can be changed twice.
+    pub(crate) async fn carry_out(
+        &self,
+        candidates: &[NodeId],
+        mut body: CallBody,
+        options: &Options,
+        insists: bool,
+    ) -> Result<(NodeId, AnswerBody), Error> {
+        let config = &self.engine.config;
+        let deadline = Instant::now() + self.allowed(options);
+        let repetition = repetition(&body);
+        let mut left = candidates.to_vec();
+        let mut last = None;
+        // Why an earlier send of a write that may be repeated has no answer.
+        let mut doubt: Option<(NodeId, String)> = None;
+        loop {
+            let patience = Patience { deadline, stagger: config.dial_stagger, insists: insists && last.is_none() };
+            let (node, connection) =
+                match route::choose(&self.engine.nodes, &left, &self.engine.changed, patience).await {
+                    Ok(found) => found,
+                    Err(tried) => {
+                        last = Some(last.unwrap_or(Error::Unreachable { tried }));
+                        break;
+                    }
+                };
+            let now = Instant::now();
+            let remaining = deadline.saturating_duration_since(now);
+            if remaining.is_zero() {
+                let cause = "the deadline passed before it was sent".into();
+                last = Some(last.unwrap_or(Error::NotSent { cause }));
+                break;
+            }
+            set_deadline(&mut body, remaining);
+            // What may be repeated leaves time for another node; another write has only one chance.
+            let can_move = repetition != Repetition::Doubles && left.len() > 1;
+            let wait = if can_move { remaining / 2 } else { remaining + config.deadline_slack };
+            let limits = Limits { send_by: deadline, answer_by: now + wait };
+            match connection.call(body.clone(), limits).await {
+                Ok(answer) => match refusal(&answer) {
+                    None => return Ok((node, answer)),
+                    Some(error) => {
+                        let may_move = moves_on(error, repetition);
+                        let said = self.said(&error.reason);
+                        if repetition == Repetition::Repeats && error.outcome == Outcome::Unknown {
+                            doubt = Some((node, said.clone()));
+                        }
+                        last = Some(Error::Refused { node: self.name_of(node), error: error.clone(), said });
+                        if !may_move {
+                            break;
+                        }
+                        left.retain(|other| *other != node);
+                    }
+                },
+                Err(NoAnswer::NotSent(cause)) => {
+                    // The link is down now, or full: another round finds a better one, or the same again in time.
+                    if !insists || Instant::now() >= deadline {
+                        last = Some(Error::NotSent { cause: format!("node {}: {cause}", self.name_of(node)) });
+                        break;
+                    }
+                }
+                Err(NoAnswer::MaybeSent(cause)) => {
+                    left.retain(|other| *other != node);
+                    let name = self.name_of(node);
+                    match repetition {
+                        Repetition::Doubles => return Err(Error::Unknown { node: name, cause }),
+                        Repetition::Repeats => {
+                            doubt = Some((node, cause.clone()));
+                            last = Some(Error::Unknown { node: name, cause });
+                        }
+                        Repetition::Reads => last = Some(Error::NoAnswer { node: name, cause }),
+                    }
+                }
+            }
+            if left.is_empty() {
+                if doubt.is_none() || Instant::now() + ROUND_PAUSE >= deadline {
+                    break;
+                }
+                tokio::time::sleep(ROUND_PAUSE).await;
+                left = candidates.to_vec();
+            }
+        }
+        Err(self.verdict(last, doubt))
+    }
+
+    /// What a call ended with. A refusal says nothing about earlier sends that have no answer.
+    fn verdict(&self, last: Option<Error>, doubt: Option<(NodeId, String)>) -> Error {
+        let last = last.unwrap_or(Error::Unreachable { tried: Vec::new() });
+        match doubt {
+            Some((node, cause)) if last.outcome() == Outcome::NotApplied => {
+                Error::Unknown { node: self.name_of(node), cause }
+            }
+            Some(_) | None => last,
+        }
+    }
+
+    /// A node knows the others by their ids only; people know them by their names.
+    fn said(&self, reason: &Reason) -> String {
+        let text = reason.to_string();
+        match reason {
+            Reason::CoordinatorLost { node }
+            | Reason::DiskReserve { node }
+            | Reason::ClockAhead { node, .. }
+            | Reason::StorageFailed { node, .. }
+            | Reason::TwoClaimants { node }
+            | Reason::NewerRow { node } => {
+                text.replacen(&format!("node {node}"), &format!("node {}", self.name_of(*node)), 1)
+            }
+            _ => text,
+        }
+    }
+
+    /// The answer does not fit the question: the node is of another kind than this program thinks.
+    pub(crate) fn mismatch(&self, node: NodeId, answer: &impl std::fmt::Debug) -> Error {
+        Error::NoAnswer { node: self.name_of(node), cause: mismatch_text(answer) }
+    }
+
+    /// As [`Caller::mismatch`], to a write: it may have been applied.
+    pub(crate) fn mismatch_of_write(&self, node: NodeId, answer: &impl std::fmt::Debug) -> Error {
+        Error::Unknown { node: self.name_of(node), cause: mismatch_text(answer) }
+    }
+}
+
+fn mismatch_text(answer: &impl std::fmt::Debug) -> String {
+    let text: String = format!("{answer:?}").chars().take(120).collect();
+    format!("its answer does not fit the question ({text}); its version may differ from this one")
+}
+
+fn repetition(body: &CallBody) -> Repetition {
+    match body {
+        CallBody::Key(request) if !request.command.is_write() => Repetition::Reads,
+        CallBody::Key(request) if request.command.is_idempotent() => Repetition::Repeats,
+        CallBody::Key(_) => Repetition::Doubles,
+        // Setting the same faults twice is the same as once.
+        CallBody::Node(_) => Repetition::Reads,
+    }
+}
+
+/// Tells the node what is left of the deadline.
+fn set_deadline(body: &mut CallBody, remaining: Duration) {
+    if let CallBody::Key(request) = body {
+        request.options.deadline_ms = Some(u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX).max(1));
+    }
+}
+
+fn refusal(answer: &AnswerBody) -> Option<&RequestError> {
+    match answer {
+        AnswerBody::Key(Response::Failed(error)) | AnswerBody::Node(NodeAnswer::Failed(error)) => Some(error),
+        AnswerBody::Key(_) | AnswerBody::Node(_) => None,
+    }
+}
+
+/// The token that an answer brings.
+fn token_of(response: &Response) -> Option<&Bytes> {
+    match response {
+        Response::Value(reply) => reply.token.as_ref(),
+        Response::Written(reply) => reply.token.as_ref(),
+        Response::Observed(_)
+        | Response::Page(_)
+        | Response::Inspected(_)
+        | Response::Located(_)
+        | Response::Failed(_) => None,
+    }
+}
+
+/// Whether another node may do better, and asking it cannot change anything twice.
+fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
+    match (repetition, error.outcome, &error.reason) {
+        (Repetition::Doubles, Outcome::Unknown, _) => return false,
+        // No node knows more about an expired session than another one.
+        (Repetition::Repeats, Outcome::Unknown, reason) => return *reason != Reason::SessionExpired,
+        (Repetition::Reads, _, _) | (_, Outcome::NotApplied, _) => {}
+    }
+    match error.reason {
+        Reason::TooFewReachable { .. }
+        | Reason::NoOwner
+        | Reason::NotEstablished
+        | Reason::StaleLayout { .. }
+        | Reason::CoordinatorLost { .. }
+        | Reason::DiskReserve { .. }
+        | Reason::ClockAhead { .. }
+        | Reason::StorageFailed { .. }
+        | Reason::TwoClaimants { .. }
+        | Reason::Stale
+        | Reason::Stopping => true,
+        // More of these would only add load, or end the same way.
+        Reason::DeadlineExceeded { .. }
+        | Reason::QuorumFailed { .. }
+        | Reason::ImpossibleQuorum { .. }
+        | Reason::NotANumber
+        | Reason::Overflow
+        | Reason::ValueTooLarge { .. }
+        | Reason::Busy { .. }
+        | Reason::WrongType { .. }
+        | Reason::NotFinite
+        | Reason::TooMany { .. }
+        | Reason::Malformed(_)
+        | Reason::ForeignToken { .. }
+        | Reason::SessionExpired
+        | Reason::ContextSettled
+        | Reason::LeaseTooLong { .. }
+        | Reason::SessionReused { .. }
+        | Reason::TooManySessions
+        | Reason::NewerRow { .. }
+        | Reason::Forbidden(_) => false,
+    }
+}
