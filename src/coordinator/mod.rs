@@ -38,7 +38,7 @@ use self::replay::Replay;
 use self::write::{Progress, Stage, WriteOp};
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId, RequestId};
-use crate::message::client::{Command, Reason, Request, Response};
+use crate::message::client::{Command, Options, Reason, Request, Response, Upkeep};
 use crate::message::peer::{Forward, Forwarded, Frame, PeerMessage, ReadAnswer, Replicated, Wanted};
 use crate::replica::Standing;
 use crate::shard::{
@@ -46,6 +46,9 @@ use crate::shard::{
 };
 use crate::storage::RowKey;
 use crate::time::Timestamp;
+
+/// No dialogue has this number.
+const NOBODY: OpId = OpId(0);
 
 /// The requests under way.
 #[derive(Debug, Default)]
@@ -406,6 +409,12 @@ impl Coordinator {
             clear::Next::Ask(request) => self.ask_own(env, out, op, request, deadline),
             clear::Next::Answer(response) => self.finish(out, op, partition, vec![(origin, response)]),
         }
+    }
+
+    /// Covers a key whose deadline has passed. Nobody waits for it; a failed sweep is made up for by a later one.
+    pub fn sweep(&mut self, env: &Env<'_>, out: &mut Outbox, key: Key) {
+        let request = Request { key, command: Command::Upkeep(Upkeep::Sweep), options: Options::default() };
+        self.ask_own(env, out, NOBODY, request, env.deadline(None));
     }
 
     fn ask_own(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, request: Request, deadline: Timestamp) {

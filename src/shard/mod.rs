@@ -15,6 +15,7 @@
 //! Promises: no I/O but point reads from memory; no clock, no entropy, no unordered map; the same inputs give the same
 //! effects. Everything that is held, queued or remembered is bounded by `config.rs` and `limits.rs`.
 
+mod deadlines;
 mod env;
 mod input;
 mod local;
@@ -26,6 +27,7 @@ mod turn;
 
 use std::sync::Arc;
 
+pub use deadlines::Deadlines;
 pub use env::{Env, ShardScope, Site};
 pub use input::{DebtPage, Effect, Input, Job, JobResult};
 pub use local::{

@@ -249,11 +249,24 @@ impl Shard {
         if let Some(observation) = self.site.check_clock() {
             self.turn.out.observe(observation);
         }
+        self.sweep_expired(now);
         let owing: Vec<NodeId> = self.site.liveness.peers().filter(|node| self.turn.owed_to(*node) > 0).collect();
         for node in owing {
             self.delivery.kick(&self.site.env(now), &mut self.turn.out, node);
         }
         self.turn.out.set_timer(TimerKey::Liveness, now.mono.after(ping_interval / 2));
+    }
+
+    /// Sweeps the keys whose deadline has passed and that are this node's to sweep.
+    fn sweep_expired(&mut self, now: Now) {
+        let env = self.site.env(now);
+        for row in self.turn.deadlines().take_due(now.wall) {
+            let owners = env.ring.owners(row.partition(env.ring.layout().partitions));
+            let first = owners.iter().find(|owner| **owner == env.me || env.liveness.is_reachable(**owner));
+            if first == Some(&env.me) {
+                self.coordinator.sweep(&env, &mut self.turn.out, row.key());
+            }
+        }
     }
 
     /// Asks the starts of a member that more than one start speaks for, each on its own connection.

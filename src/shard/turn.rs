@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::deadlines::Deadlines;
 use super::observation::Observation;
 use super::outbox::Outbox;
 use crate::causality::{Tenure, Tick};
@@ -52,6 +53,7 @@ pub struct Turn {
     memory_sealed: Ticket,
     partitions: Partitions,
     footing: Footing,
+    deadlines: Deadlines,
     partition_count: u16,
     owed: BTreeMap<NodeId, u64>,
     start: u32,
@@ -109,6 +111,7 @@ impl Turn {
             memory_sealed: Ticket(0),
             partitions,
             footing: Footing::default(),
+            deadlines: Deadlines::default(),
             partition_count,
             owed,
             start,
@@ -325,6 +328,11 @@ impl Turn {
         self.owed.get(&owner).copied().unwrap_or(0)
     }
 
+    /// The keys of the shard that will expire.
+    pub fn deadlines(&mut self) -> &mut Deadlines {
+        &mut self.deadlines
+    }
+
     /// Counts bytes that this turn will write.
     pub fn count_bytes(&mut self, bytes: usize) {
         self.bytes += bytes;
@@ -375,6 +383,7 @@ impl Turn {
             loaded.indexed = owners;
             match &loaded.stored {
                 Some(stored) => {
+                    self.deadlines.note(row, stored);
                     let bytes = stored.encode();
                     if bytes.len() > limits::CACHED_ROW_BYTES_MAX {
                         self.large.push(row.clone());

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::causality::{ActorId, Epoch, Tenure, Tick};
 use crate::ids::CollectionKind;
-use crate::message::client::{CollectionCommand, ElementChange, ElementWrite, SessionWrite, Upkeep};
+use crate::message::client::{CollectionCommand, ElementChange, ElementWrite, SessionWrite};
 
 const TICK: Duration = Duration::from_secs(10);
 
@@ -283,8 +283,7 @@ fn an_expired_key_is_hidden_swept_and_begins_anew_at_the_next_write() {
     assert_eq!(bus.value(NodeId(3), "k"), number(1), "the deadline went with what it was set on");
     let deadline = WallTime(bus.now.wall.0 + 1_000_000);
     bus.ask(NodeId(2), "k", Command::Expire { deadline: Some(deadline) });
-    bus.run(Duration::from_secs(2));
-    written(&bus.ask(NodeId(1), "k", Command::Upkeep(Upkeep::Sweep)));
+    bus.run(Duration::from_secs(3));
     let (owners, _) = bus.list("k");
     for owner in owners {
         let stored = bus.stored(owner, "k").unwrap();
