@@ -194,16 +194,18 @@ impl Beside {
 impl SessionSum {
     fn add(&mut self, row: &Row, actor: ActorId) {
         self.rows += 1;
-        self.bytes = self.bytes.saturating_add(row.encode().len() as u64);
+        let encoded = row.encode();
+        self.bytes = self.bytes.saturating_add(encoded.len() as u64);
         self.sum.add(&row.entry_of(actor).map(|entry| Sum::of(&entry)).unwrap_or_default());
-        self.hash = self.hash.wrapping_add(row.state_hash());
+        self.hash = self.hash.wrapping_add(Row::state_hash_of(&encoded));
     }
 
     fn remove(&mut self, row: &Row, actor: ActorId) {
         self.rows = self.rows.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(row.encode().len() as u64);
+        let encoded = row.encode();
+        self.bytes = self.bytes.saturating_sub(encoded.len() as u64);
         self.sum.subtract(&row.entry_of(actor).map(|entry| Sum::of(&entry)).unwrap_or_default());
-        self.hash = self.hash.wrapping_sub(row.state_hash());
+        self.hash = self.hash.wrapping_sub(Row::state_hash_of(&encoded));
     }
 }
 

@@ -312,3 +312,7 @@ impl Digest {
         (!self.bytes.is_empty()).then(|| xxhash_rust::xxh3::xxh3_128(&self.bytes))
     }
 }
+
+#[cfg(test)]
+#[path = "compaction_tests.rs"]
+mod tests;

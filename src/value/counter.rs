@@ -72,6 +72,11 @@ impl Counter {
         self.entries.is_empty() && self.baselines.is_empty() && self.sums.is_none()
     }
 
+    /// Both sums, if there is any.
+    pub(super) fn sums(&self) -> Option<&Sums> {
+        self.sums.as_deref()
+    }
+
     /// What the entries of expired actors add up to.
     pub fn settled(&self) -> Settled {
         self.sums.as_ref().map_or_else(Settled::default, |sums| sums.settled)

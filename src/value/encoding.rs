@@ -91,14 +91,15 @@ impl Row {
                 records.encode(out);
             }
         }
-        let (settled, covered) = (string.counter.settled(), string.counter.covered());
-        if !settled.is_nothing() {
-            put_head(SETTLED, MergeKind::Floor, settled.encoded_bytes(), out);
-            settled.encode(ENTRIES as u8, out);
-        }
-        if !covered.is_nothing() {
-            put_head(COVERED, MergeKind::Floor, covered.encoded_bytes(), out);
-            covered.encode(BASELINES as u8, out);
+        if let Some(Sums { settled, covered }) = string.counter.sums() {
+            if !settled.is_nothing() {
+                put_head(SETTLED, MergeKind::Floor, settled.encoded_bytes(), out);
+                settled.encode(ENTRIES as u8, out);
+            }
+            if !covered.is_nothing() {
+                put_head(COVERED, MergeKind::Floor, covered.encoded_bytes(), out);
+                covered.encode(BASELINES as u8, out);
+            }
         }
         if let Some(others) = &self.others {
             others.encode(out);
@@ -162,7 +163,7 @@ impl Row {
         let counter = &self.string.counter;
         let actors = counter.entries.len().max(counter.baselines.len());
         actors <= limits::ACTORS_PER_FIELD_MAX
-            && self.unknown.len() + KNOWN_FIELDS <= limits::FIELDS_PER_ROW_MAX
+            && self.unknown.len() + SCORED as usize <= limits::FIELDS_PER_ROW_MAX
             && self.unknown.is_within_limits()
             && self.others.as_ref().is_none_or(|others| others.is_within_limits())
             && self.encoded_bytes_max() <= limits::ROW_BYTES_MAX
@@ -171,12 +172,14 @@ impl Row {
     /// The length of the encoding, or a few bytes more.
     pub fn encoded_bytes_max(&self) -> usize {
         let StringState { register, counter, .. } = &self.string;
-        let known =
+        let string =
             HLC_BYTES + register.encoded_bytes() + counter.entries.encoded_bytes() + counter.baselines.encoded_bytes();
-        let known = known + counter.settled().encoded_bytes() + counter.covered().encoded_bytes();
-        let known = known + self.others.as_ref().map_or(0, |others| others.encoded_bytes());
-        let unknown: usize = self.unknown.iter().map(|(_, field)| field.encoded_bytes()).sum();
-        1 + known + unknown + (KNOWN_FIELDS + self.unknown.len()) * HEAD_BYTES_MAX
+        let sums = counter.sums().map_or(0, |Sums { settled, covered }| {
+            settled.encoded_bytes() + covered.encoded_bytes() + 2 * HEAD_BYTES_MAX
+        });
+        let others = self.others.as_ref().map_or(0, |others| others.encoded_bytes() + OTHERS_FIELDS * HEAD_BYTES_MAX);
+        let unknown: usize = self.unknown.iter().map(|(_, field)| field.encoded_bytes() + HEAD_BYTES_MAX).sum();
+        1 + string + STRING_FIELDS * HEAD_BYTES_MAX + sums + others + unknown
     }
 
     /// Refuses records that stand in a sum already: no merge leaves them.
@@ -295,7 +298,11 @@ fn encode_dotted<V: Content>(tag: u32, dotted: &Dotted<V>, out: &mut Vec<u8>) {
     }
 }
 
-const KNOWN_FIELDS: usize = SCORED as usize;
+/// Fields of the string but its sums: touched, register, entries, baselines.
+const STRING_FIELDS: usize = 4;
+
+/// Fields of the types beside the string.
+const OTHERS_FIELDS: usize = (SCORED - OTHERS_TOUCHED + 1) as usize;
 
 /// Tag, kind and length of a field within the limits.
 const HEAD_BYTES_MAX: usize = 5 + 1 + 5;

@@ -18,6 +18,8 @@
 //! Source: Shapiro et al., "Conflict-free Replicated Data Types" (2011); Almeida et al., "Delta State Replicated Data
 //! Types" (2018); the reset by baselines is our own (see [`counter`]).
 
+#[cfg(test)]
+mod bench_tests;
 mod beside;
 mod compaction;
 pub mod counter;

@@ -28,7 +28,7 @@ pub struct Row {
 impl Row {
     /// Whether nothing was ever written. A deleted key is not empty: it remembers what was deleted.
     pub fn is_empty(&self) -> bool {
-        *self == Row::default()
+        self.string.is_empty() && self.others.is_none() && self.unknown.is_empty()
     }
 
     /// Takes over all that `other` knows: a delta or a whole row. Returns whether anything changed.

@@ -103,6 +103,11 @@ impl StringState {
         self.counter.cover();
     }
 
+    /// Whether nothing was ever written.
+    pub fn is_empty(&self) -> bool {
+        self.touched == Hlc::default() && self.is_untouched_but_for_its_stamp()
+    }
+
     /// Whether it holds nothing, except perhaps when it was touched.
     pub fn is_untouched_but_for_its_stamp(&self) -> bool {
         self.register.is_unwritten() && self.counter.is_empty()
