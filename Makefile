@@ -21,9 +21,10 @@ endif
 bin := $(CARGO_TARGET_DIR)/release
 PLAN ?= isolate_one
 SEEDS ?= 300
+FUZZ_ROUNDS ?= 50000
 FIRST ?= 1
 
-.PHONY: help deps env build demo drill cluster test fmt purity lint check-tests check-drill mutants docs soak bench
+.PHONY: help deps env build demo drill cluster test fmt purity lint check-tests check-drill mutants docs fuzz soak bench
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/\$$\$$/, "$$", $$2); printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -93,6 +94,9 @@ check-drill: build-all ## Real processes, killed without warning: nothing acknow
 
 check-tests: own ## Unit, property, simulation and process tests
 	cargo test --release --workspace --locked
+
+fuzz: own ## Decoders and operations of every type against random input: FUZZ_ROUNDS rounds (50000)
+	STARLING_FUZZ_ROUNDS=$(FUZZ_ROUNDS) cargo test --release -p starling --locked --lib -- fuzz --nocapture
 
 soak: build ## The long runs: SEEDS seeds (300) from FIRST on of five minutes, longer ones, every plan
 	$(bin)/starling-sim run all

@@ -81,7 +81,11 @@ impl Context {
     /// Leaves out the actors that expired by `through`: everybody has seen the same of them. Returns whether there were
     /// any.
     pub fn compact(&mut self, through: Tick) -> bool {
-        let Some(last) = self.seen.through(through).map(|(actor, _)| actor.expires).last() else { return false };
+        let last = self.seen.through(through).map(|(actor, _)| actor.expires).last().unwrap_or_default();
+        // Tick 0 is no floor, and no actor's tick either.
+        if last == Tick(0) {
+            return false;
+        }
         self.floor = self.floor.max(last);
         self.seen.forget(through);
         true

@@ -241,7 +241,13 @@ fn decode_context(reader: &mut Reader<'_>) -> Result<Context, DecodeError> {
 
 fn decode_dot(reader: &mut Reader<'_>) -> Result<Dot, DecodeError> {
     let dot = Dot { actor: ActorId::from_bytes(reader.array()?), event: reader.number64()? };
-    if dot.event == 0 { Err(DecodeError::Malformed("event zero")) } else { Ok(dot) }
+    match dot {
+        Dot { event: 0, .. } => Err(DecodeError::Malformed("event zero")),
+        Dot { actor, .. } if actor.expires == Tick(0) => {
+            Err(DecodeError::Malformed("an actor that expired before all time"))
+        }
+        dot => Ok(dot),
+    }
 }
 
 /// `validate_merge` never refuses: merge is defined for all states.

@@ -18,8 +18,6 @@
 //! Source: Shapiro et al., "Conflict-free Replicated Data Types" (2011); Almeida et al., "Delta State Replicated Data
 //! Types" (2018); the reset by baselines is our own (see [`counter`]).
 
-#[cfg(test)]
-mod bench_tests;
 mod beside;
 mod compaction;
 pub mod counter;
@@ -28,6 +26,8 @@ mod encoding;
 mod error;
 mod expiry;
 mod field;
+#[cfg(test)]
+mod fuzz_tests;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]

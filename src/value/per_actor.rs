@@ -207,6 +207,9 @@ impl<C: Content> PerActor<C> {
                 return Err(DecodeError::Malformed("too many actors in one field"));
             }
             let actor = ActorId::from_bytes(reader.array()?);
+            if actor.expires == Tick(0) {
+                return Err(DecodeError::Malformed("an actor that expired before all time"));
+            }
             if records.last().is_some_and(|last| last.actor >= actor) {
                 return Err(DecodeError::Malformed("actors out of order"));
             }

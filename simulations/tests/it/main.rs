@@ -5,3 +5,4 @@ mod mutants;
 mod same_seed;
 mod scenarios;
 mod swarms;
+mod value_times;

@@ -1,15 +1,16 @@
 //! How long the paths of an increment and of a put take, printed; nothing is asserted, because machines differ.
 //!
-//! `cargo test --release -p starling --lib value::bench -- --ignored --nocapture`
+//! It stands here because the core names no clock:
+//! `cargo test --release -p starling-sim --test it value_times -- --ignored --nocapture`
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Beside, Row, Totals};
-use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
-use crate::time::Hlc;
+use starling::causality::{ActorId, Dot, Epoch, Tenure, Tick};
+use starling::time::{Hlc, WallTime};
+use starling::value::{Beside, Row, Totals};
 
 const ROUNDS: u64 = 200_000;
 
@@ -69,7 +70,7 @@ fn print_the_times_of_rows() {
         event += 1;
         own.increment(dot(2, event), at(event), 1, &Beside::NONE).unwrap()
     });
-    time("visible", || own.visible(&Beside::NONE, crate::time::WallTime(1)));
+    time("visible", || own.visible(&Beside::NONE, WallTime(1)));
 
     let mut text = Row::default();
     text.put(dot(1, 1), at(1), Bytes::from_static(b"hello, world"), &Row::default());
