@@ -10,14 +10,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Replica, Standing, debts, family};
-use crate::causality::Epoch;
+use super::{PartitionMemory, Replica, Standing, debts, family};
+use crate::causality::{Epoch, Tick};
 use crate::config::Durability;
 use crate::ids::{NodeId, OpId, Ticket};
 use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn};
-use crate::stability;
 use crate::storage::RowKey;
 use crate::value::{Beside, Row};
 
@@ -86,7 +85,11 @@ impl Replica {
                     debts::check_room(env, turn, &part.row, &owed)?;
                 }
                 let refused = turn.refused(partition);
-                if let Some((row, _)) = rows.iter().find(|(_, delta)| stability::holds_back(delta, refused)) {
+                let nothing = Row::default();
+                let brings_sealed = |(row, delta): &&(RowKey, Row)| {
+                    turn.row(row).map_or(&nothing, |stored| &stored.row).touches(delta, refused, Tick(0))
+                };
+                if let Some((row, _)) = rows.iter().find(brings_sealed) {
                     turn.out.observe(Observation::FrozenRefused { row: row.clone(), from });
                     return Err(Refusal::Frozen);
                 }
@@ -192,9 +195,11 @@ impl Replica {
     pub(super) fn check_memory(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, incoming: &Row) {
         let partition = row.partition(env.ring.layout().partitions);
         let minting = turn.row(row).and_then(|stored| stored.header.minting);
-        let tenure = turn.memory(partition).tenure;
+        let PartitionMemory { tenure, compacted, .. } = turn.memory(partition);
         let forgotten = incoming.actors().find(|(actor, event)| {
+            // What has settled may be forgotten by right, and is never continued.
             actor.epoch == env.epoch
+                && actor.expires > compacted
                 && match minting {
                     Some(minting) if minting.actor == *actor => *event > minting.event,
                     Some(minting) if actor.expires < minting.actor.expires => actor.tenure > minting.actor.tenure,

@@ -53,7 +53,9 @@ impl Replica {
                     stored.row.actors().any(|(known, reached)| known == actor && reached >= event)
                 })
             };
-            observed.row.leave_out(memory.compacted, memory.frozen, knows);
+            // A fallback must not come to hold what it has sealed.
+            let through = if standing == Standing::Fallback { memory.refused() } else { memory.frozen };
+            observed.row.leave_out(memory.compacted, through, knows);
             observed.row.compact(memory.compacted);
         }
         let mut pen = Pen { env, turn, clock: &mut self.clock, main, owed, parts: BTreeMap::new() };

@@ -189,7 +189,8 @@ fn replica_view(
     main: &RowKey,
     sessions: Vec<(RowKey, Bytes)>,
 ) -> Result<ReplicaView, Refusal> {
-    let standing = Standing::of(env, turn, main.partition(env.ring.layout().partitions));
+    let partition = main.partition(env.ring.layout().partitions);
+    let standing = Standing::of(env, turn, partition);
     let stored = turn.row(main);
     let mut state = stored.map_or_else(Row::default, |stored| stored.row.clone());
     for (_, session) in &sessions {
@@ -198,7 +199,7 @@ fn replica_view(
     let alone = crate::value::Beside::default();
     Ok(ReplicaView {
         node: env.me,
-        is_owner: matches!(standing, Standing::Owner | Standing::Newborn),
+        is_owner: env.ring.is_owner(partition, env.me),
         is_newborn: standing == Standing::Newborn,
         value: state.visible(&alone, env.now.wall),
         counter: state.counter_sum_text(&alone),

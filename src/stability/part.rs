@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::scan::Count;
 use super::waiting::Waiting;
 use crate::causality::Tick;
-use crate::ids::NodeId;
+use crate::ids::{NodeId, OpId};
 use crate::message::peer::{Report, StabilityState};
 use crate::time::Timestamp;
 
 /// One partition.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Part {
     /// The present round; answers to another one are not looked at.
     pub round: u64,
@@ -20,6 +20,8 @@ pub struct Part {
     pub said: BTreeMap<NodeId, StabilityState>,
     /// When another node last asked: it has something to settle, and needs this one.
     pub asked_at: Option<Timestamp>,
+    /// The survey that the own reports came from.
+    pub report_op: OpId,
     /// The own report of entries. It stays after it has been acted on, for those who come late.
     pub report: Option<Report>,
     /// The own report of baselines.
@@ -30,12 +32,35 @@ pub struct Part {
     pub count: Option<Count>,
     /// When it ended.
     pub counted_at: Timestamp,
+    /// Not before this is the partition surveyed or swept again: a scan met a row that it could not read, or took long.
+    pub scan_at: Timestamp,
     /// Not before this are unequal owners compared again.
     pub compare_at: Timestamp,
     /// How often they were, in this step.
     pub compared: u32,
     /// How far the partition was compacted and folded when the sweep was wished for.
     pub sweep_of: (Tick, Tick),
+}
+
+impl Default for Part {
+    fn default() -> Part {
+        Part {
+            round: 0,
+            round_at: Timestamp(0),
+            said: BTreeMap::new(),
+            asked_at: None,
+            report_op: OpId(0),
+            report: None,
+            baseline_report: None,
+            waiting: Vec::new(),
+            count: None,
+            counted_at: Timestamp(0),
+            scan_at: Timestamp(0),
+            compare_at: Timestamp(0),
+            compared: 0,
+            sweep_of: (Tick(0), Tick(0)),
+        }
+    }
 }
 
 impl Part {

@@ -23,6 +23,7 @@ use crate::limits;
 use crate::replica::StoredRow;
 use crate::shard::{Env, Job, Local, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, RowKind, StoreError, keyspace};
+use crate::time::Timestamp;
 
 /// Scans of one shard at once. Each holds one page in memory.
 pub const SCANS_MAX: usize = 2;
@@ -54,6 +55,8 @@ pub struct Found {
     pub purpose: Purpose,
     /// Every row was read, and every task done.
     pub is_whole: bool,
+    /// From its first page to its end.
+    pub took: Duration,
     /// What the rows held.
     pub count: Count,
 }
@@ -87,6 +90,7 @@ struct Scan {
     rest: Range,
     count: Count,
     is_whole: bool,
+    began_at: Timestamp,
     sweeping: Option<Sweeping>,
 }
 
@@ -139,6 +143,7 @@ impl Scans {
                 rest: keyspace::partition_range(partition, env.ring.layout().partitions),
                 count: Count::default(),
                 is_whole: true,
+                began_at: env.now.mono,
                 sweeping: None,
             };
             scan.read(turn, op);
@@ -164,7 +169,7 @@ impl Scans {
         let scan = self.open.get_mut(&op)?;
         let Ok(page) = outcome else {
             scan.is_whole = false;
-            return self.end(op);
+            return self.end(env, op);
         };
         let is_last = page.is_last || page.entries.is_empty();
         if let Some((last, _)) = page.entries.last() {
@@ -205,7 +210,7 @@ impl Scans {
             return None;
         }
         if sweeping.is_last {
-            return self.end(op);
+            return self.end(env, op);
         }
         scan.sweeping = None;
         let pause = PAGE_PAUSE + Duration::from_millis(u64::from(env.delivery_pause_ms));
@@ -213,9 +218,10 @@ impl Scans {
         None
     }
 
-    fn end(&mut self, op: OpId) -> Option<Found> {
-        let Scan { partition, purpose, count, is_whole, .. } = self.open.remove(&op)?;
-        Some(Found { op, partition, purpose, is_whole, count })
+    fn end(&mut self, env: &Env<'_>, op: OpId) -> Option<Found> {
+        let Scan { partition, purpose, count, is_whole, began_at, .. } = self.open.remove(&op)?;
+        let took = env.now.mono.since(began_at);
+        Some(Found { op, partition, purpose, is_whole, took, count })
     }
 }
 

@@ -86,6 +86,8 @@ fn config(chance: &mut Chance) -> ShardConfig {
         // None are kept from turn to turn: every turn reads anew, and may have to wait for the disk.
         cached_rows_max: *chance.pick(&[0, 0, 8, usual.cached_rows_max]).unwrap_or(&0),
         tick: Duration::from_secs(1),
+        stability_interval: millis(chance, 200, 3_000),
+        clock_ahead_max: if chance.happens(500) { Duration::from_secs(2) } else { usual.clock_ahead_max },
         // Leases from a few seconds on: actors roll over within a run.
         actor_lease_ticks: if chance.happens(400) { chance.between(2, 30) as u32 } else { usual.actor_lease_ticks },
         ..usual
