@@ -42,8 +42,14 @@ pub(super) fn strike(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId
     let partition = row.partition(env.ring.layout().partitions);
     let is_owner = matches!(Standing::of(env, turn, partition), Standing::Owner | Standing::Newborn);
     if is_paid && (!is_owner || mutation::is_off(Mutation::OwnerRowDeletedAsHint)) {
-        family::delete(env, turn, row, mutation::is_off(Mutation::TenureKept));
+        let keeps_tenure = mutation::is_off(Mutation::TenureKept);
+        family::delete(env, turn, row, keeps_tenure);
         turn.out.observe(Observation::HintDropped { row: row.clone() });
+        // The main row of a hint was delivered before its side rows, and waited for them.
+        let main = row.main_row();
+        if main != *row && turn.row(&main).is_some_and(|stored| stored.header.debts.is_empty()) {
+            family::delete(env, turn, &main, keeps_tenure);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::message::client::{Reason, ReplicaView, Response};
 use crate::message::peer::{PeerMessage, ReadAnswer, Refusal, Shown, Wanted};
 use crate::shard::{Asker, Env, Job, Local, Task, TaskBody, Turn, not_applied};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
-use crate::value::Row;
+use crate::value::{Beside, Row};
 
 /// Side rows that one answer may carry. Unit: bytes. Above what the bound on sessions allows.
 const SIDE_ROWS_BYTES_MAX: usize = 4 * limits::SESSION_BYTES_PER_KEY_MAX as usize;
@@ -196,13 +196,17 @@ fn replica_view(
     for (_, session) in &sessions {
         state.merge(&Row::decode(session).map_err(|error| Refusal::of_bytes(&error))?);
     }
-    let alone = crate::value::Beside::default();
+    // The sessions are merged in; of elements there are only counts.
+    let mut beside = Beside::NONE;
+    if let Some(stored) = stored {
+        beside.take_counts(&stored.header.beside);
+    }
     Ok(ReplicaView {
         node: env.me,
         is_owner: env.ring.is_owner(partition, env.me),
         is_newborn: standing == Standing::Newborn,
-        value: state.visible(&alone, env.now.wall),
-        counter: state.counter_sum_text(&alone),
+        value: state.visible(&beside, env.now.wall),
+        counter: state.counter_sum_text(&beside),
         seen: state.version_vector(),
         owes: stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect(),
         state_hash: format!("{:032x}", state.state_hash()),

@@ -216,7 +216,7 @@ impl Pen<'_> {
         let mut state = row.clone();
         let delta = state.increment_as(actor, event, totals).map_err(refused)?;
         self.take(&session, state, delta);
-        Ok(())
+        self.touch(ValueType::String)
     }
 
     /// What was observed, or else the own row: only if that is all there is.

@@ -306,3 +306,27 @@ fn a_write_to_an_expired_set_empties_it_first() {
     written(&bus.ask(NodeId(3), "s", change(CollectionKind::Set, &[("new", ElementChange::Add)])));
     assert_eq!(list(&mut bus, NodeId(2), "s", CollectionKind::Set, 10), [("new".to_owned(), Visible::Member)]);
 }
+
+#[test]
+fn a_hint_of_sessions_and_elements_leaves_nothing_behind_when_it_was_delivered() {
+    let mut bus = Bus::new(5);
+    let (owners, fallbacks) = bus.list("k");
+    let holder = fallbacks[0];
+    bus.cut.insert(owners[0]);
+    bus.run(Duration::from_secs(2));
+    bus.increment(owners[1], "k", 1);
+    bus.ask(owners[1], "k", step(session(&bus, 6, 1), 1, 10));
+    bus.ask(owners[2], "k", step(session(&bus, 6, 2), 1, 100));
+    let rows = |bus: &Bus| {
+        let all = Range { start: Bytes::new(), end: None };
+        let row = RowKey::main(&Key::new("k").unwrap());
+        let page = bus.nodes[&holder].store.scan(Space::Rows, &all, EVERYTHING).unwrap();
+        page.entries.into_iter().filter(|(key, _)| RowKey::parse(key.clone()).unwrap().main_row() == row).count()
+    };
+    assert_eq!(rows(&bus), 3, "the main row and two sessions are held for the owner that is away");
+    bus.cut.clear();
+    bus.run(Duration::from_secs(5));
+    assert_eq!((rows(&bus), bus.debts()), (0, 0));
+    let stored = bus.stored(owners[0], "k").unwrap();
+    assert_eq!(stored.row.visible(&stored.header.beside, WallTime(0)), number(111));
+}
