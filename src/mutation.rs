@@ -35,6 +35,8 @@ pub enum Mutation {
     BaselineNotSuperseded,
     /// A merge keeps what one side has seen removed.
     DottedIgnoresContext,
+    /// A read does not look at what its session has seen.
+    TokenIgnored,
     /// R6: clients' events of sealed ticks are accepted.
     SealIgnored,
     /// R6: a fallback seals although it holds rows of the tick.
@@ -55,7 +57,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 22] = [
+    pub const ALL: [Mutation; 23] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -70,6 +72,7 @@ impl Mutation {
         Mutation::ResetWithoutEntries,
         Mutation::BaselineNotSuperseded,
         Mutation::DottedIgnoresContext,
+        Mutation::TokenIgnored,
         Mutation::SealIgnored,
         Mutation::SealWithHints,
         Mutation::FreezeBeforeAllSealed,

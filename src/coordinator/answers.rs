@@ -50,6 +50,7 @@ pub(super) fn to(env: &Env<'_>, op: OpId, command: &Command, main: &RowKey, merg
                     value: merge.row.visible(&merge.beside, env.now.wall),
                     context: context.seal(&env.config.seal_key, main),
                     partial,
+                    token: None,
                 })
             }
         },
@@ -59,6 +60,7 @@ pub(super) fn to(env: &Env<'_>, op: OpId, command: &Command, main: &RowKey, merg
                 value: merge.row.visible(&merge.beside, env.now.wall),
                 context: seal_siblings(&env.config.seal_key, main, &merge.row.siblings_context()),
                 partial,
+                token: None,
             }),
         },
         Command::Collection { kind, command } => match check_type(env, &merge, ValueType::Collection(*kind)) {
@@ -92,12 +94,12 @@ fn page(env: &Env<'_>, kind: CollectionKind, is_cut: bool, merge: Merge, partial
         last = Some(row.as_bytes().clone());
     }
     let next = next.and_then(|next| RowKey::parse(next).ok()).map(|row| row.sub_key());
-    Response::Page(PageReply { elements: shown, next, size: beside.elements(kind).live, partial })
+    Response::Page(PageReply { elements: shown, next, size: beside.elements(kind).live, partial, token: None })
 }
 
 /// Of a key whose deadline has passed.
 fn empty_page(partial: bool) -> Response {
-    Response::Page(PageReply { elements: Vec::new(), next: None, size: 0, partial })
+    Response::Page(PageReply { elements: Vec::new(), next: None, size: 0, partial, token: None })
 }
 
 fn check_type(env: &Env<'_>, merge: &Merge, kind: ValueType) -> Result<(), Reason> {

@@ -4,7 +4,7 @@ use super::candidates::Candidates;
 use super::quorum_read::QuorumRead;
 use super::read::ReadOp;
 use super::write::{Stage, Waiter, WriteOp};
-use super::{Coordinator, Op, Origin, answers, bounds, observes};
+use super::{Coordinator, Op, Origin, answers, bounds, observes, session};
 use crate::ids::{Key, OpId, PartitionId};
 use crate::message::client::{Location, Observe, Reason, Request, RequestError, Response};
 use crate::replica::Standing;
@@ -23,6 +23,7 @@ impl Coordinator {
             return Err(not_applied(Reason::TwoClaimants { node: env.me }));
         }
         bounds::check(&request.command).map_err(not_applied)?;
+        session::open(env, request.options.token.as_ref()).map_err(not_applied)?;
         let replicas = env.ring.layout().replicas;
         for asked in [request.options.r, request.options.w].into_iter().flatten() {
             if asked == 0 || asked > replicas {
@@ -54,17 +55,26 @@ impl Coordinator {
             let reason = Reason::TooFewReachable { needed: needed as u8, reachable: reachable as u8, strict };
             return self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
         }
+        let token = match session::open(env, request.options.token.as_ref()) {
+            Ok(token) => token,
+            Err(reason) => {
+                return self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
+            }
+        };
         let row = RowKey::main(&request.key);
         out.set_timer(TimerKey::OpDeadline(op), deadline);
         let command = request.command;
         if !command.is_write() {
-            let wanted = answers::wanted(&row, &command);
-            let quorum = QuorumRead::new(row, candidates, r, wanted);
+            let mut wanted = answers::wanted(&row, &command);
+            if token.is_some() {
+                wanted = session::wanted(&command, wanted);
+            }
+            let quorum = QuorumRead::new(row, candidates, r, wanted).of_session(token);
             self.ops.insert(op, Op::Read(ReadOp { origin, quorum, command }));
             out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
             return self.advance_read(env, out, op);
         }
-        let waiter = Waiter { origin, deadline, value: Visible::Nothing, partial: false };
+        let waiter = Waiter { origin, deadline, value: Visible::Nothing, token, partial: false };
         let observes_quorum = observes::is_covering(&command) && request.options.observe == Observe::Quorum;
         let mut write = WriteOp { row, candidates, r, w, command, stage: Stage::Minting, waiters: vec![waiter] };
         if observes_quorum {

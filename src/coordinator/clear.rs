@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::origin::Origin;
 use crate::ids::{CollectionKind, PartitionId};
-use crate::message::client::{Command, Outcome, PageReply, Request, Response, Upkeep};
+use crate::message::client::{Command, Outcome, PageReply, Request, Response, Upkeep, WriteReply};
 use crate::time::Timestamp;
 
 /// A key that is being cleared.
@@ -64,6 +64,10 @@ impl ClearOp {
 
     /// A step was answered.
     pub fn on_answer(&mut self, response: Response) -> Next {
+        // What was removed so far is seen by the steps to come, and by the answer's token.
+        if let Response::Written(WriteReply { token: Some(token), .. }) = &response {
+            self.then.options.token = Some(token.clone());
+        }
         match (std::mem::replace(&mut self.stage, Stage::Listing), response) {
             (Stage::Finishing, response) => Next::Answer(self.tell_of_removals(response)),
             (_, Response::Failed(error)) => Next::Answer(self.tell_of_removals(Response::Failed(error))),

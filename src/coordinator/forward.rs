@@ -3,12 +3,16 @@
 //! ```text
 //! forwarded ──Forwarded──→ answered
 //!     ├─ certainly not sent, or refused before anything was done ──→ the next candidate, else "not applied"
+//!     ├─ coordinator lost, and the request may be repeated ──→ the next candidate; what fails from then on is "unknown"
 //!     └─ coordinator lost, or deadline ──→ "unknown": it may have been applied, and a second send could count twice
 //! ```
+//!
+//! What may be repeated, [`crate::message::client::Command::is_idempotent`] says: a session's increment, the second step of
+//! a reset.
 
 use super::origin::Origin;
 use crate::ids::{NodeId, OpId, PartitionId};
-use crate::message::client::{Outcome, Reason, Request, Response};
+use crate::message::client::{Outcome, Reason, Request, RequestError, Response};
 use crate::message::peer::{Forward, PeerMessage};
 use crate::shard::{Env, Outbox, unknown};
 use crate::time::Timestamp;
@@ -22,6 +26,8 @@ pub(super) struct ForwardOp {
     pub deadline: Timestamp,
     pub target: NodeId,
     tried: Vec<NodeId>,
+    /// A coordinator was lost that may have carried it out.
+    may_be_applied: bool,
 }
 
 impl ForwardOp {
@@ -35,7 +41,15 @@ impl ForwardOp {
         partition: PartitionId,
         deadline: Timestamp,
     ) -> Option<ForwardOp> {
-        let mut forward = ForwardOp { origin, partition, request, deadline, target: env.me, tried: Vec::new() };
+        let mut forward = ForwardOp {
+            origin,
+            partition,
+            request,
+            deadline,
+            target: env.me,
+            tried: Vec::new(),
+            may_be_applied: false,
+        };
         forward.send_to_next(env, out, op).then_some(forward)
     }
 
@@ -57,9 +71,13 @@ impl ForwardOp {
     }
 
     /// Whether the target refused in a way that another candidate may not: it has not taken over its data, or sees
-    /// another layout, or is full. Nothing was applied.
-    pub fn may_try_another(response: &Response) -> bool {
+    /// another layout, or is full, and nothing was applied. Or it knows nothing of what its earlier start did, and the
+    /// request may be repeated.
+    pub fn may_try_another(&mut self, response: &Response) -> bool {
         match response {
+            Response::Failed(RequestError { outcome: Outcome::Unknown, reason: Reason::CoordinatorLost { .. } }) => {
+                self.may_repeat()
+            }
             Response::Failed(error) => {
                 error.outcome == Outcome::NotApplied
                     && matches!(
@@ -79,6 +97,25 @@ impl ForwardOp {
             | Response::Page(_)
             | Response::Inspected(_)
             | Response::Located(_) => false,
+        }
+    }
+
+    /// The target may have carried it out, and will not say. True if the request may be sent to another all the same.
+    pub fn may_repeat(&mut self) -> bool {
+        let is_idempotent = self.request.command.is_idempotent();
+        self.may_be_applied |= is_idempotent;
+        is_idempotent
+    }
+
+    /// An answer as it is, unless it says more than is known: a refusal of the last target does not speak for those that
+    /// were lost before it.
+    pub fn answer(&self, response: Response) -> Response {
+        match response {
+            Response::Failed(mut error) if self.may_be_applied => {
+                error.outcome = Outcome::Unknown;
+                Response::Failed(error)
+            }
+            response => response,
         }
     }
 

@@ -22,6 +22,7 @@ mod origin;
 mod quorum_read;
 mod read;
 mod replay;
+mod session;
 mod tally;
 mod write;
 
@@ -189,11 +190,11 @@ impl Coordinator {
             // A repeated refusal of a node that was asked before.
             return;
         }
-        if ForwardOp::may_try_another(&answer.response) && forward.send_to_next(env, out, op) {
+        if forward.may_try_another(&answer.response) && forward.send_to_next(env, out, op) {
             return;
         }
-        let (origin, partition) = (forward.origin, forward.partition);
-        self.finish(out, op, partition, vec![(origin, answer.response)]);
+        let (origin, partition, response) = (forward.origin, forward.partition, forward.answer(answer.response));
+        self.finish(out, op, partition, vec![(origin, response)]);
     }
 
     /// The own replica minted or refused.
@@ -279,9 +280,10 @@ impl Coordinator {
                     if waiting.target != node || waiting.send_to_next(env, out, op) {
                         continue;
                     }
-                    let (origin, partition) = (waiting.origin, waiting.partition);
                     let reason = Reason::TooFewReachable { needed: 1, reachable: 0, strict: false };
-                    self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
+                    let response = waiting.answer(Response::Failed(not_applied(reason)));
+                    let (origin, partition) = (waiting.origin, waiting.partition);
+                    self.finish(out, op, partition, vec![(origin, response)]);
                 }
                 PeerMessage::Replicate(replicate) => self.lose(env, out, replicate.op, node),
                 PeerMessage::Read(read) => self.lose(env, out, read.op, node),
@@ -317,6 +319,9 @@ impl Coordinator {
                 self.follow(env, out, op, progress);
             }
             Some(Op::Forward(forward)) if forward.target == node => {
+                if forward.may_repeat() && forward.send_to_next(env, out, op) {
+                    return;
+                }
                 let (origin, partition, response) = (forward.origin, forward.partition, forward.lost());
                 self.finish(out, op, partition, vec![(origin, response)]);
             }
@@ -392,7 +397,7 @@ impl Coordinator {
             Progress::MustClear(kinds) => {
                 let Some(Op::Write(write)) = self.ops.remove(&op) else { return };
                 out.cancel_timer(&TimerKey::OpWiden(op));
-                let Some(mut clear) = write.into_clear(kinds) else { return };
+                let Some(mut clear) = write.into_clear(env, kinds) else { return };
                 let first = clear.begin();
                 let deadline = clear.deadline;
                 self.ops.insert(op, Op::Clear(clear));

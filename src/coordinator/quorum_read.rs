@@ -18,6 +18,7 @@ use super::tally::{Tally, Verdict};
 use crate::causality::Tick;
 use crate::ids::{NodeId, OpId};
 use crate::message::peer::{PeerMessage, Read, Refusal, Shown, Wanted};
+use crate::message::token::Token;
 use crate::shard::{Env, Outbox};
 use crate::storage::{RowKey, RowKind};
 use crate::value::{Beside, DecodeError, Row};
@@ -30,6 +31,10 @@ pub(super) struct QuorumRead {
     pub candidates: Candidates,
     pub needed: usize,
     pub wanted: Wanted,
+    /// What the merge must show before it answers; see `session`.
+    pub token: Option<Token>,
+    /// The merge of all who answered does not show it.
+    pub is_behind: bool,
     tally: Tally<View>,
 }
 
@@ -64,7 +69,12 @@ pub(super) struct Merge {
 
 impl QuorumRead {
     pub fn new(row: RowKey, candidates: Candidates, needed: usize, wanted: Wanted) -> QuorumRead {
-        QuorumRead { row, candidates, needed, wanted, tally: Tally::default() }
+        QuorumRead { row, candidates, needed, wanted, token: None, is_behind: false, tally: Tally::default() }
+    }
+
+    /// The same for a session, of which this was seen.
+    pub fn of_session(self, token: Option<Token>) -> QuorumRead {
+        QuorumRead { token, ..self }
     }
 
     /// Asks everybody once more, for other side rows or for news.
@@ -79,13 +89,19 @@ impl QuorumRead {
         self.ask_next(env, out, op, missing);
     }
 
-    /// Nobody else answered in time: asks further nodes, one for each answer that is missing.
+    /// Nobody else answered in time: asks further nodes, one for each answer that is missing. If enough did, but the
+    /// session has seen more, all are asked anew.
     pub fn widen(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) {
+        if self.is_behind {
+            self.again(self.wanted.clone());
+            return self.ask_next(env, out, op, usize::MAX);
+        }
         let missing = self.needed.saturating_sub(self.counted(env));
         self.ask_next(env, out, op, missing);
     }
 
-    fn ask_next(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, count: usize) {
+    /// Asks so many of those who were not asked.
+    pub fn ask_next(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, count: usize) {
         let next: Vec<NodeId> = self
             .candidates
             .reachable(env)

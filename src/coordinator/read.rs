@@ -3,6 +3,7 @@
 //! ```text
 //! reading ──R answers count──→ answered (value)
 //!    ├── their sessions differ ─→ reading once more, session rows too
+//!    ├── the token has seen more → asking everybody, again and again; at the deadline: stale (`session`)
 //!    ├── no candidate left ──→ answered (not applied: quorum failed)
 //!    └── deadline ───────────→ answered (not applied: deadline exceeded)
 //! ```
@@ -10,6 +11,7 @@
 use super::answers;
 use super::origin::Origin;
 use super::quorum_read::QuorumRead;
+use super::session;
 use super::tally::Verdict;
 use crate::ids::OpId;
 use crate::message::client::{Command, Reason, Response};
@@ -36,8 +38,19 @@ impl ReadOp {
                     self.quorum.again(Wanted::Sessions);
                     return self.advance(env, out, op);
                 }
+                if !self.quorum.catch_up(env, out, op, &merge) {
+                    return None;
+                }
                 let partial = merge.owners < self.quorum.needed;
-                Some(answers::to(env, op, &self.command, &self.quorum.row, merge, partial))
+                let token = self.quorum.token.clone().map(|mut token| {
+                    self.quorum.add_read(&mut token, &merge);
+                    token.seal(&env.config.seal_key)
+                });
+                let mut response = answers::to(env, op, &self.command, &self.quorum.row, merge, partial);
+                if let Some(token) = token {
+                    session::put(&mut response, token);
+                }
+                Some(response)
             }
             Verdict::Impossible => Some(Response::Failed(not_applied(Reason::QuorumFailed {
                 answered: self.quorum.counted(env) as u8,
@@ -49,6 +62,9 @@ impl ReadOp {
 
     /// The deadline passed.
     pub fn expire(&self, env: &Env<'_>) -> Response {
+        if self.quorum.is_behind {
+            return Response::Failed(not_applied(Reason::Stale));
+        }
         Response::Failed(not_applied(Reason::DeadlineExceeded {
             answered: self.quorum.counted(env) as u8,
             needed: self.quorum.needed as u8,

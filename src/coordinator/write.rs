@@ -13,16 +13,20 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::candidates::Candidates;
 use super::clear::ClearOp;
 use super::observes;
 use super::origin::Origin;
 use super::quorum_read::{Merge, QuorumRead};
+use super::session;
 use super::tally::{Tally, Verdict};
 use crate::config::Durability;
 use crate::ids::{CollectionKind, NodeId, OpId, RowVersion};
 use crate::message::client::{Command, Options, Reason, Request, Response, Visible, WriteAck, WriteReply};
 use crate::message::peer::{Part, PeerMessage, Refusal, Replicate};
+use crate::message::token::Token;
 use crate::mutation::{self, Mutation};
 use crate::shard::{
     Env, FreshWrite, Local, Mint, Missing, NotMinted, Observed, Outbox, Task, TaskBody, not_applied, unknown,
@@ -71,6 +75,8 @@ pub(super) struct Waiter {
     pub origin: Origin,
     pub deadline: Timestamp,
     pub value: Visible,
+    /// What its session has seen.
+    pub token: Option<Token>,
     /// It covers, and saw fewer than R owners.
     pub partial: bool,
 }
@@ -95,7 +101,9 @@ impl WriteOp {
         let reachable = everyone.reachable(env).len();
         let needed = if alone { 1 } else { reachable.min(self.r) };
         let wanted = observes::wanted(&self.row, &self.command);
-        self.stage = Stage::Observing(QuorumRead::new(self.row.clone(), everyone, needed, wanted));
+        let token = self.waiters.first().and_then(|waiter| waiter.token.clone()).filter(|_| !alone);
+        let quorum = QuorumRead::new(self.row.clone(), everyone, needed, wanted).of_session(token);
+        self.stage = Stage::Observing(quorum);
         self.advance_observation(env, out, op)
     }
 
@@ -128,9 +136,15 @@ impl WriteOp {
             }
             Verdict::Met => {
                 let merge = quorum.merge(env);
+                if !quorum.catch_up(env, out, op, &merge) {
+                    return Progress::Open;
+                }
                 let partial = merge.owners < self.r;
                 for waiter in &mut self.waiters {
                     waiter.partial = partial;
+                    if let Some(token) = &mut waiter.token {
+                        quorum.add_read(token, &merge);
+                    }
                 }
                 if let Some(kinds) = self.to_clear(env, &merge) {
                     return Progress::MustClear(kinds);
@@ -142,7 +156,7 @@ impl WriteOp {
                 let is_nothing = merge.row.visible(&merge.beside, env.now.wall) == Visible::Nothing && !is_live;
                 if is_nothing && !partial && self.command == Command::Delete {
                     // With a partial view there may be something on the other side, and an older put must not win.
-                    return self.nothing_to_delete();
+                    return self.nothing_to_delete(env);
                 }
                 let observed = Observed { row: merge.row, elements: merge.elements };
                 self.mint(out, op, Some(observed));
@@ -162,11 +176,13 @@ impl WriteOp {
     }
 
     /// The same write, after those collections are emptied.
-    pub fn into_clear(self, kinds: Vec<CollectionKind>) -> Option<ClearOp> {
+    pub fn into_clear(self, env: &Env<'_>, kinds: Vec<CollectionKind>) -> Option<ClearOp> {
+        let token = self.waiters.first().and_then(|waiter| seal(env, waiter.token.as_ref()));
         let options = Options {
             r: u8::try_from(self.r).ok(),
             w: u8::try_from(self.w).ok(),
             strict: self.candidates.strict,
+            token,
             ..Options::default()
         };
         let deadline = self.deadline();
@@ -298,6 +314,7 @@ impl WriteOp {
         let now = env.now.mono;
         let needed = self.w as u8;
         let error = match &self.stage {
+            Stage::Observing(quorum) if quorum.is_behind => not_applied(Reason::Stale),
             Stage::Observing(quorum) => not_applied(Reason::DeadlineExceeded {
                 answered: quorum.counted(env) as u8,
                 needed: quorum.needed as u8,
@@ -342,19 +359,24 @@ impl WriteOp {
     }
 
     fn applied(&mut self, env: &Env<'_>, out: &mut Outbox) -> Progress {
-        let Stage::Replicating { tally, .. } = &self.stage else { return Progress::Open };
+        let Stage::Replicating { tally, fresh } = &self.stage else { return Progress::Open };
         let owners = env.ring.owners(self.candidates.partition);
         let acks: Vec<WriteAck> = tally
             .answers()
             .map(|(node, durability)| WriteAck { node, durability: *durability, is_owner: owners.contains(&node) })
             .collect();
         self.hand_over(env, out);
+        for waiter in &mut self.waiters {
+            if let Some(token) = &mut waiter.token {
+                session::add_write(token, &self.row, &fresh.parts);
+            }
+        }
         self.end(|waiter| {
             Response::Written(WriteReply {
                 value: waiter.value.clone(),
                 acks: acks.clone(),
                 partial: waiter.partial,
-                token: None,
+                token: seal(env, waiter.token.as_ref()),
             })
         })
     }
@@ -412,9 +434,10 @@ impl WriteOp {
         }
     }
 
-    fn nothing_to_delete(&mut self) -> Progress {
-        self.end(|_| {
-            Response::Written(WriteReply { value: Visible::Nothing, acks: Vec::new(), partial: false, token: None })
+    fn nothing_to_delete(&mut self, env: &Env<'_>) -> Progress {
+        self.end(|waiter| {
+            let token = seal(env, waiter.token.as_ref());
+            Response::Written(WriteReply { value: Visible::Nothing, acks: Vec::new(), partial: false, token })
         })
     }
 
@@ -428,6 +451,10 @@ impl WriteOp {
         self.waiters.clear();
         Progress::Ended(answers)
     }
+}
+
+fn seal(env: &Env<'_>, token: Option<&Token>) -> Option<Bytes> {
+    token.map(|token| token.seal(&env.config.seal_key))
 }
 
 /// Which acknowledgements count: those of candidates. A fallback that coordinates a strict write is none.

@@ -3,7 +3,7 @@
 //! ```text
 //! client.rs   client ⇄ node     Hello, then Call → Answer
 //! peer.rs     shard  ⇄ shard    Frame of messages, each addressed to a partition
-//! sealed.rs   contexts and tokens that clients keep for the cluster
+//! sealed.rs   contexts and tokens that clients keep for the cluster; contexts.rs and token.rs are what is in them
 //! codec.rs    bytes             length │ version │ msgpack with named fields; limits before memory is taken
 //! envelope.rs a stream      messages out of bytes as they arrive, in memory that grows with them
 //! weight.rs   estimates         what frames are filled and queues bounded by, before anything is encoded
@@ -15,4 +15,5 @@ pub mod contexts;
 pub mod envelope;
 pub mod peer;
 pub mod sealed;
+pub mod token;
 pub mod weight;

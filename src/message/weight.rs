@@ -142,11 +142,11 @@ fn of_response(response: &Response) -> usize {
         Response::Written(reply) => {
             2 * ITEM + of_value(&reply.value) + reply.acks.len() * 2 * ITEM + of_token(&reply.token)
         }
-        Response::Observed(reply) => 2 * ITEM + of_value(&reply.value) + reply.context.len(),
+        Response::Observed(reply) => 2 * ITEM + of_value(&reply.value) + reply.context.len() + of_token(&reply.token),
         Response::Page(page) => {
             let elements: usize =
                 page.elements.iter().map(|(element, value)| 2 * ITEM + element.len() + of_value(value)).sum();
-            3 * ITEM + elements + of_token(&page.next)
+            3 * ITEM + elements + of_token(&page.next) + of_token(&page.token)
         }
         Response::Inspected(view) => of_value(&view.value) + view.counter.len() + view.owes.len() * ITEM + 16 * ITEM,
         Response::Located(location) => 2 * ITEM + (location.owners.len() + location.fallbacks.len()) * ITEM,

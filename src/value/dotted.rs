@@ -181,12 +181,7 @@ impl<V: Content> Dotted<V> {
 
     /// Appends context and values.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.context.floor().0.to_be_bytes());
-        put_number(self.context.seen().len() as u128, out);
-        for (actor, event) in self.context.seen().dots() {
-            out.extend_from_slice(&actor.to_bytes());
-            put_number(event.into(), out);
-        }
+        encode_context(&self.context, out);
         for (dot, value) in &self.live {
             out.extend_from_slice(&dot.actor.to_bytes());
             put_number(dot.event.into(), out);
@@ -220,7 +215,18 @@ impl<V: Content> Dotted<V> {
     }
 }
 
-fn decode_context(reader: &mut Reader<'_>) -> Result<Context, DecodeError> {
+/// Appends floor and actors.
+pub(super) fn encode_context(context: &Context, out: &mut Vec<u8>) {
+    out.extend_from_slice(&context.floor().0.to_be_bytes());
+    put_number(context.seen().len() as u128, out);
+    for (actor, event) in context.seen().dots() {
+        out.extend_from_slice(&actor.to_bytes());
+        put_number(event.into(), out);
+    }
+}
+
+/// The reverse of [`encode_context`].
+pub(super) fn decode_context(reader: &mut Reader<'_>) -> Result<Context, DecodeError> {
     let floor = Tick(u32::from_be_bytes(reader.array()?));
     let actors = reader.number()?;
     if actors > limits::ACTORS_PER_FIELD_MAX as u128 {

@@ -55,6 +55,8 @@ pub struct ObservedReply {
     pub context: Bytes,
     /// Fewer than R owners answered.
     pub partial: bool,
+    /// The request's token, which now has seen this.
+    pub token: Option<Bytes>,
 }
 
 /// Answer to a read of a collection.
@@ -68,6 +70,8 @@ pub struct PageReply {
     pub size: u64,
     /// Fewer than R owners answered.
     pub partial: bool,
+    /// The request's token, which now has seen the elements that were named; pages and sizes are not followed.
+    pub token: Option<Bytes>,
 }
 
 /// Answer to a write that was applied.

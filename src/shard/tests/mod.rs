@@ -4,6 +4,7 @@ mod identity;
 mod public_bugs;
 mod stability;
 mod stories;
+mod tokens;
 mod troubles;
 mod types;
 

@@ -1,0 +1,105 @@
+//! Tokens: a read that must show what its session has seen.
+//!
+//! ```text
+//! R answers count ─→ their merge shows all that the token has seen? ─yes─→ answered, with the token that has seen it too
+//!                        │ no
+//!                        └→ every other candidate is asked ─→ … ─→ all are asked anew, every `widen_after`
+//!                                                                   └─ deadline ─→ stale (not applied)
+//! ```
+//!
+//! A covering write observes like such a read, so it never covers less than its session has seen. What only adds does not
+//! wait. Rows are followed one by one: the key's main row with its sessions, and elements that a command names. **Pages and
+//! sizes of collections are not**: they neither wait for a token nor add to it, because a page cannot tell which of the
+//! elements that it lacks a token means. Costs nothing without a token; with one, a read shows session rows at once.
+
+use std::collections::BTreeMap;
+
+use super::quorum_read::{Merge, QuorumRead};
+use crate::ids::{OpId, RowVersion};
+use crate::message::client::{Command, Reason, Response};
+use crate::message::peer::Wanted;
+use crate::message::sealed::NotSealedHere;
+use crate::message::token::Token;
+use crate::mutation::{self, Mutation};
+use crate::shard::{Env, Outbox};
+use crate::storage::{RowKey, RowKind};
+use crate::value::{Answered, Row};
+
+/// Opens a request's token.
+pub(super) fn open(env: &Env<'_>, token: Option<&bytes::Bytes>) -> Result<Option<Token>, Reason> {
+    let opened = token.map(|token| Token::open(&env.config.seal_key, token)).transpose();
+    opened.map_err(|NotSealedHere| Reason::ForeignToken { what: "token".into() })
+}
+
+/// What a read with a token must be shown beside what its command needs.
+pub(super) fn wanted(command: &Command, wanted: Wanted) -> Wanted {
+    match (command, wanted) {
+        (Command::Collection { .. } | Command::Upkeep(_), wanted) => wanted,
+        (_, Wanted::Nothing) => Wanted::Sessions,
+        (_, wanted) => wanted,
+    }
+}
+
+/// Adds what a write has written.
+pub(super) fn add_write(token: &mut Token, main: &RowKey, parts: &BTreeMap<RowKey, (RowVersion, Row)>) {
+    for (row, (_, delta)) in parts {
+        match row.kind() {
+            RowKind::Main | RowKind::Session => token.add(main, delta.seen()),
+            RowKind::Element(_) => token.add(row, delta.seen()),
+        }
+    }
+}
+
+/// Puts the token into an answer that has a place for it.
+pub(super) fn put(response: &mut Response, token: bytes::Bytes) {
+    match response {
+        Response::Value(reply) => reply.token = Some(token),
+        Response::Written(reply) => reply.token = Some(token),
+        Response::Observed(reply) => reply.token = Some(token),
+        Response::Page(reply) => reply.token = Some(token),
+        Response::Inspected(_) | Response::Located(_) | Response::Failed(_) => {}
+    }
+}
+
+impl QuorumRead {
+    /// Whether the merge shows what the session has seen; if not, everybody who may know more is asked.
+    pub fn catch_up(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, merge: &Merge) -> bool {
+        self.is_behind = !self.shows_session(env, merge);
+        if self.is_behind {
+            self.ask_next(env, out, op, usize::MAX);
+        }
+        !self.is_behind
+    }
+
+    fn shows_session(&self, env: &Env<'_>, merge: &Merge) -> bool {
+        let Some(token) = &self.token else { return true };
+        if mutation::is_off(Mutation::TokenIgnored) {
+            return true;
+        }
+        let answered = Answered {
+            settled: merge.settled,
+            an_owner: merge.owners > 0,
+            every_owner: merge.owners == env.ring.owners(self.candidates.partition).len(),
+        };
+        let nothing = Row::default();
+        let shows = |row: &RowKey, state: &Row| token.of(row).is_none_or(|seen| seen.is_covered_by(state, answered));
+        match &self.wanted {
+            Wanted::Sessions => shows(&self.row, &merge.row),
+            Wanted::Elements(rows) => rows.iter().all(|row| shows(row, merge.elements.get(row).unwrap_or(&nothing))),
+            Wanted::Nothing | Wanted::Page { .. } => true,
+        }
+    }
+
+    /// Adds what the merge shows.
+    pub fn add_read(&self, token: &mut Token, merge: &Merge) {
+        match &self.wanted {
+            Wanted::Sessions => token.add(&self.row, merge.row.seen()),
+            Wanted::Elements(rows) => {
+                for row in rows {
+                    token.add(row, merge.elements.get(row).map(Row::seen).unwrap_or_default());
+                }
+            }
+            Wanted::Nothing | Wanted::Page { .. } => {}
+        }
+    }
+}
