@@ -91,6 +91,14 @@ impl Row {
 /// `newer` − `older`; each part has grown.
 fn change(older: Totals, newer: Totals) -> Result<i64, ValueError> {
     let (p, n) = (newer.p.saturating_sub(older.p), newer.n.saturating_sub(older.n));
-    let difference = if p >= n { i64::try_from(p - n) } else { i64::try_from(n - p).map(|less| -less) };
-    difference.map_err(|_| ValueError::Overflow)
+    let difference = if p >= n {
+        i64::try_from(p - n).ok()
+    } else {
+        u64::try_from(n - p).ok().and_then(|less| 0i64.checked_sub_unsigned(less))
+    };
+    difference.ok_or(ValueError::Overflow)
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

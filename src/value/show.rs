@@ -129,3 +129,7 @@ impl Row {
         self.string.can_increment(by, beside)
     }
 }
+
+#[cfg(test)]
+#[path = "show_tests.rs"]
+mod tests;
