@@ -6,15 +6,16 @@
 use super::StoredRow;
 use crate::ids::RowVersion;
 use crate::message::client::{CollectionCommand, Command, Upkeep};
+use crate::message::contexts::CounterContext;
 use crate::message::peer::Wanted;
 use crate::shard::{Env, Mint, Task, TaskBody, Turn};
 use crate::storage::{RowKey, RowKind};
 use crate::value::Row;
 
 /// The rows that a task needs in memory beside the one that it names.
-pub(super) fn side_rows(task: &Task) -> Vec<RowKey> {
+pub(super) fn side_rows(env: &Env<'_>, task: &Task) -> Vec<RowKey> {
     match &task.body {
-        TaskBody::Mint(mint) => of_mint(&task.row, mint),
+        TaskBody::Mint(mint) => of_mint(env, &task.row, mint),
         TaskBody::Replicate { parts, .. } => {
             parts.iter().map(|part| &part.row).filter(|row| **row != task.row).cloned().collect()
         }
@@ -28,7 +29,7 @@ pub(super) fn side_rows(task: &Task) -> Vec<RowKey> {
     }
 }
 
-fn of_mint(main: &RowKey, mint: &Mint) -> Vec<RowKey> {
+fn of_mint(env: &Env<'_>, main: &RowKey, mint: &Mint) -> Vec<RowKey> {
     let mut rows = match &mint.command {
         Command::IncrementAs(write) => vec![main.session(write.actor)],
         Command::Collection { kind, command: CollectionCommand::Write { changes } } => {
@@ -37,6 +38,11 @@ fn of_mint(main: &RowKey, mint: &Mint) -> Vec<RowKey> {
         Command::Upkeep(Upkeep::Remove { kind, elements }) => {
             elements.iter().map(|element| main.element(*kind, element)).collect()
         }
+        // A context that does not open is refused when the command is carried out.
+        Command::Overwrite { context, .. } => match CounterContext::open(&env.config.seal_key, main, context) {
+            Ok(context) => context.seen.sessions().map(|actor| main.session(actor)).collect(),
+            Err(_) => Vec::new(),
+        },
         _ => Vec::new(),
     };
     if let Some(observed) = &mint.observed {

@@ -86,7 +86,7 @@ impl Replica {
             refuse(env, turn, task, &Refusal::NotAccepted);
             return;
         }
-        let beside = family::side_rows(&task);
+        let beside = family::side_rows(env, &task);
         for row in std::iter::once(&task.row).chain(&beside) {
             let is_fetching = self.parked.contains_key(row);
             if is_fetching && !mutation::is_off(Mutation::StaleFetchUsed) {

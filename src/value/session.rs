@@ -42,9 +42,15 @@ impl Row {
         Ok(Row::of_counter(Counter::of(entries, PerActor::default())))
     }
 
-    /// The sessions that have done something here.
+    /// The sessions that have done something here; one that a reset has seen comes twice.
     pub fn sessions(&self) -> impl Iterator<Item = ActorId> {
-        self.string.counter.entries.iter().map(|entry| entry.actor).filter(|actor| actor.is_session())
+        let counter = &self.string.counter;
+        counter
+            .entries
+            .iter()
+            .chain(counter.baselines.iter())
+            .map(|record| record.actor)
+            .filter(|actor| actor.is_session())
     }
 
     /// Takes the sessions out: their entries and baselines, as the rows that stand beside this one. A baseline whose

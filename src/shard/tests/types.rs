@@ -330,3 +330,20 @@ fn a_hint_of_sessions_and_elements_leaves_nothing_behind_when_it_was_delivered()
     let stored = bus.stored(owners[0], "k").unwrap();
     assert_eq!(stored.row.visible(&stored.header.beside, WallTime(0)), number(111));
 }
+
+#[test]
+fn a_context_is_sent_back_to_an_owner_that_has_none_of_its_sessions_in_memory() {
+    let mut bus = Bus::new(5);
+    let (owners, _) = bus.list("k");
+    bus.cut.insert(owners[0]);
+    bus.run(Duration::from_secs(2));
+    bus.ask(owners[1], "k", step(session(&bus, 6, 1), 1, 10));
+    let (_, context) = observe(&mut bus, owners[1], "k", Command::Observe);
+    bus.cut.clear();
+    let alone = Options { w: Some(1), ..Options::default() };
+    let id = bus.send(owners[0], "k", Command::Overwrite { context, to: None }, alone);
+    bus.run(Duration::from_millis(400));
+    assert!(matches!(bus.replies[&id], Response::Written(_)));
+    bus.run(Duration::from_secs(3));
+    assert_eq!(bus.value(owners[2], "k"), Visible::Nothing);
+}
