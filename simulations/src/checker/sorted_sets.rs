@@ -27,7 +27,15 @@ fn wrong_score(evidence: &Evidence<'_>, _: &Bytes, events: &[Event<'_>], visible
     if events.iter().any(|event| event.what == What::Raise && event.certainty != Certainty::MustNot) {
         return None;
     }
-    // A removal does not write a score: whoever was added without being seen keeps what it wrote.
-    let writes: Vec<Event<'_>> = events.iter().filter(|event| event.what != What::Cover).cloned().collect();
+    // A removal does not write a score: whoever was not seen by it keeps what it wrote, and what it saw is gone, though
+    // it may have been the last.
+    let covers = || events.iter().filter(|event| event.what == What::Cover);
+    let writes = events.iter().filter(|event| event.what != What::Cover).cloned().map(|mut event| {
+        if event.certainty == Certainty::Must && covers().any(|cover| cell::could_observe(evidence, cover, &event)) {
+            event.certainty = Certainty::May;
+        }
+        event
+    });
+    let writes: Vec<Event<'_>> = writes.collect();
     cell::wrong_last(evidence, &writes, Some(&Bytes::copy_from_slice(&score.to_bits().to_be_bytes())))
 }

@@ -10,6 +10,9 @@ use crate::report::Report;
 use crate::report::convergence::{self, Convergence};
 use crate::scenario::{self, Scenario, Setting};
 
+/// Violations of one scenario that are printed.
+const VIOLATIONS_SHOWN: usize = 12;
+
 /// What to run.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -56,8 +59,15 @@ fn play(chosen: &[&Scenario], prints: bool) -> ExitCode {
         let outcome = scenario.run(Setting { prints });
         let word = if outcome.violations.is_empty() { "passed" } else { "FAILED" };
         println!("{:<24} {word}  trace {:016x}", scenario.name, outcome.hash);
-        for violation in &outcome.violations {
+        for note in &outcome.notes {
+            println!("  {note}");
+        }
+        for violation in outcome.violations.iter().take(VIOLATIONS_SHOWN) {
             println!("  {violation}");
+        }
+        let more = outcome.violations.len().saturating_sub(VIOLATIONS_SHOWN);
+        if more > 0 {
+            println!("  and {more} more");
         }
         failed |= !outcome.violations.is_empty();
     }

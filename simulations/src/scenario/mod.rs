@@ -5,10 +5,15 @@
 //! rule off and expect the scenario to fail.
 
 mod acknowledged_then_lost;
+mod big_set;
 mod changing_signs;
 mod cloned_directory;
+mod doomstone;
+mod down_node_growth;
+mod expire_during_split;
 mod fallback_twice;
 mod growing_debt;
+mod hot_key_sessions;
 mod late_acknowledgement;
 mod leave_and_return;
 mod lost_third_message;
@@ -16,11 +21,15 @@ mod lost_wal_tail;
 mod old_delete_returns;
 mod quiet_day;
 mod restored_backup;
+mod reset_retried;
+mod session_failover;
 mod slow_reads;
 mod split_and_heal;
 mod stage;
 mod two_live_claimants;
+mod type_conflict;
 mod wiped_disk;
+mod zombie_node;
 
 pub use stage::Stage;
 
@@ -50,6 +59,8 @@ pub struct Setting {
 pub struct Outcome {
     /// What was wrong.
     pub violations: Vec<Violation>,
+    /// What the story shows besides.
+    pub notes: Vec<String>,
     /// Hash of the trace.
     pub hash: u64,
 }
@@ -57,10 +68,16 @@ pub struct Outcome {
 /// All scenarios, in the order of their names.
 pub const ALL: &[Scenario] = &[
     acknowledged_then_lost::SCENARIO,
+    big_set::SCENARIO,
     changing_signs::SCENARIO,
     cloned_directory::SCENARIO,
+    doomstone::SCENARIO,
+    down_node_growth::SCENARIO,
+    down_node_growth::WIDE,
+    expire_during_split::SCENARIO,
     fallback_twice::SCENARIO,
     growing_debt::SCENARIO,
+    hot_key_sessions::SCENARIO,
     late_acknowledgement::SCENARIO,
     leave_and_return::SCENARIO,
     lost_third_message::SCENARIO,
@@ -68,10 +85,14 @@ pub const ALL: &[Scenario] = &[
     old_delete_returns::SCENARIO,
     quiet_day::SCENARIO,
     restored_backup::SCENARIO,
+    reset_retried::SCENARIO,
+    session_failover::SCENARIO,
     slow_reads::SCENARIO,
     split_and_heal::SCENARIO,
     two_live_claimants::SCENARIO,
+    type_conflict::SCENARIO,
     wiped_disk::SCENARIO,
+    zombie_node::SCENARIO,
 ];
 
 /// The scenario with a name.
@@ -84,7 +105,9 @@ impl Scenario {
     pub fn run(&self, setting: Setting) -> Outcome {
         match panics::catch(|| (self.play)(setting).finish()) {
             Ok(outcome) => outcome,
-            Err(panic) => Outcome { violations: vec![Violation { checker: "panic", text: panic }], hash: 0 },
+            Err(panic) => {
+                Outcome { violations: vec![Violation { checker: "panic", text: panic }], notes: Vec::new(), hash: 0 }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! What is read here is the evidence of the checkers ([`crate::checker::Finals`]): what clients see at the end through
 //! two coordinators, and what every owner shows by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,23 +17,48 @@ use crate::world::history::OpNumber;
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Elements of a page: few, so that collections are read in several.
+/// Elements of the first page: few, so that small collections are read in several. Later pages grow.
 const PAGE: u16 = 5;
+
+/// Elements of the largest page.
+const PAGE_MAX: u16 = 320;
 
 /// Reads every key.
 pub fn probe(world: &mut World) -> Vec<Violation> {
     // The last notices of links that broke long ago may still be under way, and make a node suspect another once more.
     world.run_for(Duration::from_secs(4));
     world.history.begin_rest();
-    let keys: BTreeSet<Key> = world.history.ops().iter().map(|op| op.request.key.clone()).collect();
+    let mut keys: BTreeMap<Key, Asked> = BTreeMap::new();
+    for op in world.history.ops() {
+        keys.entry(op.request.key.clone()).or_default().note(&op.request.command);
+    }
     let mut probe = Probe { world, found: Vec::new() };
-    for (place, key) in keys.into_iter().enumerate() {
-        probe.read(place, &key);
+    for (place, (key, asked)) in keys.into_iter().enumerate() {
+        probe.read(place, &key, &asked);
         if probe.found.len() >= 3 {
             break;
         }
     }
     probe.found
+}
+
+/// What clients asked of a key: decides which reads show all of it.
+#[derive(Debug, Default)]
+struct Asked {
+    siblings: bool,
+    kinds: BTreeSet<CollectionKind>,
+}
+
+impl Asked {
+    fn note(&mut self, command: &Command) {
+        match command {
+            Command::Siblings | Command::PutSibling { .. } => self.siblings = true,
+            Command::Collection { kind, .. } => {
+                self.kinds.insert(*kind);
+            }
+            _ => {}
+        }
+    }
 }
 
 struct Probe<'a> {
@@ -42,27 +67,15 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    fn read(&mut self, place: usize, key: &Key) {
+    fn read(&mut self, place: usize, key: &Key, asked: &Asked) {
         let nodes = self.world.nodes().len();
         let (one, other) = (place % nodes, (place / nodes + place + 1) % nodes);
         self.read_twice(key, one, other, Command::Get);
-        let commands: Vec<Command> = self
-            .world
-            .history
-            .ops()
-            .iter()
-            .filter(|op| op.request.key == *key)
-            .map(|op| op.request.command.clone())
-            .collect();
-        if commands.iter().any(|command| matches!(command, Command::Siblings | Command::PutSibling { .. })) {
+        if asked.siblings {
             self.read_twice(key, one, other, Command::Siblings);
         }
-        for kind in [CollectionKind::Set, CollectionKind::Map, CollectionKind::SortedSet] {
-            let is_one =
-                |command: &Command| matches!(command, Command::Collection { kind: other, .. } if *other == kind);
-            if commands.iter().any(is_one) {
-                self.read_pages(key, one, kind);
-            }
+        for kind in &asked.kinds {
+            self.read_pages(key, one, *kind);
         }
         let ring = self.world.ring().clone();
         let owners: Vec<usize> =
@@ -95,8 +108,9 @@ impl Probe<'_> {
     fn read_pages(&mut self, key: &Key, node: usize, kind: CollectionKind) {
         let mut after: Option<Bytes> = None;
         // Runs hold a few dozen elements per key.
-        for _ in 0..1_000 {
-            let command = CollectionCommand::Page { after: after.clone(), count: PAGE };
+        for page in 0..1_000_u16 {
+            let count = if page < 10 { PAGE } else { PAGE_MAX };
+            let command = CollectionCommand::Page { after: after.clone(), count };
             match self.ask(node, key, Command::Collection { kind, command }) {
                 Some(Response::Page(page)) => match page.next {
                     Some(next) if after.as_ref().is_none_or(|after| *after < next) => after = Some(next),

@@ -50,7 +50,7 @@ pub fn forget(world: &mut World) {
 pub fn forgets_within(world: &World) -> Duration {
     let config = &world.options.config;
     let lease = if remembers_for_short(config) { config.actor_lease_ticks * 4 } else { 12 };
-    let rounds = Duration::from_secs(20) + config.exchange_interval;
+    let rounds = Duration::from_secs(20) + config.exchange_interval + config.stability_interval * 10;
     config.tick * (lease + 4) + config.clock_ahead_max + world.skew_bound() * 2 + rounds
 }
 

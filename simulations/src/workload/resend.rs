@@ -94,6 +94,7 @@ fn is_final(response: &Response) -> bool {
                 | Reason::SessionExpired
                 | Reason::ContextSettled
                 | Reason::SessionReused { .. }
+                | Reason::Malformed(_)
                 | Reason::Forbidden(_)
         ),
         _ => true,

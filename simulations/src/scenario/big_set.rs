@@ -1,0 +1,76 @@
+//! A set that grows: adding to it costs the same however many members it has, since each member is a row of its own.
+//!
+//! Measured as the bytes that nodes send for a hundred adds, and checked by reading all of it page by page.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use starling::ids::{CollectionKind, Key};
+use starling::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Options, Response};
+
+use super::stage::Stage;
+use super::{Scenario, Setting};
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "big_set",
+    story: "a set grows to five thousand members: an add costs what it cost at ten, and pages bring every member once",
+    play,
+};
+
+const MEMBERS: usize = 5_000;
+
+fn play(setting: Setting) -> Stage {
+    let mut stage = Stage::open(setting, |options| options.config.exchange_interval = Duration::from_secs(600));
+    let key = stage.key_of(&[0, 1, 2]);
+    let name = |number: usize| Bytes::from(format!("member {number:06}"));
+    let mut next = 10;
+    add(&mut stage, &key, (0..next).map(name).collect());
+    let small = cost_of_a_hundred(&mut stage, &key, &mut next, name);
+    while next < MEMBERS {
+        add(&mut stage, &key, (next..next + 100).map(name).collect());
+        next += 100;
+    }
+    let large = cost_of_a_hundred(&mut stage, &key, &mut next, name);
+    stage.note(format!("a hundred adds move {small} bytes at ten members, {large} at {MEMBERS}"));
+    stage
+        .must(large <= small + small / 5, || format!("a hundred adds moved {small} bytes at first, and {large} later"));
+
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let command = CollectionCommand::Page { after: after.clone(), count: 300 };
+        let command = Command::Collection { kind: CollectionKind::Set, command };
+        match stage.ask_and_wait(4, &key, command, Options::default()) {
+            Some(Response::Page(page)) if !page.elements.is_empty() => {
+                found.extend(page.elements.into_iter().map(|(element, _)| element));
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+            other => {
+                stage.must(false, || format!("a page must come, but: {other:?}"));
+                break;
+            }
+        }
+    }
+    let mut expected: Vec<Bytes> = (0..next).map(name).collect();
+    expected.sort();
+    stage.must(found == expected, || format!("{} members are listed, {} were added", found.len(), expected.len()));
+    stage
+}
+
+fn add(stage: &mut Stage, key: &Key, members: Vec<Bytes>) {
+    let changes = members.into_iter().map(|element| ElementWrite { element, change: ElementChange::Add }).collect();
+    let command = CollectionCommand::Write { changes };
+    stage.write(0, key, Command::Collection { kind: CollectionKind::Set, command });
+}
+
+fn cost_of_a_hundred(stage: &mut Stage, key: &Key, next: &mut usize, name: impl Fn(usize) -> Bytes) -> u64 {
+    let before = stage.world.network.counters.bytes;
+    for _ in 0..100 {
+        add(stage, key, vec![name(*next)]);
+        *next += 1;
+    }
+    stage.world.network.counters.bytes - before
+}
