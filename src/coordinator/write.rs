@@ -202,6 +202,11 @@ impl WriteOp {
         match outcome {
             Err(NotMinted::Refused(error)) => self.end(|_| Response::Failed(error.clone())),
             Err(NotMinted::MustObserve) => self.observe(env, out, op, false),
+            // What is asked for is so already, as removing what is not there.
+            Ok(fresh) if fresh.parts.is_empty() => self.end(|waiter| {
+                let (value, partial) = (fresh.value.clone(), waiter.partial);
+                Response::Written(WriteReply { value, acks: Vec::new(), partial, token: None })
+            }),
             Ok(fresh) => {
                 for waiter in &mut self.waiters {
                     waiter.value = fresh.value.clone();

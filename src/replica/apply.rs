@@ -6,7 +6,7 @@
 //! running machine, for instance). The tenure is burnt in the same batch, so no actor of the forgotten past is
 //! continued, and an alarm is raised.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn};
 use crate::storage::RowKey;
-use crate::value::{Beside, Row};
+use crate::value::Row;
 
 /// Who sent a write, and under which name it waits for the acknowledgement.
 #[derive(Clone, Debug)]
@@ -181,12 +181,17 @@ impl Replica {
         }
         merged.retain(|_, merging| merging.has_changed);
         let changed = !merged.is_empty();
+        let mut mains = BTreeSet::new();
         for (row, Merging { state, bytes, .. }) in merged {
-            if state.has_conflict(&Beside::NONE) {
-                turn.out.observe(Observation::Conflict { row: row.clone() });
-            }
             family::replace(turn, &row, state);
             turn.count_bytes(bytes);
+            mains.insert(row.main_row());
+        }
+        for row in mains {
+            // What its side rows hold counts too.
+            if turn.row(&row).is_some_and(|stored| stored.row.has_conflict(&stored.header.beside)) {
+                turn.out.observe(Observation::Conflict { row });
+            }
         }
         Ok(changed)
     }

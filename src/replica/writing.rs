@@ -223,7 +223,10 @@ impl Pen<'_> {
     fn seen(&self, observed: Option<&Observed>, standing: Standing) -> Result<Row, NotMinted> {
         match (observed, self.turn.row(self.main)) {
             (Some(observed), _) => Ok(observed.row.clone()),
-            (None, Some(own)) if own.header.beside.has_sessions() => Err(NotMinted::MustObserve),
+            // Sessions stand beside the main row, and elements are removed before the key is.
+            (None, Some(own)) if own.header.beside.has_sessions() || own.header.beside.has_elements() => {
+                Err(NotMinted::MustObserve)
+            }
             (None, Some(own)) if standing == Standing::Fallback && own.row.has_live_counter(&Beside::NONE) => {
                 // What a fallback holds of a counter is a part of it.
                 Err(not_applied(Reason::NoOwner).into())

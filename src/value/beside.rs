@@ -216,6 +216,11 @@ impl Beside {
         self.0.as_ref().is_some_and(|content| !content.sessions.is_empty())
     }
 
+    /// Whether some element of a collection is live.
+    pub fn has_elements(&self) -> bool {
+        CollectionKind::ALL.into_iter().any(|kind| self.elements(kind).live > 0)
+    }
+
     /// Whether both have the same session rows.
     pub fn has_same_sessions(&self, other: &Beside) -> bool {
         let sessions =
