@@ -27,6 +27,8 @@ pub(super) struct Pages {
     after: Option<Bytes>,
     count: u16,
     is_done: bool,
+    /// Some page came from fewer than R owners.
+    pub(super) is_partial: bool,
 }
 
 impl Client {
@@ -69,7 +71,7 @@ impl Collection {
     }
 
     pub(super) fn pages(&self, count: u16) -> Pages {
-        Pages { collection: self.clone(), after: None, count: count.max(1), is_done: false }
+        Pages { collection: self.clone(), after: None, count: count.max(1), is_done: false, is_partial: false }
     }
 }
 
@@ -83,6 +85,7 @@ impl Pages {
         // A page that does not lead on would be asked for for ever.
         self.is_done = page.next.is_none() || page.next <= self.after;
         self.after = page.next.clone();
+        self.is_partial |= page.partial;
         Ok(Some(page))
     }
 }

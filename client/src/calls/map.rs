@@ -61,6 +61,11 @@ impl Map {
 }
 
 impl MapPages {
+    /// Whether some page came from fewer than R owners: this side of a split may lack writes of the other.
+    pub fn is_partial(&self) -> bool {
+        self.0.is_partial
+    }
+
     /// The next fields; `None`: that was all. After an error it may be asked again.
     pub async fn next_page(&mut self) -> Result<Option<Vec<(Bytes, Visible)>>, Error> {
         Ok(self.0.next_page().await?.map(|page| page.elements))

@@ -59,6 +59,11 @@ impl SortedSet {
 }
 
 impl SortedSetPages {
+    /// Whether some page came from fewer than R owners: this side of a split may lack writes of the other.
+    pub fn is_partial(&self) -> bool {
+        self.0.is_partial
+    }
+
     /// The next members; `None`: that was all. After an error it may be asked again.
     pub async fn next_page(&mut self) -> Result<Option<Vec<(Bytes, f64)>>, Error> {
         let page = self.0.next_page().await?;

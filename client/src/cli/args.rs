@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use starling::ids::{Key, NodeId};
 use starling::message::client::{Observe, Options};
@@ -39,6 +40,9 @@ pub(crate) struct Global {
     /// What put and del see before they cover it [default: quorum]
     #[arg(long, global = true, value_name = "WHAT")]
     observe: Option<ObserveArg>,
+    /// Show nothing older than what the runs with this file have seen and written, or exit with code 7
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) session_token: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -111,6 +115,36 @@ impl KeyArg {
         Key::new(self.key.clone().into_encoded_bytes())
             .map_err(|error| Failure::Usage(format!("{error}; nothing was sent")))
     }
+}
+
+/// Bytes as the shell gave them: a member, a field, an item.
+#[derive(Clone, Debug)]
+pub(crate) struct BytesArg(OsString);
+
+impl From<OsString> for BytesArg {
+    fn from(text: OsString) -> BytesArg {
+        BytesArg(text)
+    }
+}
+
+impl BytesArg {
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.0.clone().into_encoded_bytes().into()
+    }
+}
+
+/// The bytes of each argument.
+pub(crate) fn bytes_of(arguments: &[BytesArg]) -> Vec<Bytes> {
+    arguments.iter().map(BytesArg::bytes).collect()
+}
+
+/// Arguments two by two. Says what is wrong if one is left over.
+pub(crate) fn pairs_of(arguments: &[BytesArg]) -> Result<Vec<(Bytes, Bytes)>, String> {
+    let pair = |pair: &[BytesArg]| match pair {
+        [first, second] => Ok((first.bytes(), second.bytes())),
+        _ => Err(format!("{} arguments after the key do not make pairs", arguments.len())),
+    };
+    arguments.chunks(2).map(pair).collect()
 }
 
 /// `500ms`, `2s`, `1m`, `1h`. Longer than zero, at most 24 hours.

@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Increment { error: Error, resumed: Vec<Value> },
     /// The kept session cannot be used; nothing was sent.
     Kept(KeptError),
+    /// The call was carried out, and the file of its token could not be written.
+    TokenLost(String),
     /// Some of the nodes that were asked could not be reached; the rest was shown or done.
     Incomplete(String),
     /// The owners of a key hold different states; they were shown.
@@ -45,7 +47,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => USAGE,
             Failure::Kept(KeptError::InUse { .. }) => NOT_APPLIED,
-            Failure::Kept(_) => USAGE,
+            Failure::Kept(_) | Failure::TokenLost(_) => USAGE,
             Failure::Call(error) | Failure::Increment { error, .. } => code_of(error),
             Failure::Incomplete(_) => UNREACHABLE,
             Failure::Different(_) => DIFFERENT,
@@ -68,6 +70,7 @@ impl Failure {
     fn reason(&self) -> &'static str {
         match self {
             Failure::Usage(_) => "usage",
+            Failure::TokenLost(_) => "token_not_written",
             Failure::Kept(KeptError::Io { .. }) => "state_unusable",
             Failure::Kept(KeptError::Malformed { .. }) => "state_malformed",
             Failure::Kept(KeptError::InUse { .. }) => "state_in_use",
@@ -79,7 +82,9 @@ impl Failure {
 
     fn message(&self) -> String {
         match self {
-            Failure::Usage(text) | Failure::Incomplete(text) | Failure::Different(text) => text.clone(),
+            Failure::Usage(text) | Failure::TokenLost(text) | Failure::Incomplete(text) | Failure::Different(text) => {
+                text.clone()
+            }
             Failure::Kept(error) => error.to_string(),
             Failure::Call(error) | Failure::Increment { error, .. } => error.to_string(),
         }

@@ -1,9 +1,11 @@
 //! The command line: parse, connect, run one subcommand, tell what happened.
 //!
 //! ```text
-//! args      what can be said            incr get put del        one key
-//! exit      what the exit code means    status ring compare     looking at the cluster
-//! output    text, tables, JSON          fault bench             shaking it, measuring it
+//! args      what can be said            incr reset get put del expire     one key
+//! exit      what the exit code means    set map zset flag sketch          one key of a type with commands of its own
+//! output    text, tables, JSON          status ring compare               looking at the cluster
+//! state     a session that is kept      fault bench                       shaking it, measuring it
+//! token     what earlier runs have seen
 //! ```
 //!
 //! Results go to stdout, errors and remarks to stderr, both as JSON under `--json`. Each subcommand is one file with
@@ -13,17 +15,27 @@ mod args;
 mod bench;
 mod compare;
 mod del;
+mod elements;
 mod everyone;
 mod exit;
+mod expire;
 mod fault;
+mod flag;
 mod get;
 mod incr;
+mod map;
 mod output;
 mod put;
+mod read;
+mod reset;
 mod ring;
+mod set;
+mod sketch;
 mod state;
 mod status;
+mod token;
 mod write;
+mod zset;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -53,6 +65,7 @@ Examples:
   starling incr likes:42                 add 1 and print the new value
   starling --w 3 incr likes:42 10        add 10; three nodes must hold it
   starling get likes:42                  the merged value
+  starling set add tags:42 red           sets; maps, sorted sets, flags, sketches likewise
   starling status                        the nodes, and who sees whom
   starling compare likes:42              each replica's own view, side by side
   starling bench --keys 1 --in-flight 1000 --seconds 10
@@ -73,9 +86,18 @@ Results go to stdout, errors to stderr. With --json each is one JSON document.";
 enum Command {
     Incr(incr::Incr),
     Decr(incr::Decr),
+    Reset(reset::Reset),
+    SetTo(reset::SetTo),
     Get(get::Get),
     Put(put::Put),
     Del(del::Del),
+    Expire(expire::Expire),
+    Persist(expire::Persist),
+    Set(set::Set),
+    Map(map::Map),
+    Zset(zset::Zset),
+    Flag(flag::Flag),
+    Sketch(sketch::Sketch),
     Status(status::Status),
     Ring(ring::Ring),
     Compare(compare::Compare),
@@ -127,15 +149,24 @@ fn run(cli: Cli) -> Result<(), Failure> {
     runtime.block_on(async {
         let global = cli.global;
         match cli.command {
-            Command::Incr(incr) => with(&global, async |client| incr.run(client, &global).await).await,
-            Command::Decr(decr) => with(&global, async |client| decr.run(client, &global).await).await,
-            Command::Get(get) => with(&global, async |client| get.run(client, &global).await).await,
-            Command::Put(put) => with(&global, async |client| put.run(client, &global).await).await,
-            Command::Del(del) => with(&global, async |client| del.run(client, &global).await).await,
-            Command::Status(status) => with(&global, async |client| status.run(client, &global).await).await,
-            Command::Ring(ring) => with(&global, async |client| ring.run(client, &global).await).await,
-            Command::Compare(compare) => with(&global, async |client| compare.run(client, &global).await).await,
-            Command::Fault(fault) => with(&global, async |client| fault.run(client, &global).await).await,
+            Command::Incr(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Decr(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Reset(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::SetTo(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Get(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Put(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Del(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Expire(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Persist(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Set(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Map(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Zset(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Flag(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Sketch(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Status(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Ring(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Compare(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Fault(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Bench(bench) => bench.run(&global).await,
         }
     })
@@ -143,10 +174,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
 
 /// Runs work with a client, and closes it afterwards, so that the nodes need not wait for a silent connection.
 async fn with(global: &Global, work: impl AsyncFnOnce(&Client) -> Result<(), Failure>) -> Result<(), Failure> {
+    let token = global.session_token.as_deref().map(token::read).transpose()?;
     let client = global.client(starling_client::ClientConfig::default())?;
-    let outcome = work(&client).await;
+    let follower = match &token {
+        Some(token) => client.following(token),
+        None => client.clone(),
+    };
+    let outcome = work(&follower).await;
+    let kept = match (&global.session_token, &token) {
+        (Some(path), Some(token)) => token::write(path, token).await,
+        _ => Ok(()),
+    };
+    drop(follower);
     client.close().await;
-    outcome
+    // What became of the data matters more than what became of the file.
+    outcome.and(kept)
 }
 
 #[cfg(test)]

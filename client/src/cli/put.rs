@@ -23,20 +23,31 @@ Examples:
   starling put likes:42 0                    a number: incr goes on from here
   starling put page:1 - < page.html          the value from stdin, up to 1 MiB
   starling put -- temperature -5             after --, dashes are data
-  starling --observe local put greeting hi   cover only what one node sees: faster")]
+  starling --observe local put greeting hi   cover only what one node sees: faster
+  starling put --sibling cart:7 milk         beside all other values
+  starling put --context HEX cart:7 milk     in place of those that `get --siblings` showed with HEX")]
 pub(crate) struct Put {
     #[command(flatten)]
     key: KeyArg,
     /// The value, or - for stdin; its bytes are taken as they are, at most 1 MiB
     #[arg(value_name = "VALUE", allow_negative_numbers = true)]
     value: OsString,
+    /// Replace just what `get --siblings` showed with this context; what it did not see stays beside the value
+    #[arg(long, value_name = "HEX", value_parser = parse_context)]
+    context: Option<Bytes>,
+    /// Put the value beside all others: it has seen none of them
+    #[arg(long, conflicts_with = "context")]
+    sibling: bool,
 }
 
 impl Put {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let value = self.value()?;
-        let reply = client.put(&self.key.key()?, value, &global.options()).await?;
-        write::show(client, global, &self.key.key()?, &reply);
+        let (key, value, options) = (self.key.key()?, self.value()?, global.options());
+        let reply = match self.sibling || self.context.is_some() {
+            true => client.put_sibling(&key, value, self.context.clone(), &options).await?,
+            false => client.put(&key, value, &options).await?,
+        };
+        write::show(client, global, &key, &reply);
         Ok(())
     }
 
@@ -59,4 +70,13 @@ impl Put {
         }
         Ok(value.into())
     }
+}
+
+fn parse_context(text: &str) -> Result<Bytes, String> {
+    let wrong = || "a context is the hexadecimal text that `get --siblings` printed".to_owned();
+    if text.is_empty() || !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return Err(wrong());
+    }
+    let byte = |at: usize| text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).ok_or_else(wrong);
+    (0..text.len()).step_by(2).map(byte).collect::<Result<Vec<_>, _>>().map(Bytes::from)
 }

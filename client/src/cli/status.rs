@@ -1,10 +1,13 @@
 //! `starling status`: every node asked directly, so that one sees what each one sees.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use comfy_table::Table;
 use serde_json::{Value, json};
 use starling::ids::NodeId;
 use starling::message::client::{NodeStatus, PeerStatus};
+use starling::stability::{Need, PartitionStability};
 use starling_client::{Client, Error};
 
 use super::args::Global;
@@ -27,6 +30,7 @@ Columns:
   owns      partitions that belong to the node; in brackets those that it has not yet taken over
   sees      the peers that answer it; !name is one that does not
   owes      rows that it holds for others until they are back
+  settling  own partitions in which something has not been summed up and forgotten yet; who is waited for stands below
   sync      time of the disk's last sync")]
 pub(crate) struct Status {}
 
@@ -89,7 +93,8 @@ fn headline(client: &Client) -> String {
 }
 
 fn as_table(client: &Client, asked: &[Asked]) -> Table {
-    let mut table = output::table(["node", "address", "state", "epoch", "layout", "owns", "sees", "owes", "sync"]);
+    let mut table =
+        output::table(["node", "address", "state", "epoch", "layout", "owns", "sees", "owes", "settling", "sync"]);
     for (node, status) in asked {
         let address = client.ring().layout().member(*node).map(|member| member.address.clone()).unwrap_or_default();
         let name = client.name_of(*node);
@@ -103,6 +108,7 @@ fn as_table(client: &Client, asked: &[Asked]) -> Table {
                 owns(status),
                 sees(client, &status.shards.peers),
                 owes(client, &status.shards.peers),
+                unsettled(status),
                 output::micros(status.last_sync_us),
             ]),
             Err(_) => table.add_row(vec![name.into(), address.into(), output::alarm("UNREACHABLE")]),
@@ -166,10 +172,69 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
         let alarms = output::count(status.shards.claim_alarms, "alarm");
         remarks.push(format!("{name}: {alarms} since its start about two processes of one member"));
     }
+    remarks.extend(settling(client, &name, status));
     if status.shards.clock_ahead_ms.abs() >= 1000 {
         remarks.push(format!("{name}: its clock differs by {} ms from its peers'", status.shards.clock_ahead_ms));
     }
     remarks
+}
+
+/// Who waits for whom before what has expired can be summed up and forgotten. Nodes that wait for time alone, or for
+/// their own work, need no sentence.
+fn settling(client: &Client, name: &str, status: &NodeStatus) -> Vec<String> {
+    let mut waits: BTreeMap<(NodeId, Need), u32> = BTreeMap::new();
+    for waiting in status.shards.settling.iter().flat_map(|partition| &partition.waiting) {
+        *waits.entry((waiting.node, waiting.need)).or_default() += 1;
+    }
+    let sentence = |((node, need), partitions): ((NodeId, Need), u32)| {
+        format!(
+            "{name} cannot settle {}: waits for {} {}",
+            output::count(partitions.into(), "partition"),
+            client.name_of(node),
+            need_text(need)
+        )
+    };
+    waits.into_iter().map(sentence).collect()
+}
+
+fn need_text(need: Need) -> &'static str {
+    match need {
+        Need::Answer => "to answer",
+        Need::Data => "to take over its data",
+        Need::Seal => "to seal what has expired (its clock, or hints that it cannot deliver, hold it back)",
+        Need::Freeze => "to learn that all have sealed",
+        Need::Report => "to report its rows",
+        Need::Directories => "to learn of a new directory",
+        Need::Exchange => "to become equal by exchange",
+        Need::Compaction => "to sum up, too",
+        Need::Fold => "to fold baselines, too",
+    }
+}
+
+fn settling_json(client: &Client, partition: &PartitionStability) -> Value {
+    let waiting =
+        partition.waiting.iter().map(|waiting| json!({ "node": client.name_of(waiting.node), "need": waiting.need }));
+    json!({
+        "partition": partition.partition.0,
+        "sealed": partition.sealed.0,
+        "frozen": partition.frozen.0,
+        "compacted": partition.compacted.0,
+        "folded": partition.folded.0,
+        "newest": partition.newest.0,
+        "unsettled_rows": partition.unsettled_rows,
+        "unsettled_bytes": partition.unsettled_bytes,
+        "waits_for": waiting.collect::<Vec<_>>(),
+    })
+}
+
+/// `12 (3 KiB)`: partitions with something unsettled, and what of it is known.
+fn unsettled(status: &NodeStatus) -> String {
+    let bytes: u64 = status.shards.settling.iter().filter_map(|partition| partition.unsettled_bytes).sum();
+    match (status.shards.settling_partitions, bytes) {
+        (0, _) => "-".into(),
+        (partitions, 0) => partitions.to_string(),
+        (partitions, bytes) => format!("{partitions} ({} KiB)", bytes.div_ceil(1024)),
+    }
 }
 
 fn layout_text(epoch: starling::membership::LayoutEpoch) -> String {
@@ -269,5 +334,9 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "hears_two_of": status.shards.peers.iter().filter(|peer| peer.is_contested).map(|peer| client.name_of(peer.node))
             .collect::<Vec<_>>(),
         "clock_ahead_ms": status.shards.clock_ahead_ms,
+        "tick_us": status.sessions.tick_us,
+        "lease_ticks_max": status.sessions.lease_ticks_max,
+        "settling_partitions": status.shards.settling_partitions,
+        "settling": status.shards.settling.iter().map(|one| settling_json(client, one)).collect::<Vec<_>>(),
     })
 }

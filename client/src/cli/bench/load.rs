@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand::rngs::ThreadRng;
 use starling::ids::Key;
 use starling::message::client::Options;
-use starling_client::{Client, Error};
+use starling_client::{Client, Error, Session, SessionConfig};
 use tokio::task::JoinSet;
 
 use super::tally::Tally;
@@ -49,6 +49,8 @@ struct Shared {
     phase: AtomicU8,
     tallies: Vec<Mutex<(Tally, Tally)>>,
     client: Client,
+    /// Who increments; none: nobody, untagged.
+    sessions: Vec<Session>,
     options: Options,
     op: Op,
     write_ratio: f64,
@@ -64,6 +66,7 @@ impl Load {
             phase: AtomicU8::new(WARM_UP),
             tallies: (0..TALLIES).map(|_| Mutex::new((Tally::new(), Tally::new()))).collect(),
             client: client.clone(),
+            sessions: (0..bench.session_count()).map(|_| client.session(SessionConfig::default())).collect(),
             options,
             op: bench.op,
             write_ratio: bench.write_ratio,
@@ -109,12 +112,12 @@ impl Stopped {
 impl Shared {
     async fn run(self: Arc<Self>, tally: usize) {
         while self.phase.load(Ordering::Acquire) != STOP {
-            let (key, is_write, value) = self.choose(&mut rand::rng());
+            let (key, is_write, value, session) = self.choose(&mut rand::rng());
             let Some(key) = key else { return };
             let started = Instant::now();
             let outcome = match (is_write, self.op) {
                 (false, _) | (_, Op::Get) => self.client.get(&key, &self.options).await.map(|_| ()),
-                (true, Op::Incr) => self.client.increment_untagged(&key, 1, &self.options).await.map(|_| ()),
+                (true, Op::Incr) => self.increment(&key, session).await,
                 (true, Op::Put) => self.client.put(&key, value, &self.options).await.map(|_| ()),
             };
             let error = outcome.err();
@@ -127,8 +130,15 @@ impl Shared {
         }
     }
 
-    /// The next call. No key: the prefix is too long for one.
-    fn choose(&self, random: &mut ThreadRng) -> (Option<Key>, bool, Bytes) {
+    async fn increment(&self, key: &Key, session: usize) -> Result<(), Error> {
+        match self.sessions.get(session) {
+            Some(session) => session.increment(key, 1, &self.options).await.map(|_| ()),
+            None => self.client.increment_untagged(key, 1, &self.options).await.map(|_| ()),
+        }
+    }
+
+    /// The next call, and the session that it uses. No key: the prefix is too long for one.
+    fn choose(&self, random: &mut ThreadRng) -> (Option<Key>, bool, Bytes, usize) {
         let key = format!("{}{}", self.prefix, random.random_range(0..self.keys));
         let is_write = self.op != Op::Get && random.random_bool(self.write_ratio);
         let value = match (self.op, is_write) {
@@ -138,7 +148,8 @@ impl Shared {
             }
             _ => Bytes::new(),
         };
-        (Key::new(key).ok(), is_write, value)
+        let session = random.random_range(0..self.sessions.len().max(1));
+        (Key::new(key).ok(), is_write, value, session)
     }
 
     fn record(&self, tally: usize, is_write: bool, latency: Duration, error: Option<&Error>) {

@@ -32,6 +32,8 @@ use report::Report;
 Examples:
   starling bench --keys 100000 --in-flight 64 --seconds 10        increments of random keys
   starling bench --keys 1 --in-flight 1000 --seconds 10           one hot key
+  starling bench --keys 1 --in-flight 64 --sessions 1000          one hot key that 1,000 live sessions write
+  starling bench --session                                        as the first, but each increment counts once
   starling bench --op get --in-flight 256
   starling bench --op incr --write-ratio 0.5                      half increments, half gets
   starling --w 1 bench --pid $(pidof -s starling-node)            with the node's CPU time per operation
@@ -52,6 +54,12 @@ pub(crate) struct Bench {
     /// What to call
     #[arg(long, value_enum, default_value_t = Op::Incr)]
     op: Op,
+    /// Increments count exactly once, by so many sessions that are all in use; 0: untagged, not sent again
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    sessions: u32,
+    /// The same, with a session for each call in flight
+    #[arg(long, conflicts_with = "sessions")]
+    session: bool,
     /// With --op incr or put: the share of calls that write; the others are gets
     #[arg(long, value_name = "0..1", default_value_t = 1.0, value_parser = parse_share)]
     write_ratio: f64,
@@ -91,6 +99,12 @@ impl Op {
 }
 
 impl Bench {
+    /// Sessions that increment; none: untagged.
+    fn session_count(&self) -> usize {
+        let count = if self.session { self.in_flight } else { self.sessions };
+        usize::try_from(count).unwrap_or(usize::MAX)
+    }
+
     pub(crate) async fn run(&self, global: &Global) -> Result<(), Failure> {
         let in_flight = usize::try_from(self.in_flight).unwrap_or(usize::MAX);
         let client = global.client(ClientConfig {

@@ -22,7 +22,10 @@ impl Report<'_> {
         let bench = self.bench;
         output::line(&format!(
             "{} on {}, {} in flight, {} per node, {} s after {} s of warm-up",
-            bench.op.name(),
+            match bench.session_count() {
+                0 => bench.op.name().to_owned(),
+                sessions => format!("{} by {}", bench.op.name(), output::count(sessions as u64, "session")),
+            },
             if bench.keys == 1 { "one key".into() } else { format!("{} keys at random", bench.keys) },
             bench.in_flight,
             output::count(bench.connections.into(), "connection"),
@@ -91,6 +94,7 @@ impl Report<'_> {
         });
         json!({
             "op": bench.op.name(),
+            "sessions": bench.session_count(),
             "write_ratio": bench.write_ratio,
             "keys": bench.keys,
             "in_flight": bench.in_flight,

@@ -1,0 +1,58 @@
+//! What the reading commands print beside the value: how complete and how old it may be.
+
+use serde_json::{Map, Value, json};
+use starling::message::client::{Outcome, Reason, RequestError, ValueReply, Visible};
+use starling_client::{Client, Error};
+
+use super::exit::Failure;
+use super::output;
+
+/// Said of every answer of fewer than R owners.
+pub(crate) const PARTIAL: &str =
+    "partial: fewer owners than R answered; this side of a split may lack writes of the other";
+
+/// What a read says about itself, in JSON.
+pub(crate) fn facts(client: &Client, reply: &ValueReply) -> Map<String, Value> {
+    let answered = reply.answered.iter().map(|node| client.name_of(*node)).collect::<Vec<_>>();
+    let facts = [
+        ("partial", json!(reply.partial)),
+        ("conflict", json!(reply.conflict)),
+        ("stale_ms", json!(reply.stale_ms)),
+        ("answered", json!(answered)),
+    ];
+    facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What a read says about itself, on stderr.
+pub(crate) fn remarks(reply: &ValueReply) {
+    if reply.partial {
+        output::remark(PARTIAL);
+    }
+    if reply.conflict {
+        output::remark("conflict: a split left a live value of another type beside this one; the next put covers it");
+    }
+    output::remark(&match reply.stale_ms {
+        Some(0) => "staleness: no owner is known to lack a write".to_owned(),
+        Some(ms) => {
+            let age = output::micros(ms.saturating_mul(1000));
+            format!("staleness: writes that this read may lack are at most {age} old, as far as is known")
+        }
+        None => "staleness: unknown".to_owned(),
+    });
+}
+
+/// The key shows a value of another type than the command reads.
+pub(crate) fn other_type(value: &Visible) -> Failure {
+    let held = match value {
+        Visible::Nothing => "nothing",
+        Visible::Integer { .. } => "number",
+        Visible::Text(_) => "text",
+        Visible::Siblings(_) => "siblings",
+        Visible::Flag => "flag",
+        Visible::Estimate(_) => "sketch",
+        Visible::Collection { .. } => "collection",
+        Visible::Member | Visible::Score(_) => "element",
+    };
+    let reason = Reason::WrongType { held: held.to_owned() };
+    Failure::Call(Error::Invalid { error: RequestError { outcome: Outcome::NotApplied, reason } })
+}
