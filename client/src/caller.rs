@@ -95,12 +95,18 @@ impl Caller {
         let mut seen = token.lock().await;
         let options = Options { token: Some(seen.clone()), ..options.clone() };
         let answered = self.send_key_call(key, command, options).await;
-        if let Ok((_, response)) = &answered
-            && let Some(newer) = token_of(response)
-        {
-            *seen = newer.clone();
+        match answered? {
+            (node, response) if lacks_token(&response) => {
+                let cause = "it answers without a token, so what it shows may be older than what was seen".into();
+                Err(Error::NoAnswer { node: self.name_of(node), cause })
+            }
+            (node, response) => {
+                if let Some(newer) = token_of(&response) {
+                    *seen = newer.clone();
+                }
+                Ok((node, response))
+            }
         }
-        answered
     }
 
     async fn send_key_call(&self, key: &Key, command: Command, options: Options) -> Result<(NodeId, Response), Error> {
@@ -293,6 +299,11 @@ fn refusal(answer: &AnswerBody) -> Option<&RequestError> {
         AnswerBody::Key(Response::Failed(error)) | AnswerBody::Node(NodeAnswer::Failed(error)) => Some(error),
         AnswerBody::Key(_) | AnswerBody::Node(_) => None,
     }
+}
+
+/// A value that was read without regard to the token: a node that does not know of tokens.
+fn lacks_token(response: &Response) -> bool {
+    matches!(response, Response::Value(reply) if reply.token.is_none())
 }
 
 /// The token that an answer brings.

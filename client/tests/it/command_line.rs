@@ -2,8 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::Path;
-use std::process::{Command as Process, Output, Stdio};
+use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -18,26 +17,7 @@ use starling::message::client::{
 
 use crate::cluster::{TestCluster, key};
 use crate::fake_node::{Counters, FakeNode, Reaction, commands, events, obliging, refused, status, value};
-
-/// Runs the program; the fake nodes go on meanwhile.
-async fn starling<S: AsRef<OsStr>>(bundle: &Path, arguments: &[S]) -> Output {
-    let mut process = Process::new(env!("CARGO_BIN_EXE_starling"));
-    let state = bundle.parent().unwrap().join("state");
-    process.env("STARLING_BUNDLE", bundle).env("STARLING_STATE_DIR", state).args(arguments).stdin(Stdio::null());
-    tokio::task::spawn_blocking(move || process.output().unwrap()).await.unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn stdout_json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
+use crate::program::{starling, stderr, stdout, stdout_json};
 
 fn command_of(body: &CallBody) -> Command {
     match body {
@@ -202,7 +182,9 @@ async fn values_are_printed_plainly_and_as_json() {
     let shown = stdout_json(&starling(&bundle, &["--json", "get", "likes"]).await);
     assert_eq!(
         shown,
-        json!({ "key": "likes", "value": 7, "partial": false, "conflict": false, "answered": ["a", "b"] })
+        json!({
+            "key": "likes", "value": 7, "partial": false, "conflict": false, "stale_ms": null, "answered": ["a", "b"],
+        })
     );
     drop(nodes);
 }

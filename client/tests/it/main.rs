@@ -9,5 +9,8 @@ mod cluster;
 mod command_line;
 mod fake_node;
 mod lost_calls;
+mod program;
 mod routing;
 mod sessions;
+mod tokens;
+mod types;
