@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 use super::*;
 use crate::causality::{Dot, Epoch, Tenure};
@@ -47,13 +48,13 @@ fn any_steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (any::<usize>(), at.clone()).prop_map(|(request, at)| Step::Resend { request, at }),
         2 => (at.clone(), proptest::option::of(at.clone())).prop_map(|(at, observes)| Step::Reset { at, observes }),
         3 => (any::<usize>(), at.clone()).prop_map(|(message, to)| Step::Deliver { message, to }),
-        6 => (at.clone(), at.clone(), any::<bool>())
+        9 => (at.clone(), at.clone(), any::<bool>())
             .prop_map(|(from, to, main_first)| Step::Exchange { from, to, main_first }),
         2 => Just(Step::Seal),
-        4 => at.clone().prop_map(|at| Step::Compact { at }),
-        3 => at.prop_map(|at| Step::Fold { at }),
+        6 => at.clone().prop_map(|at| Step::Compact { at }),
+        4 => at.prop_map(|at| Step::Fold { at }),
     ];
-    vec(step, 1..80)
+    vec(step, 1..100)
 }
 
 /// The rows of one key at one owner, as `replica` keeps them.
@@ -361,7 +362,7 @@ fn check(family: &Family, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn every_owner_shows_what_the_events_it_knows_add_up_to_whoever_has_compacted(steps in any_steps()) {
@@ -400,6 +401,47 @@ proptest! {
             prop_assert!(family.sessions.is_empty() && family.beside.is_empty(), "no session has a row");
             prop_assert!(family.main.actors().all(|(actor, _)| actor.expires == Tick(9)), "no expired actor is named");
         }
+    }
+}
+
+/// The same histories in every run.
+fn histories(count: usize) -> Vec<Vec<Step>> {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    (0..count).map(|_| any_steps().new_tree(&mut runner).unwrap().current()).collect()
+}
+
+#[test]
+fn the_histories_compact_fold_and_refuse() {
+    let (mut compacted, mut folded, mut covered) = (0, 0, 0);
+    for steps in histories(100) {
+        for (family, _) in World::after(&steps).owners {
+            compacted += u32::from(family.main.settled_tick() > Tick(0));
+            folded += u32::from(family.folded > Tick(0));
+            covered += u32::from(family.main.covered_tick() > Tick(0));
+        }
+    }
+    assert!(
+        compacted > 20 && folded > 20 && covered > 5,
+        "{compacted} {folded} {covered}: histories that prove little"
+    );
+}
+
+/// A checker that has never failed proves nothing.
+#[cfg(feature = "mutations")]
+#[test]
+fn the_histories_notice_every_protection_that_is_missing() {
+    use crate::mutation::{self, Mutation};
+    let histories = histories(400);
+    for protection in [
+        Mutation::MergeKeepsSettledEntries,
+        Mutation::ResetWithoutEntries,
+        Mutation::BaselineNotSuperseded,
+        Mutation::MergeTakesLargerSum,
+    ] {
+        mutation::switch_off(Some(protection));
+        let is_noticed = histories.iter().any(|steps| std::panic::catch_unwind(|| World::after(steps)).is_err());
+        mutation::switch_off(None);
+        assert!(is_noticed, "nobody misses {protection:?}");
     }
 }
 

@@ -319,6 +319,21 @@ fn bytes_that_are_not_canonical_are_refused() {
     assert!(Dotted::<()>::decode(&good).is_err(), "a flag has no values");
 }
 
+/// A checker that has never failed proves nothing.
+#[cfg(feature = "mutations")]
+#[test]
+fn the_histories_notice_a_merge_that_ignores_contexts() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    mutation::switch_off(Some(Mutation::DottedIgnoresContext));
+    let is_noticed = (0..100).any(|_| {
+        let steps = any_steps().new_tree(&mut runner).unwrap().current();
+        std::panic::catch_unwind(|| play(&steps)).is_err()
+    });
+    mutation::switch_off(None);
+    assert!(is_noticed);
+}
+
 /// What the mutation tests rely on: with the protection off, a removal comes back.
 #[cfg(feature = "mutations")]
 #[test]
