@@ -60,7 +60,8 @@ pub struct ShardConfig {
     pub tick: Duration,
     /// Lease of a node's actors, in ticks: they roll over to a new id after one to two leases. Default 360 (an hour).
     pub actor_lease_ticks: u32,
-    /// Seals contexts and tokens; the same on every member of the cluster.
+    /// Seals contexts and tokens; the same on every member of the cluster. A node takes it from its bundle; the default, all
+    /// zero, is for experiments.
     pub seal_key: SealKey,
     /// Whether expired actors are compacted and what was deleted is forgotten. Off only in experiments: rows then grow.
     pub stability: bool,

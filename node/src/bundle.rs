@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use starling::ids::NodeId;
-use starling::membership::bundle::{CA_FILE, CERTIFICATE_FILE, FILE_BYTES_MAX, KEY_FILE, LAYOUT_FILE};
+use starling::membership::bundle::{CA_FILE, CERTIFICATE_FILE, FILE_BYTES_MAX, KEY_FILE, LAYOUT_FILE, SEAL_KEY_FILE};
 use starling::membership::principal::Role;
 use starling::membership::{Layout, LayoutError};
+use starling::message::sealed::{NotAKey, SealKey};
 
 use crate::transport::certificates::{CertificateError, principal_in};
 
@@ -27,6 +28,8 @@ pub struct Bundle {
     pub cert_pem: String,
     /// The member's secret key.
     pub key_pem: String,
+    /// The cluster's key for contexts and tokens.
+    pub seal_key: SealKey,
 }
 
 /// A bundle that no node can run with. Nothing was started.
@@ -64,6 +67,26 @@ pub enum BundleError {
         /// What is wrong.
         source: CertificateError,
     },
+    /// The key for contexts and tokens is not there.
+    #[error(
+        "cannot read {}: {reason}; all members of a cluster share this key: copy it from another member's bundle, or make one \
+         (openssl rand -hex 32) and give the same to every member before any of them runs",
+        .path.display()
+    )]
+    NoSealKey {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The key for contexts and tokens is none.
+    #[error("{} holds no key: {source}; copy it from another member's bundle", .path.display())]
+    SealKey {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: NotAKey,
+    },
     /// A bundle of a client or admin, or of another cluster or member than the layout knows.
     #[error("{} is of {principal}, which is no member of the layout beside it; use the bundle members/NAME", .path.display())]
     NotAMember {
@@ -84,8 +107,18 @@ impl Bundle {
         let cert_pem = read(directory, CERTIFICATE_FILE)?;
         let node = member_of(&directory.join(CERTIFICATE_FILE), &cert_pem, &layout)?;
         let (ca_pem, key_pem) = (read(directory, CA_FILE)?, read(directory, KEY_FILE)?);
-        Ok(Bundle { node, layout, ca_pem, cert_pem, key_pem })
+        let seal_key = seal_key(directory)?;
+        Ok(Bundle { node, layout, ca_pem, cert_pem, key_pem, seal_key })
     }
+}
+
+fn seal_key(directory: &Path) -> Result<SealKey, BundleError> {
+    let text = read(directory, SEAL_KEY_FILE).map_err(|error| match error {
+        BundleError::Unreadable { path, reason } => BundleError::NoSealKey { path, reason },
+        other => other,
+    })?;
+    let path = directory.join(SEAL_KEY_FILE);
+    SealKey::from_hex(&text).map_err(|source| BundleError::SealKey { path, source })
 }
 
 fn member_of(path: &Path, cert_pem: &str, layout: &Layout) -> Result<NodeId, BundleError> {
@@ -144,6 +177,19 @@ mod tests {
         let theirs = cluster(place.path(), "bank").join("members/a");
         fs::copy(theirs.join(CERTIFICATE_FILE), ours.join(CERTIFICATE_FILE)).unwrap();
         assert!(refusal(&ours).contains("which is no member"));
+    }
+
+    #[test]
+    fn a_bundle_without_a_seal_key_says_how_to_make_one() {
+        let place = tempfile::tempdir().unwrap();
+        let bundle = cluster(place.path(), "shop").join("members/a");
+        let path = bundle.join(SEAL_KEY_FILE);
+        fs::write(&path, "not a key").unwrap();
+        assert!(matches!(Bundle::load(&bundle), Err(BundleError::SealKey { .. })));
+        assert!(refusal(&bundle).contains("64 hexadecimal digits"), "{}", refusal(&bundle));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(Bundle::load(&bundle), Err(BundleError::NoSealKey { .. })));
+        assert!(refusal(&bundle).contains("openssl rand -hex 32"), "{}", refusal(&bundle));
     }
 
     #[test]

@@ -172,6 +172,9 @@ Examples:
   starling-node init-cluster shop a=db1.example:7001 b=db2.example:7001 c=db3.example:7001 --zone a=west --zone b=east
   starling-node init-cluster lab a=10.0.0.1:7001 --replicas 1 --out /etc/starling/lab
 
+Every member's bundle holds seal.key (64 hexadecimal digits, the same on all members): it seals the contexts and tokens
+that clients keep. Clients and admins never get it.
+
 Writes shop/ca.key, shop/ca.pem, shop/members/NAME/, shop/client/ and shop/admin/. Never overwrites anything.
 Keep ca.key away from the nodes. Member ids are given in the order of the members.";
 

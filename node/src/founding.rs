@@ -7,7 +7,7 @@
 //!   members/a/  members/b/  one bundle per member: copy it to its machine, and only there
 //!   client/                 may read and write data
 //!   admin/                  may do that and inject faults on nodes that run with --drills
-//! bundle = layout.toml  ca.pem  cert.pem  key.pem
+//! bundle = layout.toml  ca.pem  cert.pem  key.pem; of a member also seal.key, the same on all members
 //! ```
 //!
 //! Everything is written into a directory beside the target and moved there at the end: there is a whole cluster or
@@ -25,6 +25,7 @@ use starling::ids::{ClusterId, NodeId};
 use starling::membership::bundle;
 use starling::membership::principal::{Principal, Role};
 use starling::membership::{Fallbacks, Layout, LayoutError, Member};
+use starling::message::sealed::SealKey;
 
 use crate::transport::certificates::{CertificateError, ClusterCa, found_cluster_ca, issue};
 
@@ -89,7 +90,7 @@ pub enum FoundingError {
     /// The generator of certificates failed.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// No randomness for the cluster's id.
+    /// No randomness for the cluster's id or its key.
     #[error("the operating system gave no random bytes")]
     NoEntropy,
     /// A file could not be written.
@@ -107,7 +108,7 @@ pub enum FoundingError {
 
 /// Makes the cluster and returns its layout.
 pub fn found(plan: &Plan) -> Result<Layout, FoundingError> {
-    let layout = layout(plan, random_cluster()?)?;
+    let layout = layout(plan, ClusterId(random()?))?;
     if plan.directory.symlink_metadata().is_ok() {
         return Err(FoundingError::Exists(plan.directory.clone()));
     }
@@ -213,10 +214,10 @@ fn check_address(name: &str, address: &str) -> Result<(), FoundingError> {
     if is_dialled { Ok(()) } else { Err(FoundingError::Address { name: name.to_owned(), address: address.to_owned() }) }
 }
 
-fn random_cluster() -> Result<ClusterId, FoundingError> {
-    let mut id = [0; 16];
-    SysRng.try_fill_bytes(&mut id).map_err(|_| FoundingError::NoEntropy)?;
-    Ok(ClusterId(id))
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], FoundingError> {
+    let mut bytes = [0; BYTES];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|_| FoundingError::NoEntropy)?;
+    Ok(bytes)
 }
 
 /// The directory beside the target in which everything is written first.
@@ -233,9 +234,11 @@ fn write_all(root: &Path, layout: &Layout) -> Result<(), FoundingError> {
     write_new(&root.join("ca.key"), &authority.key_pem, 0o600)?;
     write_new(&root.join(bundle::CA_FILE), &authority.cert_pem, 0o644)?;
     make_directory(&root.join("members"))?;
+    let seal_key = SealKey(random()?).to_hex() + "\n";
     for member in &layout.members {
         let directory = root.join("members").join(&member.name);
         write_bundle(&directory, &layout_toml, &authority, Role::Node(member.id))?;
+        write_new(&directory.join(bundle::SEAL_KEY_FILE), &seal_key, 0o600)?;
     }
     write_bundle(&root.join("client"), &layout_toml, &authority, Role::Client("client".into()))?;
     write_bundle(&root.join("admin"), &layout_toml, &authority, Role::Admin("admin".into()))

@@ -27,6 +27,12 @@ fn a_cluster_is_written_whole_and_its_bundles_read_back() {
         assert_eq!(bundle.layout, layout);
         assert_eq!(bundle.node, NodeId(index as u64 + 1));
     }
+    let load = |name: &str| Bundle::load(&plan.directory.join("members").join(name)).unwrap();
+    assert!(load("a").seal_key == load("b").seal_key, "all members share one");
+    for stranger in ["client", "admin"] {
+        assert!(!plan.directory.join(stranger).join("seal.key").exists(), "{stranger}");
+    }
+    assert_eq!(mode(&plan.directory.join("members/a/seal.key")), 0o600);
     RingView::new(layout).unwrap();
     assert_eq!(mode(&plan.directory), 0o700);
     assert_eq!(mode(&plan.directory.join("ca.key")), 0o600);
@@ -71,6 +77,10 @@ fn what_exists_is_never_overwritten() {
     let plan = plan(place.path(), &["a"]);
     found(&plan).unwrap();
     let key = std::fs::read(plan.directory.join("ca.key")).unwrap();
+    let other = Plan { directory: place.path().join("other"), ..plan.clone() };
+    found(&other).unwrap();
+    let seal_key = |plan: &Plan| std::fs::read(plan.directory.join("members/a/seal.key")).unwrap();
+    assert_ne!(seal_key(&plan), seal_key(&other), "each cluster has its own");
     assert!(matches!(found(&plan), Err(FoundingError::Exists(_))));
     assert_eq!(std::fs::read(plan.directory.join("ca.key")).unwrap(), key);
 

@@ -36,7 +36,34 @@ const VERSION: u8 = 1;
 const HASH_BYTES: usize = 16;
 const HEAD_BYTES: usize = 2 + HASH_BYTES;
 
+/// Text that is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("64 hexadecimal digits are expected, and not all of them zero")]
+pub struct NotAKey;
+
 impl SealKey {
+    /// Reads a key as it stands in a bundle: 64 hexadecimal digits, perhaps with white space around them. Zero is refused:
+    /// it is what experiments use, and everybody knows it.
+    pub fn from_hex(text: &str) -> Result<SealKey, NotAKey> {
+        let digits = text.trim().as_bytes();
+        let mut key = [0; 32];
+        if digits.len() != 2 * key.len() {
+            return Err(NotAKey);
+        }
+        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+            for digit in pair {
+                let value = char::from(*digit).to_digit(16).ok_or(NotAKey)?;
+                *byte = *byte << 4 | value as u8;
+            }
+        }
+        if key == [0; 32] { Err(NotAKey) } else { Ok(SealKey(key)) }
+    }
+
+    /// As it stands in a bundle.
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Seals a payload.
     pub fn seal(&self, kind: Sealed, payload: &[u8]) -> Bytes {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + payload.len());
@@ -75,6 +102,16 @@ impl std::fmt::Debug for SealKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_comes_back_from_its_digits_and_nothing_else_is_one() {
+        let key = SealKey(std::array::from_fn(|place| place as u8 * 7));
+        assert_eq!(SealKey::from_hex(&format!("{}\n", key.to_hex())), Ok(key.clone()));
+        let (hex, zeros) = (key.to_hex(), "0".repeat(64));
+        for text in ["", &hex[1..], &format!("{hex}0"), &hex.replace('e', "g"), &zeros, &"ü".repeat(32)] {
+            assert_eq!(SealKey::from_hex(text), Err(NotAKey), "{text:?}");
+        }
+    }
 
     #[test]
     fn only_the_own_cluster_opens_what_was_sealed_and_only_whole() {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+use starling::config::ShardConfig;
 use starling::membership::Member;
 use starling::message::peer::Frame;
 use starling::replica::{OpenError, begin_start};
@@ -128,7 +129,7 @@ impl Node {
     /// Starts a node. Within a tokio runtime. When it returns, peers and clients are served.
     pub fn start(settings: &Settings) -> Result<Node, StartError> {
         let started = Instant::now();
-        let Bundle { node, layout, ca_pem, cert_pem, key_pem } = Bundle::load(&settings.bundle)?;
+        let Bundle { node, layout, ca_pem, cert_pem, key_pem, seal_key } = Bundle::load(&settings.bundle)?;
         let open_error = |source| StartError::Open { data: settings.data.clone(), source };
         let not_a_member = || open_error(OpenError::NotAMember { node, cluster: layout.cluster });
         let member = layout.member(node).ok_or_else(not_a_member)?.clone();
@@ -144,11 +145,12 @@ impl Node {
             RingView::new(layout).map_err(|source| BundleError::Layout { path: settings.bundle.clone(), source })?;
         let ring = Arc::new(ring);
 
+        let shard_config = ShardConfig { seal_key, ..settings.shard.clone() };
         let clock = Clock::start();
         let mut shards = Vec::with_capacity(settings.shards);
         for index in 0..settings.shards {
             let scope = ShardScope { index, count: settings.shards };
-            let (config, ring, store) = (settings.shard.clone(), ring.clone(), store.clone());
+            let (config, ring, store) = (shard_config.clone(), ring.clone(), store.clone());
             let shard =
                 Shard::open(config, identity, scope, ring, store, random()?, clock.now()).map_err(open_error)?;
             shards.push(shard);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use starling::config::ShardConfig;
 use starling::ids::NodeId;
 use starling::replica::begin_start;
 use starling::shard::Input;
@@ -22,7 +23,8 @@ impl World {
         }
         let (base, entropy) = (self.entropy.below(3_600_000_000), self.entropy.number());
         let seeds: Vec<u64> = (0..self.options.shards).map(|_| self.entropy.number()).collect();
-        let (ring, count, config) = (self.ring.clone(), self.options.shards, self.options.config.clone());
+        let config = ShardConfig { seal_key: self.options.seal_key(), ..self.options.config.clone() };
+        let (ring, count) = (self.ring.clone(), self.options.shards);
         let now = self.now;
         let faults = self.options.disk;
         let place = self.node_mut(node);

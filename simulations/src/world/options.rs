@@ -5,6 +5,7 @@ use std::time::Duration;
 use starling::config::ShardConfig;
 use starling::ids::{ClusterId, NodeId};
 use starling::membership::{Fallbacks, Layout, LayoutError, Member};
+use starling::message::sealed::SealKey;
 use starling::storage::memory::MemoryFaults;
 
 use super::network::NetworkOptions;
@@ -58,6 +59,15 @@ impl WorldOptions {
             skew_max: Duration::ZERO,
             prints: false,
         }
+    }
+
+    /// The key for contexts and tokens of the world's cluster.
+    pub fn seal_key(&self) -> SealKey {
+        let mut key = [7; 32];
+        if let Some(first) = key.first_chunk_mut() {
+            *first = self.seed.to_be_bytes();
+        }
+        SealKey(key)
     }
 
     /// The member id of a node of the world.
