@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::exchanged::Began;
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal};
@@ -41,6 +42,7 @@ struct Exchange {
     /// Whether the own rows may be pushed: a newborn owner only takes.
     pushes: bool,
     stage: Stage,
+    began: Began,
     /// Every row so far was taken.
     is_whole: bool,
     /// What the other side said of itself in its first answer and in its last.
@@ -65,6 +67,8 @@ pub struct Outcome {
     pub peer: NodeId,
     /// Both sides hold durably what either had.
     pub is_complete: bool,
+    /// When it began.
+    pub began: Began,
     /// What the other side said of itself in its first answer and in its last.
     pub marks: Option<(Marks, Marks)>,
     /// Rows that came.
@@ -93,6 +97,7 @@ impl Exchanges {
             partition,
             range,
             pushes,
+            began: Began::now(env, peer, pushes),
             stage: Stage::Reading,
             is_whole: true,
             marks: None,
@@ -246,8 +251,8 @@ impl Exchanges {
 
     fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Outcome> {
         out.cancel_timer(&TimerKey::ExchangeTimeout(op));
-        let Exchange { partition, peer, marks, received, sent, .. } = self.open.remove(&op)?;
-        Some(Outcome { partition, peer, is_complete, marks, received, sent })
+        let Exchange { partition, peer, began, marks, received, sent, .. } = self.open.remove(&op)?;
+        Some(Outcome { partition, peer, is_complete, began, marks, received, sent })
     }
 }
 

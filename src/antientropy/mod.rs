@@ -3,6 +3,7 @@
 //! ```text
 //! schedule.rs  which partition with whom: at start, at reconnect, on a timer; a newborn owner's first
 //! exchange.rs  the initiator's dialogue, page by page
+//! exchanged.rs up to when this replica knows what its co-owners have
 //! respond.rs   the other side
 //! newborn.rs   an owner with an empty directory: founding, or the first exchange
 //! ```
@@ -13,11 +14,13 @@
 //! Called by the shard. Source: Dynamo 2007 §4.7.
 
 mod exchange;
+mod exchanged;
 mod newborn;
 mod respond;
 mod schedule;
 
 pub use exchange::{Exchanges, Outcome};
+pub use exchanged::{Began, Exchanged};
 pub use newborn::{Finding, Newborns};
 pub use respond::Responders;
 pub use schedule::Schedule;

@@ -39,7 +39,7 @@ pub(super) fn to(env: &Env<'_>, op: OpId, command: &Command, main: &RowKey, merg
             partial,
             conflict: merge.row.has_conflict(&merge.beside),
             answered: merge.answered,
-            stale_ms: None,
+            stale_ms: merge.stale_ms,
             token: None,
         }),
         Command::Observe => match check_type(env, &merge, ValueType::String) {

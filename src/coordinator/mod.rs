@@ -302,6 +302,7 @@ impl Coordinator {
                 | PeerMessage::ExchangeAnswer(_)
                 | PeerMessage::ExchangePush(_)
                 | PeerMessage::ExchangePushed(_)
+                | PeerMessage::ExchangeDone(_)
                 | PeerMessage::StabilityQuery(_)
                 | PeerMessage::StabilityAnswer(_) => {}
             }

@@ -21,6 +21,7 @@ use crate::message::peer::{PeerMessage, Read, Refusal, Shown, Wanted};
 use crate::message::token::Token;
 use crate::shard::{Env, Outbox};
 use crate::storage::{RowKey, RowKind};
+use crate::time::Timestamp;
 use crate::value::{Beside, DecodeError, Row};
 
 /// One quorum of replies, in the making.
@@ -35,6 +36,8 @@ pub(super) struct QuorumRead {
     pub token: Option<Token>,
     /// The merge of all who answered does not show it.
     pub is_behind: bool,
+    /// When the first of those that answer now was asked.
+    asked_at: Timestamp,
     tally: Tally<View>,
 }
 
@@ -46,6 +49,7 @@ struct View {
     rows: BTreeMap<RowKey, Row>,
     until: Option<Bytes>,
     settled: Tick,
+    exchanged: Vec<(NodeId, u64)>,
 }
 
 /// The merge of a quorum.
@@ -63,13 +67,24 @@ pub(super) struct Merge {
     pub sessions_agree: bool,
     /// Actors that expire at this tick or before are settled at one of the replicas.
     pub settled: Tick,
+    /// As in [`crate::message::client::ValueReply`].
+    pub stale_ms: Option<u64>,
     pub answered: Vec<NodeId>,
     pub owners: usize,
 }
 
 impl QuorumRead {
     pub fn new(row: RowKey, candidates: Candidates, needed: usize, wanted: Wanted) -> QuorumRead {
-        QuorumRead { row, candidates, needed, wanted, token: None, is_behind: false, tally: Tally::default() }
+        QuorumRead {
+            row,
+            candidates,
+            needed,
+            wanted,
+            token: None,
+            is_behind: false,
+            asked_at: Timestamp(0),
+            tally: Tally::default(),
+        }
     }
 
     /// The same for a session, of which this was seen.
@@ -102,6 +117,9 @@ impl QuorumRead {
 
     /// Asks so many of those who were not asked.
     pub fn ask_next(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, count: usize) {
+        if self.tally.is_unused() {
+            self.asked_at = env.now.mono;
+        }
         let next: Vec<NodeId> = self
             .candidates
             .reachable(env)
@@ -174,10 +192,26 @@ impl QuorumRead {
         if let (false, Some(first)) = (shows_sessions, first) {
             merge.beside.take_sessions(first);
         }
+        merge.stale_ms = self.stale_ms(env);
         if let Some(until) = &merge.until {
             merge.elements.retain(|row, _| row.as_bytes() < until);
         }
         merge
+    }
+
+    /// For every owner that did not answer: how old what it may have beyond the merge is at most, by the exchanges of those
+    /// that did. `None` if that is not known of one of them.
+    fn stale_ms(&self, env: &Env<'_>) -> Option<u64> {
+        let owners = env.ring.owners(self.candidates.partition);
+        let age_of = |missing: NodeId| {
+            let ages =
+                self.tally.answers().filter(|(node, _)| owners.contains(node)).flat_map(|(_, view)| &view.exchanged);
+            ages.filter(|(peer, _)| *peer == missing).map(|(_, age)| *age).min()
+        };
+        let waited = env.now.mono.since(self.asked_at).as_micros().div_ceil(1000);
+        owners.iter().filter(|owner| !self.tally.has_answered(**owner)).try_fold(0, |oldest: u64, missing| {
+            Some(oldest.max(age_of(*missing)?.saturating_add(u64::try_from(waited).unwrap_or(u64::MAX))))
+        })
     }
 
     /// Which answers count (see the front page). An owner that refused or was lost cannot be asked.
@@ -204,6 +238,7 @@ impl View {
             rows: rows.collect::<Result<_, DecodeError>>()?,
             until: shown.until,
             settled: shown.settled,
+            exchanged: shown.exchanged,
         })
     }
 

@@ -64,6 +64,11 @@ impl<A> Tally<A> {
         }
     }
 
+    /// Whether nobody was asked yet.
+    pub fn is_unused(&self) -> bool {
+        self.asked.is_empty()
+    }
+
     /// Whether a node was asked.
     pub fn has_asked(&self, node: NodeId) -> bool {
         self.asked.contains_key(&node)

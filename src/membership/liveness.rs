@@ -33,6 +33,8 @@ struct Peer {
     epoch: Option<Epoch>,
     /// The peer's wall clock minus ours when it last told. Unit: microseconds.
     clock_offset: Option<i64>,
+    /// What it told.
+    clock_told: Option<WallTime>,
     /// When it told.
     clock_at: Option<Timestamp>,
 }
@@ -95,9 +97,15 @@ impl Liveness {
     pub fn on_clock(&mut self, from: NodeId, theirs: WallTime, now: Now) {
         if let Some(peer) = self.peers.get_mut(&from) {
             let difference = i128::from(theirs.0) - i128::from(now.wall.0);
+            peer.clock_told = Some(theirs);
             peer.clock_offset = i64::try_from(difference).ok();
             peer.clock_at = Some(now.mono);
         }
+    }
+
+    /// What a peer's wall clock showed when it last told.
+    pub fn clock_told_by(&self, node: NodeId) -> Option<WallTime> {
+        self.peers.get(&node).and_then(|peer| peer.clock_told)
     }
 
     /// A connection was lost. True if the peer was reachable before.

@@ -78,6 +78,8 @@ pub enum PeerMessage {
     ExchangePush(ExchangePush),
     /// They are durable here.
     ExchangePushed(ExchangePushed),
+    /// The exchange is complete: you have all that I had.
+    ExchangeDone(ExchangeDone),
     /// How far is the partition settled with you?
     StabilityQuery(StabilityQuery),
     /// This far.
@@ -248,6 +250,8 @@ pub struct Shown {
     pub until: Option<Bytes>,
     /// All actors that expire at this tick or before are settled here.
     pub settled: Tick,
+    /// For each co-owner of which it is known: how long ago the last complete exchange with it began. Unit: milliseconds.
+    pub exchanged: Vec<(NodeId, u64)>,
 }
 
 /// Answer to [`Read`].
@@ -452,6 +456,15 @@ pub struct Report {
     pub digest: u128,
 }
 
+/// An exchange with the receiver is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeDone {
+    /// The start of the receiver that it was with.
+    pub to: Epoch,
+    /// What the receiver's clock showed before it began.
+    pub since: WallTime,
+}
+
 impl Refusal {
     /// Refuses bytes that are no row of this program.
     pub fn of_bytes(error: &DecodeError) -> Refusal {
@@ -543,7 +556,8 @@ impl PeerMessage {
             | PeerMessage::NewbornQuery(_)
             | PeerMessage::StabilityQuery(_)
             | PeerMessage::ExchangeOffer(_)
-            | PeerMessage::ExchangePush(_) => false,
+            | PeerMessage::ExchangePush(_)
+            | PeerMessage::ExchangeDone(_) => false,
         }
     }
 
@@ -569,7 +583,8 @@ impl PeerMessage {
             | PeerMessage::NewbornQuery(_)
             | PeerMessage::StabilityQuery(_)
             | PeerMessage::ExchangeOffer(_)
-            | PeerMessage::ExchangePush(_) => None,
+            | PeerMessage::ExchangePush(_)
+            | PeerMessage::ExchangeDone(_) => None,
         }
     }
 }

@@ -77,7 +77,8 @@ pub fn of_message(message: &PeerMessage) -> usize {
             | PeerMessage::NewbornQuery(_)
             | PeerMessage::NewbornAnswer(_)
             | PeerMessage::StabilityQuery(_)
-            | PeerMessage::ExchangePushed(_) => 0,
+            | PeerMessage::ExchangePushed(_)
+            | PeerMessage::ExchangeDone(_) => 0,
         }
 }
 
@@ -168,7 +169,12 @@ fn of_value(value: &Visible) -> usize {
 }
 
 fn of_shown(shown: &Shown) -> usize {
-    2 * ITEM + shown.main.len() + shown.beside.len() + of_rows(&shown.rows) + of_token(&shown.until)
+    2 * ITEM
+        + shown.main.len()
+        + shown.beside.len()
+        + of_rows(&shown.rows)
+        + of_token(&shown.until)
+        + shown.exchanged.len() * ITEM
 }
 
 fn of_rows(rows: &[(RowKey, Bytes)]) -> usize {
@@ -267,6 +273,7 @@ mod tests {
             rows: vec![(row(), bytes(count)); 2],
             until: Some(bytes(count)),
             settled: Tick(u32::MAX),
+            exchanged: vec![(NodeId(u64::MAX), u64::MAX); 2],
         };
         vec![
             value(count),

@@ -165,6 +165,7 @@ pub(super) fn answer(
                 rows,
                 until,
                 settled: turn.compacted(partition),
+                exchanged: env.exchanged.ages(partition, env.now.mono),
             };
             let answer = PeerMessage::ReadAnswer(ReadAnswer { op, epoch, outcome: Ok(shown) });
             turn.out.send_after(ticket, from, partition, answer);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::antientropy::Exchanged;
 use crate::causality::Epoch;
 use crate::config::ShardConfig;
 use crate::ids::{Incarnation, NodeId, PartitionId};
@@ -45,6 +46,8 @@ pub struct Site {
     pub liveness: Liveness,
     /// Who claims whose member id.
     pub claims: Claims,
+    /// Up to when it is known what co-owners have.
+    pub exchanged: Exchanged,
     /// The file system is below its reserve: writes are refused.
     pub is_below_reserve: bool,
     /// The own clock is this far ahead of the peers, beyond the bound: register writes are refused. Unit: ms.
@@ -65,6 +68,7 @@ impl Site {
             incarnation: self.identity.incarnation,
             ring: &self.ring,
             liveness: &self.liveness,
+            exchanged: &self.exchanged,
             is_below_reserve: self.is_below_reserve,
             has_rival: self.claims.rival().is_some() && !mutation::is_off(Mutation::RivalIgnored),
             clock_ahead_ms: self.clock_ahead_ms,
@@ -102,6 +106,8 @@ pub struct Env<'a> {
     pub ring: &'a RingView,
     /// Who answers.
     pub liveness: &'a Liveness,
+    /// Up to when it is known what co-owners have.
+    pub exchanged: &'a Exchanged,
     /// The file system is below its reserve: writes are refused.
     pub is_below_reserve: bool,
     /// Another live process claims this member id: writes are refused.

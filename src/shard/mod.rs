@@ -39,7 +39,7 @@ pub use outbox::Outbox;
 pub use timer::TimerKey;
 pub use turn::{Access, Turn};
 
-use crate::antientropy::{Exchanges, Finding, Newborns, Outcome, Responders, Schedule};
+use crate::antientropy::{Exchanged, Exchanges, Finding, Newborns, Outcome, Responders, Schedule};
 use crate::config::ShardConfig;
 use crate::coordinator::Coordinator;
 use crate::hints::{Delivery, Ledger};
@@ -114,6 +114,7 @@ impl Shard {
             ring,
             liveness,
             claims,
+            exchanged: Exchanged::default(),
             is_below_reserve: false,
             clock_ahead_ms: None,
             delivery_pause_ms: 0,

@@ -122,6 +122,11 @@ impl Shard {
                 let ended = self.exchanges.on_pushed(&env, &mut turn.out, answer);
                 self.on_exchange_ends(now, ended);
             }
+            PeerMessage::ExchangeDone(done) => {
+                if done.to == self.site.identity.epoch {
+                    self.site.exchanged.on_done(now, partition, from, done);
+                }
+            }
             PeerMessage::StabilityQuery(query) => {
                 stability.on_query(&env, turn, (from, epoch), partition, query, || next_op(next_exchange));
             }
@@ -331,13 +336,17 @@ impl Shard {
 
     fn on_exchange_ends(&mut self, now: Now, ended: impl IntoIterator<Item = Outcome>) {
         let mut any = false;
-        for Outcome { partition, peer, is_complete, marks, received, sent } in ended {
+        for Outcome { partition, peer, is_complete, began, marks, received, sent } in ended {
             any = true;
             self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
             if is_complete {
                 self.exchanges_done += 1;
                 self.exchanged_rows += received + sent;
                 self.turn.out.observe(Observation::ExchangeDone { partition, peer, received, sent });
+                self.site.exchanged.note(partition, peer, began.at);
+                if let Some(done) = began.done() {
+                    self.turn.out.send(peer, partition, PeerMessage::ExchangeDone(done));
+                }
                 if let Some((first, last)) = marks {
                     self.stability.on_exchanged(&mut self.turn, (partition, peer), first, last);
                 }

@@ -11,7 +11,14 @@ use super::*;
 
 fn heavy(bytes: usize) -> Frame {
     let main = Bytes::from(vec![7; bytes]);
-    let outcome = Ok(Shown { main, beside: Bytes::new(), rows: Vec::new(), until: None, settled: Default::default() });
+    let outcome = Ok(Shown {
+        main,
+        beside: Bytes::new(),
+        rows: Vec::new(),
+        until: None,
+        settled: Default::default(),
+        exchanged: Vec::new(),
+    });
     frame_of(vec![PeerMessage::ReadAnswer(ReadAnswer { op: OpId(1), epoch: Default::default(), outcome })])
 }
 

@@ -39,8 +39,11 @@ pub struct ValueReply {
     pub conflict: bool,
     /// Whose answers were merged.
     pub answered: Vec<NodeId>,
-    /// Writes that this read may lack are at most this old, as far as its coordinator knows; `None`: unknown. It is the
-    /// age of the oldest write that some owner is known to lack. Unit: milliseconds.
+    /// Every write that an owner held this long ago is in the answer; what owners took since then may be missing. It is 0 if
+    /// all owners answered, else the time since those that answered have exchanged the partition with those that did not.
+    /// `None`: not known of one of these (no exchange since a restart). It says nothing of writes that only fallbacks hold,
+    /// because no owner could be reached where they were made; and a clock that is set back makes it too small.
+    /// Unit: milliseconds.
     pub stale_ms: Option<u64>,
     /// The request's token, which now has seen this value.
     pub token: Option<Bytes>,

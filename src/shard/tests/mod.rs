@@ -3,6 +3,7 @@
 mod identity;
 mod public_bugs;
 mod stability;
+mod staleness;
 mod stories;
 mod tokens;
 mod troubles;

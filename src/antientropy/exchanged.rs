@@ -1,0 +1,86 @@
+//! Up to when this replica knows what its co-owners have: the ground of the staleness bound.
+//!
+//! ```text
+//! the initiator   begins at t ──→ exchange … ──complete──→ has all that the co-owner held at t
+//! the responder   its clock shows t ──told before──→ the initiator begins … ──Done(t)──→ has all that the initiator held at t
+//! ```
+//!
+//! Both times are the own clock's, read before the exchange began, so no delay of a message makes a bound too small. They are
+//! kept in memory, of this start only: after a restart the bound is unknown until the next exchange.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::causality::Epoch;
+use crate::ids::{NodeId, PartitionId};
+use crate::message::peer::ExchangeDone;
+use crate::shard::Env;
+use crate::time::{Now, Timestamp, WallTime};
+
+/// Per partition and co-owner the start of the last exchange that was complete.
+#[derive(Debug, Default)]
+pub struct Exchanged {
+    since: BTreeMap<(PartitionId, NodeId), Timestamp>,
+}
+
+/// When an exchange began, on both sides' clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Began {
+    /// Here.
+    pub at: Timestamp,
+    /// There: the start that was heard last, and what its clock showed when it told it last. `None` if what is here is not
+    /// sent there, or the clock was never told.
+    pub there: Option<(Epoch, WallTime)>,
+}
+
+impl Began {
+    /// An exchange begins now.
+    pub fn now(env: &Env<'_>, peer: NodeId, pushes: bool) -> Began {
+        let there = env.liveness.epoch_of(peer).zip(env.liveness.clock_told_by(peer)).filter(|_| pushes);
+        Began { at: env.now.mono, there }
+    }
+
+    /// What the other side is told at the end.
+    pub fn done(&self) -> Option<ExchangeDone> {
+        self.there.map(|(to, since)| ExchangeDone { to, since })
+    }
+}
+
+impl Exchanged {
+    /// Everything that the co-owner held at this time is here.
+    pub fn note(&mut self, partition: PartitionId, peer: NodeId, at: Timestamp) {
+        let since = self.since.entry((partition, peer)).or_default();
+        *since = (*since).max(at);
+    }
+
+    /// A co-owner has ended an exchange with this start.
+    pub fn on_done(&mut self, now: Now, partition: PartitionId, peer: NodeId, done: ExchangeDone) {
+        let age = Duration::from_micros(now.wall.0.saturating_sub(done.since.0));
+        self.note(partition, peer, Timestamp(now.mono.0.saturating_sub(crate::time::micros(age))));
+    }
+
+    /// How long ago it was, for each co-owner of which it is known. Unit: milliseconds, rounded up.
+    pub fn ages(&self, partition: PartitionId, now: Timestamp) -> Vec<(NodeId, u64)> {
+        let of_partition = (partition, NodeId(u64::MIN))..=(partition, NodeId(u64::MAX));
+        let age = |since: &Timestamp| u64::try_from(now.since(*since).as_micros().div_ceil(1000)).unwrap_or(u64::MAX);
+        self.since.range(of_partition).map(|((_, peer), since)| (*peer, age(since))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_later_of_two_exchanges_counts_and_a_late_word_of_the_earlier_changes_nothing() {
+        let mut exchanged = Exchanged::default();
+        let (partition, peer) = (PartitionId(3), NodeId(2));
+        assert_eq!(exchanged.ages(partition, Timestamp(9)), []);
+        let now = Now { mono: Timestamp(50_000), wall: WallTime(1_000_000) };
+        exchanged.on_done(now, partition, peer, ExchangeDone { to: Epoch(1), since: WallTime(990_000) });
+        exchanged.on_done(now, partition, peer, ExchangeDone { to: Epoch(1), since: WallTime(970_000) });
+        exchanged.note(PartitionId(4), peer, Timestamp(50_000));
+        assert_eq!(exchanged.ages(partition, now.mono), [(peer, 10)]);
+        assert_eq!(exchanged.ages(partition, Timestamp(50_001)), [(peer, 11)], "rounded up");
+    }
+}
