@@ -124,6 +124,27 @@ mod tests {
     }
 
     proptest! {
+        /// Each step observes a dot at a replica, or (event 0) merges the other into it.
+        #[test]
+        fn it_sees_what_the_clock_of_crdts_sees(steps in proptest::collection::vec((0..2usize, 0..3u64, 0..5u64), 1..30)) {
+            use crdts::{CmRDT, CvRDT, VClock};
+            let mut ours = [VersionVector::default(), VersionVector::default()];
+            let mut theirs = [VClock::<ActorId>::new(), VClock::new()];
+            for (at, number, event) in steps {
+                let actor = ActorId { expires: Tick(1), epoch: Epoch(number), tenure: Tenure(0) };
+                if event > 0 {
+                    ours[at].observe(Dot { actor, event });
+                    theirs[at].apply(crdts::Dot::new(actor, event));
+                } else {
+                    let (vector, clock) = (ours[1 - at].clone(), theirs[1 - at].clone());
+                    ours[at].merge(&vector);
+                    CvRDT::merge(&mut theirs[at], clock);
+                }
+                let seen: Vec<(ActorId, u64)> = theirs[at].iter().map(|dot| (*dot.actor, dot.counter)).collect();
+                prop_assert_eq!(ours[at].dots().collect::<Vec<_>>(), seen);
+            }
+        }
+
         #[test]
         fn the_merge_laws_hold(a in any_vector(), b in any_vector(), c in any_vector()) {
             laws::check_merge(&a, &b, &c);

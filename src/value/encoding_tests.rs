@@ -173,6 +173,12 @@ fn at(wall: u64) -> Hlc {
 }
 
 #[test]
+fn a_row_takes_as_much_memory_as_its_front_page_says() {
+    assert!(size_of::<Row>() <= 192, "{}", size_of::<Row>());
+    assert_eq!(size_of::<Record<Totals>>(), 64);
+}
+
+#[test]
 fn an_empty_row_has_no_bytes() {
     assert!(Row::default().is_empty());
     assert!(Row::default().encode().is_empty());
