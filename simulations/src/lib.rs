@@ -10,6 +10,7 @@ pub mod checker;
 pub mod cli;
 pub mod drill;
 pub mod faults;
+pub mod model;
 #[cfg(feature = "mutations")]
 pub mod mutants;
 mod panics;

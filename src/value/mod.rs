@@ -48,6 +48,7 @@ mod golden_tests;
 mod history;
 #[cfg(test)]
 mod history_tests;
+mod inspect;
 mod kind;
 #[cfg(test)]
 pub(crate) mod laws;

@@ -1,0 +1,33 @@
+//! What checkers and models look at: parts of a row that no client is shown.
+
+use bytes::Bytes;
+
+use super::Row;
+use super::counter::Totals;
+use super::register::Stamp;
+
+impl Row {
+    /// What the counter holds: the settled sum and every entry.
+    pub fn counted_parts(&self) -> impl Iterator<Item = Totals> + '_ {
+        let sum = self.string.counter.settled().sum;
+        std::iter::once(Totals { p: sum.p, n: sum.n }).chain(self.string.counter.entries.iter().map(|it| it.content))
+    }
+
+    /// What resets took from it: the covered sum and every baseline.
+    pub fn covered_parts(&self) -> impl Iterator<Item = Totals> + '_ {
+        let sum = self.string.counter.covered().sum;
+        std::iter::once(Totals { p: sum.p, n: sum.n }).chain(self.string.counter.baselines.iter().map(|it| it.content))
+    }
+
+    /// The register's last write: when, and what; no value is a deletion.
+    pub fn register_write(&self) -> Option<(&Stamp, Option<&Bytes>)> {
+        let register = &self.string.register;
+        register.stamp().map(|stamp| (stamp, register.value()))
+    }
+
+    /// The siblings, in the order of their dots.
+    pub fn sibling_values(&self) -> impl Iterator<Item = &Bytes> {
+        let live = self.others.as_deref().map_or(&[][..], |others| others.siblings.live());
+        live.iter().map(|(_, value)| value)
+    }
+}
