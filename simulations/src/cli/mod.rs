@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod drill;
 pub mod list;
+pub mod model;
 #[cfg(feature = "mutations")]
 pub mod mutants;
 pub mod replay;
@@ -47,6 +48,7 @@ enum Command {
     Run(run::Args),
     /// Many seeds: a random cluster, random faults, every checker
     Swarm(swarm::Args),
+    Model(model::Args),
     /// One seed of a swarm again
     Replay(replay::Args),
     /// Switches each protection of the core off and sees that somebody notices
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Swarm(args) => swarm::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "mutations")]
         Command::Mutants => mutants::run(),

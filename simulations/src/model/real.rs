@@ -77,7 +77,12 @@ impl Family {
         parts
     }
 
-    fn cover(&mut self, mint: Mint, other: Option<&Family>, write: impl FnOnce(&mut Row, Dot, Hlc, &Row) -> Row) -> Vec<Part> {
+    fn cover(
+        &mut self,
+        mint: Mint,
+        other: Option<&Family>,
+        write: impl FnOnce(&mut Row, Dot, Hlc, &Row) -> Row,
+    ) -> Vec<Part> {
         let mut observed = self.whole();
         if let Some(other) = other {
             observed.merge(&other.whole());
@@ -136,6 +141,7 @@ impl Values for Family {
     type Part = Part;
 
     const SET_COVERS: bool = true;
+    const VOUCHED_ONLY: bool = true;
 
     fn request(&mut self, event: SessionEvent) -> Vec<Part> {
         let session = actor(event.actor);

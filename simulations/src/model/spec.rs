@@ -93,9 +93,7 @@ impl Counter {
             self.covered = other.covered;
         }
         for (actor, entry) in &other.baselines {
-            if actor.tick > self.covered.tick
-                && entry.event > self.baselines.get(actor).map_or(0, |mine| mine.event)
-            {
+            if actor.tick > self.covered.tick && entry.event > self.baselines.get(actor).map_or(0, |mine| mine.event) {
                 self.baselines.insert(*actor, *entry);
             }
         }
@@ -259,7 +257,8 @@ impl Row {
             is_old(actor, w) && entry.event > mine.entries.get(actor).map_or(0, |entry| entry.event)
         }) || theirs.baselines.iter().any(|(actor, entry)| {
             is_old(actor, v) && entry.event > mine.baselines.get(actor).map_or(0, |entry| entry.event)
-        }) || rules.has(Rule::FreezeCovers) && theirs.touched.is_some_and(|stamp| stamp.2.tick <= frozen)
+        }) || rules.has(Rule::FreezeCovers)
+            && theirs.touched.is_some_and(|stamp| stamp.2.tick <= frozen)
             && (theirs.touched > mine.touched
                 || (theirs.covered.tick, theirs.covered.is_full) > (mine.covered.tick, mine.covered.is_full))
             || self.dotted.touches(&other.dotted, frozen, settled.w, rules)
@@ -335,7 +334,9 @@ impl Row {
             seen: vec![],
             tombstone: self
                 .register
-                .filter(|it| rules.has(Rule::DigestTombstones) && it.value.is_none() && is_old(it.stamp, through, lease))
+                .filter(|it| {
+                    rules.has(Rule::DigestTombstones) && it.value.is_none() && is_old(it.stamp, through, lease)
+                })
                 .map(|it| it.stamp),
         }
     }

@@ -1,5 +1,6 @@
 //! Stories, seeds and mutants, from outside.
 
+mod model;
 #[cfg(feature = "mutations")]
 mod mutants;
 mod same_seed;

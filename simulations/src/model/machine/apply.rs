@@ -241,7 +241,7 @@ impl Instance {
                 if self.is_fallback(at) || from == at || node.is_newborn && self.has(Rule::NewbornOnlyPages) {
                     return false;
                 }
-                if is_known {
+                if is_known && self.is_vouched::<V>(node.now.settled.v, folded) {
                     self.leave_forgotten::<V>(node.now.settled.v, &mut message, folded);
                     self.merge(node, &message);
                     true
@@ -272,8 +272,12 @@ impl Instance {
         let before = node.now.clone();
         for key in 0..self.keys {
             let mut message = message(key, &source);
-            self.leave_forgotten::<V>(node.now.settled.v, &mut message, source.settled.v);
-            self.merge(node, &message);
+            if self.is_vouched::<V>(node.now.settled.v, source.settled.v) {
+                self.leave_forgotten::<V>(node.now.settled.v, &mut message, source.settled.v);
+                self.merge(node, &message);
+            } else {
+                let _ = self.receive(node, to, &message);
+            }
         }
         node.now != before
     }
@@ -302,6 +306,11 @@ impl Instance {
         if self.has(Rule::Generation) && folded < v {
             message.parts = V::leave_forgotten(std::mem::take(&mut message.parts), v, self.lease);
         }
+    }
+
+    /// Whether an exchange of an owner that had folded so far may change what is frozen.
+    fn is_vouched<V: Values>(&self, v: u8, folded: u8) -> bool {
+        !V::VOUCHED_ONLY || !self.has(Rule::Generation) || folded >= v
     }
 
     fn crash<V: Values>(&self, world: &mut World<V>, at: u8) -> bool {
@@ -573,6 +582,9 @@ impl Instance {
 
     /// A wiped fallback takes the seal of an established owner.
     fn take_seal<V: Values>(&self, world: &mut World<V>, owner: u8) -> bool {
+        if self.has(Rule::GiverForgets) {
+            world.nodes[usize::from(owner)].heard[self.owners] = None;
+        }
         let Node { sealed, is_newborn, .. } = &world.nodes[usize::from(owner)];
         let (sealed, is_newborn) = (*sealed, *is_newborn);
         let fallback = &mut world.nodes[self.owners];

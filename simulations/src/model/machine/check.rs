@@ -75,6 +75,14 @@ impl Instance {
                 }
             }
         }
+        let far = (0..owners).max_by_key(|owner| {
+            let settled = world.nodes[usize::from(*owner)].now.settled;
+            (settled.w, settled.v)
+        });
+        for owner in 0..owners {
+            world.nodes[usize::from(owner)].source = None;
+            let _ = self.sync_whole(world, owner, far.unwrap_or(established));
+        }
         for _ in 0..2 {
             for to in 0..owners {
                 for from in (0..owners).filter(|from| *from != to) {
@@ -144,7 +152,8 @@ impl Instance {
             for node in 0..nodes {
                 let _ = calm.apply(&mut world, Step::Seal(node));
             }
-            for step in [Step::Freeze as fn(u8) -> Step, Step::Report, Step::ReportBaselines, Step::Compact, Step::Fold] {
+            for step in [Step::Freeze as fn(u8) -> Step, Step::Report, Step::ReportBaselines, Step::Compact, Step::Fold]
+            {
                 for owner in 0..owners {
                     for other in (0..nodes).filter(|other| *other != owner) {
                         let _ = calm.apply(&mut world, Step::Hear(owner, other));
@@ -182,7 +191,10 @@ impl Instance {
         for (index, node) in world.nodes[..self.owners].iter().enumerate() {
             let settled = node.now.settled;
             if settled.w < self.ticks || settled.v < self.ticks {
-                return Err(format!("progress: owner {index} is stuck at {settled:?}, sealed {}, frozen {}", node.sealed, node.frozen));
+                return Err(format!(
+                    "progress: owner {index} is stuck at {settled:?}, sealed {}, frozen {}",
+                    node.sealed, node.frozen
+                ));
             }
             let first = &world.nodes[0].now.keys;
             if let Some((one, other)) = first.iter().zip(&node.now.keys).find(|(one, other)| one.row != other.row) {

@@ -52,6 +52,8 @@ pub enum Rule {
     ServeKnown,
     /// A wiped fallback takes the seal of an established owner before it accepts.
     FallbackTakesSeal,
+    /// The owner that gives a wiped fallback its seal forgets what the earlier one had said.
+    GiverForgets,
     /// A fallback covers no live counter.
     FallbackNoReset,
     /// A cover of what others showed leaves out frozen ticks that the coordinator itself does not have.
@@ -84,7 +86,7 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 38] = [
+    pub const ALL: [Rule; 39] = [
         Rule::Seal,
         Rule::AllSealed,
         Rule::HintsDrained,
@@ -109,6 +111,7 @@ impl Rule {
         Rule::NewbornOnlyPages,
         Rule::ServeKnown,
         Rule::FallbackTakesSeal,
+        Rule::GiverForgets,
         Rule::FallbackNoReset,
         Rule::ObservedFrozen,
         Rule::PresentAnswers,

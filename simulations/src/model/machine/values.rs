@@ -97,13 +97,23 @@ pub trait Values: Clone + Default + PartialEq + Eq + Debug {
     /// Whether every write but an add covers the counter too, as the store's string does.
     const SET_COVERS: bool = false;
 
+    /// Whether an exchange of an owner that has folded less is taken like any other message (else row by row: see
+    /// [`Values::leave_forgotten`]).
+    const VOUCHED_ONLY: bool = false;
+
     /// A session's event. Each of these returns what is sent; nothing if it was refused.
     fn request(&mut self, event: SessionEvent) -> Vec<Self::Part>;
     /// Adds a ghost under the node's own actor.
     fn increment(&mut self, mint: Mint, ghost: Bits) -> Vec<Self::Part>;
     /// Covers what the node holds, and what another showed as far as it may.
-    fn reset(&mut self, mint: Mint, other: Option<&Self>, frozen: u8, settled: Settled, rules: Rules)
-    -> Vec<Self::Part>;
+    fn reset(
+        &mut self,
+        mint: Mint,
+        other: Option<&Self>,
+        frozen: u8,
+        settled: Settled,
+        rules: Rules,
+    ) -> Vec<Self::Part>;
     /// Adds a dot with a ghost, removes what is live, or both.
     fn write_dots(&mut self, mint: Mint, adds: Option<u8>, removes: bool) -> Vec<Self::Part>;
     /// Writes the register, or deletes it.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::values::{Actor, Bits, SessionEvent, Settled, Values};
 use super::rules::Rules;
+use super::values::{Actor, Bits, SessionEvent, Settled, Values};
 
 /// What a crash takes back to its last durable form.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]

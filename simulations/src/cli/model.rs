@@ -1,0 +1,129 @@
+//! `starling-sim model`: searches of the rules by which things are forgotten.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use super::exit;
+use crate::model::machine::rules::{Rule, Rules};
+use crate::model::machine::search::{Failure, Seen};
+use crate::model::machine::world::Instance;
+use crate::model::{Family, Row, instances};
+
+/// Searches the rules of forgetting, on the specification or on the store's own rows
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  starling-sim model random --histories 5000
+  starling-sim model random --values store --keys 2 --first 100000
+  starling-sim model complete --states 2000000
+  starling-sim model mutants
+
+A failing history is made short and printed; the exit code is then 10, or 13 for a rule that nobody missed.")]
+pub struct Args {
+    /// How to search
+    #[arg(value_enum, default_value_t = How::Random)]
+    how: How,
+    /// The specification, or the rows of the store
+    #[arg(long, value_enum, default_value_t = Which::Spec)]
+    values: Which,
+    /// Random histories, of each world
+    #[arg(long, default_value_t = 1000)]
+    histories: u64,
+    /// Attempted steps of each
+    #[arg(long, default_value_t = 200)]
+    length: usize,
+    /// The first history
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Keys in the partition
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
+    keys: u8,
+    /// Stop a complete search at so many states
+    #[arg(long, default_value_t = 1_000_000)]
+    states: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum How {
+    /// Random histories of large worlds
+    Random,
+    /// Every interleaving of small worlds
+    Complete,
+    /// Random histories with each rule off
+    Mutants,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    Spec,
+    Store,
+}
+
+/// Searches, prints what was searched and what was found.
+pub fn run(args: &Args) -> ExitCode {
+    match args.how {
+        How::Random => {
+            let worlds = [instances::large(args.keys), instances::forgetful(args.keys)];
+            all(worlds.iter().map(|world| told(world.name, |seen| random(args, world, seen))))
+        }
+        How::Complete => all(instances::complete().iter().map(|world| {
+            told(world.name, |seen| match world.complete::<Row>(args.states, seen) {
+                Ok(true) => None,
+                Ok(false) => {
+                    println!("  stopped at {} states", args.states);
+                    None
+                }
+                Err(failure) => Some(failure),
+            })
+        })),
+        How::Mutants => {
+            let survivors = Rule::ALL.into_iter().filter(|rule| !is_missed(args, *rule)).count();
+            if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::MUTANT_SURVIVED) }
+        }
+    }
+}
+
+fn all(passed: impl Iterator<Item = bool>) -> ExitCode {
+    if passed.fold(true, |all, one| all && one) { ExitCode::SUCCESS } else { ExitCode::from(exit::WRONG_ANSWER) }
+}
+
+fn random(args: &Args, world: &Instance, seen: &mut Seen) -> Option<Failure> {
+    match args.values {
+        Which::Spec => world.random::<Row>(args.histories, args.length, args.first, seen),
+        // What observed others is left out there by the coordinator, which is not part of this machine.
+        Which::Store => {
+            instances::without_observed(world).random::<Family>(args.histories, args.length, args.first, seen)
+        }
+    }
+}
+
+/// Runs one search and prints it; true if it found nothing.
+fn told(name: &str, search: impl FnOnce(&mut Seen) -> Option<Failure>) -> bool {
+    let began = Instant::now();
+    let mut seen = Seen::default();
+    let failure = search(&mut seen);
+    println!("{name}: {seen}, {:.1} s", began.elapsed().as_secs_f64());
+    if let Some(failure) = &failure {
+        println!("{failure}");
+    }
+    failure.is_none()
+}
+
+/// Whether somebody misses a rule: a complete search of the world made for it, or random histories.
+fn is_missed(args: &Args, rule: Rule) -> bool {
+    let mut seen = Seen::default();
+    let large = Instance { rules: Rules::ALL.without(rule), ..instances::large(args.keys) };
+    let mut found = random(args, &large, &mut seen);
+    if found.is_none()
+        && let Some(small) = instances::mutant(rule)
+    {
+        found = small.complete::<Row>(args.states, &mut seen).err();
+    }
+    match &found {
+        Some(failure) => {
+            println!("{:<20} missed, {} steps: {}", format!("{rule:?}"), failure.steps.len(), failure.error)
+        }
+        None => println!("{:<20} NOT MISSED in {seen}", format!("{rule:?}")),
+    }
+    found.is_some()
+}
