@@ -1,6 +1,6 @@
 //! The worlds that are searched: a large one at random, small ones in every interleaving.
 
-use super::machine::rules::{Rule, Rules};
+use super::machine::rules::Rules;
 use super::machine::world::{Budget, Instance};
 
 /// Nothing may happen but the steps towards a settlement.
@@ -144,69 +144,4 @@ pub fn complete() -> Vec<Instance> {
             )
         },
     ]
-}
-
-/// The smallest world that notices when a rule is off, for the rules that random histories hardly ever need.
-pub fn mutant(rule: Rule) -> Option<Instance> {
-    let none = NOTHING;
-    let dots = |budget| Instance { sessions: vec![], ..small("dots", budget) };
-    let of = match rule {
-        Rule::Tags => Instance { owners: 3, ..dots(Budget { adds: 1, exchanges: 1, wipes: 1, ..none }) },
-        Rule::ServeKnown => {
-            Instance { owners: 3, ..dots(Budget { adds: 1, deliveries: 1, exchanges: 1, wipes: 1, ..none }) }
-        }
-        Rule::NewbornOnlyPages => Instance {
-            forgets: true,
-            ..dots(Budget { adds: 1, removals: 1, deliveries: 1, ships: 1, exchanges: 1, wipes: 1, ..none })
-        },
-        Rule::GiverForgets => Instance { has_fallback: true, ..dots(Budget { adds: 1, wipes: 1, ..none }) },
-        Rule::PresentAnswers => {
-            Instance { owners: 3, ..dots(Budget { adds: 1, ships: 1, deliveries: 1, wipes: 1, ..none }) }
-        }
-        Rule::DigestTombstones => Instance {
-            sessions: vec![],
-            lease: 1,
-            forgets: true,
-            ..small("registers", Budget { sets: 1, deletes: 1, deliveries: 1, ..none })
-        },
-        Rule::RetireWaitsLease => Instance {
-            sessions: vec![],
-            ticks: 1,
-            lease: 2,
-            forgets: true,
-            ..small("registers", Budget { sets: 1, deletes: 1, deliveries: 2, ..none })
-        },
-        Rule::RetireFolded => Instance {
-            sessions: vec![],
-            lease: 1,
-            forgets: true,
-            ..small("registers", Budget { sets: 1, deletes: 1, deliveries: 1, ..none })
-        },
-        Rule::Generation => Instance {
-            sessions: vec![],
-            forgets: true,
-            ..small("registers", Budget { sets: 1, deletes: 1, deliveries: 2, ships: 1, ..none })
-        },
-        Rule::ObservedFrozen => Instance {
-            forgets: true,
-            ..small("counters", Budget { requests: 1, observed: 1, deliveries: 1, exchanges: 1, ..none })
-        },
-        Rule::AdoptReported => Instance { owners: 3, ..dots(Budget { adds: 1, exchanges: 1, wipes: 1, ..none }) },
-        Rule::FirstMarks => dots(Budget { adds: 1, deliveries: 1, exchanges: 1, wipes: 1, ..none }),
-        Rule::RefuseOldKills => Instance {
-            is_durable: false,
-            forgets: true,
-            ..dots(Budget { adds: 1, removals: 1, deliveries: 2, crashes: 1, ..none })
-        },
-        Rule::IgnoreDeadDots => {
-            Instance { forgets: true, ..dots(Budget { adds: 1, removals: 1, deliveries: 1, ships: 1, ..none }) }
-        }
-        Rule::HintedRemovals => Instance {
-            has_fallback: true,
-            forgets: true,
-            ..dots(Budget { adds: 1, removals: 1, deliveries: 2, ..none })
-        },
-        _ => return None,
-    };
-    Some(Instance { rules: Rules::ALL.without(rule), ..of })
 }

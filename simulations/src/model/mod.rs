@@ -13,6 +13,7 @@ pub mod instances;
 pub mod machine;
 mod real;
 mod spec;
+pub mod traces;
 
 pub use real::Family;
 pub use spec::Row;

@@ -3,7 +3,7 @@
 use starling_sim::model::machine::rules::{Rule, Rules};
 use starling_sim::model::machine::search::Seen;
 use starling_sim::model::machine::world::Instance;
-use starling_sim::model::{Family, Row, instances};
+use starling_sim::model::{Family, Row, instances, traces};
 
 #[test]
 fn random_histories_of_the_specification_lose_nothing_and_settle() {
@@ -45,5 +45,15 @@ fn a_rule_that_is_off_is_missed() {
         let world = Instance { rules: Rules::ALL.without(rule), ..instances::large(1) };
         let found = world.random::<Row>(300, 150, 0, &mut Seen::default());
         assert!(found.is_some(), "nobody misses {rule:?}");
+    }
+}
+
+#[test]
+fn what_a_rule_prevents_happens_without_it_and_not_with_it() {
+    for trace in traces::all() {
+        let whole = trace.world.replay::<Row>(&trace.steps, false);
+        assert_eq!(whole, None, "with all rules, {:?} among them", trace.rules);
+        let without = trace.without().replay::<Row>(&trace.steps, false);
+        assert!(without.is_some(), "nobody misses {:?}", trace.rules);
     }
 }

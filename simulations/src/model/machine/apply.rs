@@ -1,12 +1,12 @@
-//! What each step does, and when it is possible.
+//! What each step does, and when it is possible: clients, messages, faults. See `settling` for the others.
 
 use super::rules::Rule;
 use super::step::Step;
 use super::values::{Actor, Bits, Mint, Settled, Values};
-use super::world::{Answer, Data, Ghosts, Instance, Key, Message, Node, Report, Sync, World};
+use super::world::{Answer, Data, Ghosts, Instance, Key, Message, Node, World};
 
 impl Instance {
-    fn has(&self, rule: Rule) -> bool {
+    pub(super) fn has(&self, rule: Rule) -> bool {
         self.rules.has(rule)
     }
 
@@ -74,16 +74,16 @@ impl Instance {
         applied
     }
 
-    fn is_fallback(&self, node: u8) -> bool {
+    pub(super) fn is_fallback(&self, node: u8) -> bool {
         usize::from(node) == self.owners
     }
 
     /// Whether a node takes events now.
-    fn accepts<V>(&self, node: &Node<V>) -> bool {
+    pub(super) fn accepts<V>(&self, node: &Node<V>) -> bool {
         !node.is_newborn || !self.has(Rule::NewbornWaits)
     }
 
-    fn request<V: Values>(&self, world: &mut World<V>, session: u8, event: u8, at: u8) -> bool {
+    pub(super) fn request<V: Values>(&self, world: &mut World<V>, session: u8, event: u8, at: u8) -> bool {
         world.used.requests += 1;
         let (key, event) = self.session_event(usize::from(session), event);
         let node = &mut world.nodes[usize::from(at)];
@@ -101,7 +101,7 @@ impl Instance {
     }
 
     /// The next dot of a node on a key.
-    fn mint<V: Values>(&self, node: &mut Node<V>, number: u8, ahead: u8, key: u8) -> Mint {
+    pub(super) fn mint<V: Values>(&self, node: &mut Node<V>, number: u8, ahead: u8, key: u8) -> Mint {
         let wall = node.sealed.max(node.now.settled.w);
         let actor = Actor { tick: wall + ahead, kind: 1, number, epoch: node.epoch };
         let key = &mut node.now.keys[usize::from(key)];
@@ -114,7 +114,7 @@ impl Instance {
         Mint { actor, event: *event, at }
     }
 
-    fn increment<V: Values>(&self, world: &mut World<V>, at: u8, ahead: u8, key: u8) -> bool {
+    pub(super) fn increment<V: Values>(&self, world: &mut World<V>, at: u8, ahead: u8, key: u8) -> bool {
         world.used.increments += 1;
         let ghost = 1 << world.counted;
         world.counted += 1;
@@ -132,7 +132,14 @@ impl Instance {
         !parts.is_empty() && world.net.insert(delta(key, parts))
     }
 
-    fn reset<V: Values>(&self, world: &mut World<V>, at: u8, ahead: u8, key: u8, observed: Option<u8>) -> bool {
+    pub(super) fn reset<V: Values>(
+        &self,
+        world: &mut World<V>,
+        at: u8,
+        ahead: u8,
+        key: u8,
+        observed: Option<u8>,
+    ) -> bool {
         match observed {
             Some(_) => world.used.observed += 1,
             None => world.used.resets += 1,
@@ -154,13 +161,20 @@ impl Instance {
     }
 
     /// Whether a node takes a covering operation now.
-    fn may_cover<V: Values>(&self, node: &Node<V>, at: u8, key: u8) -> bool {
+    pub(super) fn may_cover<V: Values>(&self, node: &Node<V>, at: u8, key: u8) -> bool {
         let shown = node.now.keys[usize::from(key)].row.shown();
         let is_live = shown.value != 0 || shown.counted != shown.reset;
         self.accepts(node) && !(self.is_fallback(at) && self.has(Rule::FallbackNoReset) && is_live)
     }
 
-    fn dotted<V: Values>(&self, world: &mut World<V>, at: u8, ahead: u8, key: u8, what: (bool, bool)) -> bool {
+    pub(super) fn dotted<V: Values>(
+        &self,
+        world: &mut World<V>,
+        at: u8,
+        ahead: u8,
+        key: u8,
+        what: (bool, bool),
+    ) -> bool {
         let (adds, removes) = what;
         world.used.adds += u8::from(adds);
         world.used.removals += u8::from(removes);
@@ -186,7 +200,7 @@ impl Instance {
         world.net.insert(Message { added, removed, live, ..delta(key, parts) })
     }
 
-    fn set<V: Values>(&self, world: &mut World<V>, at: u8, ahead: u8, key: u8, is_value: bool) -> bool {
+    pub(super) fn set<V: Values>(&self, world: &mut World<V>, at: u8, ahead: u8, key: u8, is_value: bool) -> bool {
         let value = is_value.then_some(world.writes);
         world.writes += 1;
         world.used.sets += u8::from(is_value);
@@ -203,7 +217,7 @@ impl Instance {
     }
 
     /// Takes what a message carries, without asking whether it may.
-    fn merge<V: Values>(&self, node: &mut Node<V>, message: &Message<V::Part>) {
+    pub(super) fn merge<V: Values>(&self, node: &mut Node<V>, message: &Message<V::Part>) {
         let (settled, is_established) = (node.now.settled, !node.is_newborn);
         let key = &mut node.now.keys[usize::from(message.key)];
         key.row.merge(&message.parts, settled, is_established, self.rules);
@@ -228,7 +242,7 @@ impl Instance {
         true
     }
 
-    fn deliver<V: Values>(&self, world: &mut World<V>, message: u8, at: u8) -> bool {
+    pub(super) fn deliver<V: Values>(&self, world: &mut World<V>, message: u8, at: u8) -> bool {
         world.used.deliveries += 1;
         let Some(mut message) = world.net.iter().nth(usize::from(message)).cloned() else { return false };
         let node = &mut world.nodes[usize::from(at)];
@@ -253,7 +267,7 @@ impl Instance {
         may && node.now != before
     }
 
-    fn knows<V: Values>(&self, world: &World<V>, owner: u8, other: u8) -> bool {
+    pub(super) fn knows<V: Values>(&self, world: &World<V>, owner: u8, other: u8) -> bool {
         let life = world.nodes[usize::from(other)].life;
         let heard = &world.nodes[usize::from(owner)].heard[usize::from(other)];
         !self.has(Rule::KnownIncarnation) || heard.as_ref().is_some_and(|heard| heard.life == life)
@@ -282,7 +296,7 @@ impl Instance {
         node.now != before
     }
 
-    fn ship<V: Values>(&self, world: &mut World<V>, from: u8, key: u8) -> bool {
+    pub(super) fn ship<V: Values>(&self, world: &mut World<V>, from: u8, key: u8) -> bool {
         world.used.ships += 1;
         if self.has(Rule::ShipSynced) {
             sync(world, from);
@@ -302,18 +316,18 @@ impl Instance {
     }
 
     /// What an exchange from before the receiver's fold brings of things that the receiver may have forgotten.
-    fn leave_forgotten<V: Values>(&self, v: u8, message: &mut Message<V::Part>, folded: u8) {
+    pub(super) fn leave_forgotten<V: Values>(&self, v: u8, message: &mut Message<V::Part>, folded: u8) {
         if self.has(Rule::Generation) && folded < v {
             message.parts = V::leave_forgotten(std::mem::take(&mut message.parts), v, self.lease);
         }
     }
 
     /// Whether an exchange of an owner that had folded so far may change what is frozen.
-    fn is_vouched<V: Values>(&self, v: u8, folded: u8) -> bool {
+    pub(super) fn is_vouched<V: Values>(&self, v: u8, folded: u8) -> bool {
         !V::VOUCHED_ONLY || !self.has(Rule::Generation) || folded >= v
     }
 
-    fn crash<V: Values>(&self, world: &mut World<V>, at: u8) -> bool {
+    pub(super) fn crash<V: Values>(&self, world: &mut World<V>, at: u8) -> bool {
         world.used.crashes += 1;
         let node = &mut world.nodes[usize::from(at)];
         node.now = node.durable.clone();
@@ -325,7 +339,7 @@ impl Instance {
         true
     }
 
-    fn wipe<V: Values>(&self, world: &mut World<V>, at: u8) -> bool {
+    pub(super) fn wipe<V: Values>(&self, world: &mut World<V>, at: u8) -> bool {
         world.used.wipes += 1;
         let last_word = answer(&world.nodes[usize::from(at)]);
         if !self.has(Rule::PresentAnswers) {
@@ -340,7 +354,7 @@ impl Instance {
         true
     }
 
-    fn seal<V: Values>(&self, world: &mut World<V>, at: u8) -> bool {
+    pub(super) fn seal<V: Values>(&self, world: &mut World<V>, at: u8) -> bool {
         let is_fallback = self.is_fallback(at);
         let node = &mut world.nodes[usize::from(at)];
         let tick = node.sealed + 1;
@@ -353,245 +367,6 @@ impl Instance {
             node.durable = node.now.clone();
         }
         true
-    }
-
-    fn freeze<V: Values>(&self, world: &mut World<V>, owner: u8) -> bool {
-        let node = &mut world.nodes[usize::from(owner)];
-        let others = node.heard.iter().enumerate().filter(|(other, _)| *other != usize::from(owner));
-        let heard = others.map(|(_, heard)| heard.as_ref().filter(|it| it.is_established).map_or(0, |it| it.sealed));
-        let all = heard.min().unwrap_or(0).min(node.sealed);
-        let tick = if self.has(Rule::AllSealed) { all } else { node.sealed };
-        let may = !node.is_newborn && tick > node.frozen;
-        node.frozen = tick;
-        may
-    }
-
-    /// The incarnations of all owners as one of them knows them.
-    fn tags<V>(&self, node: &Node<V>, owner: u8) -> Option<Vec<u8>> {
-        if !self.has(Rule::Tags) {
-            return Some(vec![]);
-        }
-        (0..self.owners)
-            .map(|other| {
-                if other == usize::from(owner) {
-                    return Some(node.life);
-                }
-                node.heard[other].as_ref().filter(|heard| heard.is_established).map(|heard| heard.life)
-            })
-            .collect()
-    }
-
-    /// The digest of all keys in their settled form, up to a tick; of baselines, or of entries.
-    fn digest<V: Values>(&self, node: &Node<V>, tick: u8, of_baselines: bool) -> u128 {
-        let settled = node.now.settled;
-        let mut digest = u128::from(settled.w) << 8 | u128::from(settled.v);
-        for key in &node.now.keys {
-            let mut row = key.row.clone();
-            row.normalise(settled);
-            row.retire(settled, self.lease, self.rules);
-            let of_key = match of_baselines {
-                true => row.baseline_digest(tick, self.lease, self.rules),
-                false => row.digest(tick, self.rules),
-            };
-            digest = digest.wrapping_mul(0x1_0000_01b3).wrapping_add(of_key);
-        }
-        digest
-    }
-
-    fn report<V: Values>(&self, world: &mut World<V>, owner: u8) -> bool {
-        let node = &world.nodes[usize::from(owner)];
-        let Some(tags) = self.tags(node, owner) else { return false };
-        let tick = node.frozen;
-        if node.is_newborn || tick <= node.now.settled.w {
-            return false;
-        }
-        let report = Report { tick, digest: self.digest(node, tick, false), tags };
-        if self.has(Rule::ReportSynced) {
-            sync(world, owner);
-        }
-        world.nodes[usize::from(owner)].report.replace(report.clone()) != Some(report)
-    }
-
-    /// Whether the reports that count are equal: own and those heard, with the tags that are known now.
-    fn agrees<V>(&self, node: &Node<V>, owner: u8, mine: &Report, of: impl Fn(&Answer) -> Option<&Report>) -> bool {
-        if self.tags(node, owner).as_ref() != Some(&mine.tags) {
-            return false;
-        }
-        let others = (0..self.owners).filter(|other| *other != usize::from(owner));
-        let equal = others.filter(|other| node.heard[*other].as_ref().and_then(&of) == Some(mine)).count() + 1;
-        equal >= if self.has(Rule::AllReport) { self.owners } else { self.owners / 2 + 1 }
-    }
-
-    fn compact<V: Values>(&self, world: &mut World<V>, owner: u8) -> bool {
-        let node = &mut world.nodes[usize::from(owner)];
-        let Some(mine) = node.report.clone() else { return false };
-        if node.is_newborn
-            || mine.tick <= node.now.settled.w
-            || self.digest(node, mine.tick, false) != mine.digest
-            || !self.agrees(node, owner, &mine, |answer| answer.report.as_ref())
-        {
-            return false;
-        }
-        settle(node, Settled { w: mine.tick, ..node.now.settled });
-        true
-    }
-
-    /// Whether an owner that is ahead rests on a report like the own one.
-    fn is_like(&self, reached: u8, theirs: Option<&Report>, mine: Option<&Report>) -> bool {
-        let of = |report: &Report| (report.tick, report.digest);
-        !self.has(Rule::AdoptReported)
-            || theirs.is_some_and(|theirs| theirs.tick == reached && mine.map(of) == Some(of(theirs)))
-    }
-
-    fn adopt<V: Values>(&self, world: &mut World<V>, owner: u8, other: u8) -> bool {
-        let node = &mut world.nodes[usize::from(owner)];
-        let Some(heard) = node.heard[usize::from(other)].clone() else { return false };
-        let w = heard.settled.w;
-        let is_mine = node.report.as_ref().is_some_and(|mine| self.digest(node, mine.tick, false) == mine.digest);
-        if node.is_newborn
-            || !heard.is_established
-            || w <= node.now.settled.w
-            || self.has(Rule::AdoptReported) && !is_mine
-            || !self.is_like(w, heard.report.as_ref(), node.report.as_ref())
-        {
-            return false;
-        }
-        settle(node, Settled { w, ..node.now.settled });
-        true
-    }
-
-    fn report_baselines<V: Values>(&self, world: &mut World<V>, owner: u8) -> bool {
-        let node = &world.nodes[usize::from(owner)];
-        let Some(tags) = self.tags(node, owner) else { return false };
-        let tick = node.now.settled.w;
-        if node.is_newborn || tick <= node.now.settled.v {
-            return false;
-        }
-        let report = Report { tick, digest: self.digest(node, tick, true), tags };
-        if self.has(Rule::ReportSynced) {
-            sync(world, owner);
-        }
-        world.nodes[usize::from(owner)].baselines.replace(report.clone()) != Some(report)
-    }
-
-    fn fold<V: Values>(&self, world: &mut World<V>, owner: u8) -> bool {
-        let node = &mut world.nodes[usize::from(owner)];
-        let Some(mine) = node.baselines.clone() else { return false };
-        if node.is_newborn
-            || mine.tick <= node.now.settled.v
-            || self.digest(node, mine.tick, true) != mine.digest
-            || self.has(Rule::EqualBaselines) && !self.agrees(node, owner, &mine, |answer| answer.baselines.as_ref())
-        {
-            return false;
-        }
-        settle(node, Settled { v: mine.tick, ..node.now.settled });
-        true
-    }
-
-    fn adopt_fold<V: Values>(&self, world: &mut World<V>, owner: u8, other: u8) -> bool {
-        let node = &mut world.nodes[usize::from(owner)];
-        let Some(heard) = node.heard[usize::from(other)].clone() else { return false };
-        let v = heard.settled.v;
-        let is_mine = node.baselines.as_ref().is_some_and(|mine| self.digest(node, mine.tick, true) == mine.digest);
-        if node.is_newborn
-            || !heard.is_established
-            || v <= node.now.settled.v
-            || v > node.now.settled.w
-            || self.has(Rule::AdoptReported) && !is_mine
-            || !self.is_like(v, heard.baselines.as_ref(), node.baselines.as_ref())
-        {
-            return false;
-        }
-        settle(node, Settled { v, ..node.now.settled });
-        true
-    }
-
-    fn retire<V: Values>(&self, world: &mut World<V>, owner: u8) -> bool {
-        let node = &mut world.nodes[usize::from(owner)];
-        let settled = node.now.settled;
-        let mut changed = false;
-        for key in &mut node.now.keys {
-            changed |= key.row.retire(settled, self.lease, self.rules);
-        }
-        !node.is_newborn && changed
-    }
-
-    /// The fallback delivers its hint; once one owner has it durably it is struck, and the row goes.
-    fn hint<V: Values>(&self, world: &mut World<V>, owner: u8, key: u8) -> bool {
-        let hint = message(key, &world.nodes[self.owners].now);
-        if hint.parts.is_empty() || !self.receive(&mut world.nodes[usize::from(owner)], owner, &hint) {
-            return false;
-        }
-        sync(world, owner);
-        let fallback = &mut world.nodes[self.owners];
-        fallback.now.keys[usize::from(key)] =
-            Key { row: V::default(), minted: Default::default(), ghosts: Ghosts::default() };
-        // A deleted row advances the tenure: the next actor is another one.
-        fallback.epoch += 1;
-        true
-    }
-
-    /// The next page of a newborn's sync, or of an owner's that cannot compare any more what the other has settled.
-    fn page<V: Values>(&self, world: &mut World<V>, to: u8, owner: u8) -> bool {
-        let life = world.nodes[usize::from(to)].life;
-        let source = &world.nodes[usize::from(owner)];
-        let is_known = source.heard[usize::from(to)].as_ref().is_some_and(|heard| heard.life == life);
-        let node = &world.nodes[usize::from(to)];
-        let is_behind = (node.now.settled.w, node.now.settled.v) < (source.now.settled.w, source.now.settled.v);
-        if source.is_newborn
-            || node.is_newborn && self.has(Rule::ServeKnown) && !is_known
-            || !node.is_newborn && !(is_behind && self.knows(world, to, owner))
-        {
-            return false;
-        }
-        let begin = Sync { owner, life: source.life, first: source.now.settled, next: 0 };
-        let under_way = node.source.filter(|sync| sync.owner == owner && sync.life == source.life);
-        let sync_of = under_way.unwrap_or(begin);
-        if node.source.is_some() && under_way.is_none() || sync_of.next == self.keys {
-            return false;
-        }
-        sync(world, owner);
-        let source = world.nodes[usize::from(owner)].clone();
-        let node = &mut world.nodes[usize::from(to)];
-        self.merge(node, &message(sync_of.next, &source.now));
-        node.source = Some(Sync { next: sync_of.next + 1, ..sync_of });
-        true
-    }
-
-    fn end_sync<V: Values>(&self, world: &mut World<V>, to: u8, owner: u8) -> bool {
-        let source = world.nodes[usize::from(owner)].clone();
-        let node = &mut world.nodes[usize::from(to)];
-        let Some(done) = node.source.filter(|sync| sync.owner == owner && sync.next == self.keys) else {
-            return false;
-        };
-        if done.life != source.life || source.is_newborn {
-            return false;
-        }
-        node.source = None;
-        let taken = if self.has(Rule::FirstMarks) { done.first } else { source.now.settled };
-        let settled = Settled { w: node.now.settled.w.max(taken.w), v: node.now.settled.v.max(taken.v) };
-        if self.has(Rule::NewbornTakesSeal) {
-            node.frozen = node.frozen.max(source.frozen).max(settled.w);
-            node.sealed = node.sealed.max(source.sealed).max(node.frozen);
-        }
-        node.is_newborn = false;
-        settle(node, settled);
-        node.durable = node.now.clone();
-        true
-    }
-
-    /// A wiped fallback takes the seal of an established owner.
-    fn take_seal<V: Values>(&self, world: &mut World<V>, owner: u8) -> bool {
-        if self.has(Rule::GiverForgets) {
-            world.nodes[usize::from(owner)].heard[self.owners] = None;
-        }
-        let Node { sealed, is_newborn, .. } = &world.nodes[usize::from(owner)];
-        let (sealed, is_newborn) = (*sealed, *is_newborn);
-        let fallback = &mut world.nodes[self.owners];
-        let may = fallback.is_newborn && !is_newborn;
-        fallback.is_newborn = false;
-        fallback.sealed = sealed;
-        may
     }
 }
 
@@ -606,7 +381,7 @@ impl<V: Values> Key<V> {
 }
 
 /// Moves an owner's bounds and brings its rows into the form of them.
-fn settle<V: Values>(node: &mut Node<V>, settled: Settled) {
+pub(super) fn settle<V: Values>(node: &mut Node<V>, settled: Settled) {
     node.now.settled = settled;
     for key in &mut node.now.keys {
         key.row.normalise(settled);
@@ -614,7 +389,7 @@ fn settle<V: Values>(node: &mut Node<V>, settled: Settled) {
 }
 
 /// Makes a node's state durable.
-fn sync<V: Values>(world: &mut World<V>, at: u8) {
+pub(super) fn sync<V: Values>(world: &mut World<V>, at: u8) {
     let node = &mut world.nodes[usize::from(at)];
     node.durable = node.now.clone();
 }
@@ -640,7 +415,7 @@ pub(super) fn message<V: Values>(key: u8, data: &Data<V>) -> Message<V::Part> {
     Message { key, parts: state.row.parts(), added, removed, live: state.row.shown().live, exchange: None }
 }
 
-fn answer<V>(node: &Node<V>) -> Answer {
+pub(super) fn answer<V>(node: &Node<V>) -> Answer {
     Answer {
         life: node.life,
         is_established: !node.is_newborn,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! values    what it moves about, as a trait        step     what can happen
-//! world     the state of everything                apply    what it does, and when it is possible
+//! world     the state of everything                apply    what it does, and when it is possible (and settling)
 //! rules     the rules, each with a switch          check    what must be true of every state
 //!                                                  search   random histories, every interleaving, shrinking
 //! ```
@@ -16,6 +16,7 @@ mod apply;
 mod check;
 pub mod rules;
 pub mod search;
+mod settling;
 pub mod step;
 pub mod values;
 pub mod world;

@@ -127,6 +127,23 @@ impl Rule {
         Rule::SeenWithFresh,
         Rule::RefuseOldKills,
     ];
+
+    /// Rules that no search has missed alone: they stand behind another one, bound what is refused or who may do what, or
+    /// belong to the rejected design that forgets counters at once.
+    pub fn is_second_line(self) -> bool {
+        matches!(
+            self,
+            Rule::FirstMarks
+                | Rule::FallbackNoReset
+                | Rule::ObservedFrozen
+                | Rule::FreezeCovers
+                | Rule::HintedCovers
+                | Rule::IgnoreRetiredSums
+                | Rule::RetireOldCovers
+                | Rule::SeenWithFresh
+                | Rule::RefuseOldKills
+        )
+    }
 }
 
 /// The rules that are in force.

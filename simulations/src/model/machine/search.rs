@@ -70,7 +70,7 @@ impl Draws {
 
 impl Instance {
     /// Replays a history, leaving out what is not possible: where it fails, and how.
-    fn replay<V: Values>(&self, history: &[Step], progress: bool) -> Option<Failure> {
+    pub fn replay<V: Values>(&self, history: &[Step], progress: bool) -> Option<Failure> {
         let mut world = self.world::<V>();
         let mut taken = vec![];
         for step in history {
