@@ -19,7 +19,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use starling::ids::{Key, NodeId};
 use starling::message::client::{
-    AnswerBody, CallBody, Command, NodeAnswer, NodeCall, Options, Outcome, Reason, Request, RequestError, Response,
+    AnswerBody, CallBody, CollectionCommand, Command, NodeAnswer, NodeCall, Options, Outcome, Reason, Request,
+    RequestError, Response,
 };
 use starling::ring::RingView;
 use tokio::sync::watch;
@@ -92,11 +93,12 @@ impl Caller {
         let Some(token) = self.token.as_ref().filter(|_| options.token.is_none()) else {
             return self.send_key_call(key, command, options.clone()).await;
         };
+        let is_followed = is_followed(&command);
         let mut seen = token.lock().await;
         let options = Options { token: Some(seen.clone()), ..options.clone() };
         let answered = self.send_key_call(key, command, options).await;
         match answered? {
-            (node, response) if lacks_token(&response) => {
+            (node, response) if is_followed && token_of(&response).is_none() => {
                 let cause = "it answers without a token, so what it shows may be older than what was seen".into();
                 Err(Error::NoAnswer { node: self.name_of(node), cause })
             }
@@ -301,9 +303,14 @@ fn refusal(answer: &AnswerBody) -> Option<&RequestError> {
     }
 }
 
-/// A value that was read without regard to the token: a node that does not know of tokens.
-fn lacks_token(response: &Response) -> bool {
-    matches!(response, Response::Value(reply) if reply.token.is_none())
+/// A read whose answer brings a token, unless the node does not know of tokens and so shows whatever it has.
+fn is_followed(command: &Command) -> bool {
+    match command {
+        Command::Get | Command::Observe | Command::Siblings => true,
+        // Pages and sizes are not followed.
+        Command::Collection { command, .. } => matches!(command, CollectionCommand::Read { .. }),
+        _ => false,
+    }
 }
 
 /// The token that an answer brings.
@@ -311,11 +318,9 @@ fn token_of(response: &Response) -> Option<&Bytes> {
     match response {
         Response::Value(reply) => reply.token.as_ref(),
         Response::Written(reply) => reply.token.as_ref(),
-        Response::Observed(_)
-        | Response::Page(_)
-        | Response::Inspected(_)
-        | Response::Located(_)
-        | Response::Failed(_) => None,
+        Response::Observed(reply) => reply.token.as_ref(),
+        Response::Page(reply) => reply.token.as_ref(),
+        Response::Inspected(_) | Response::Located(_) | Response::Failed(_) => None,
     }
 }
 

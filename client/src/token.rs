@@ -2,7 +2,8 @@
 //!
 //! A token gives *read your writes* and *monotonic reads*: a read waits, within its deadline, until a replica shows what
 //! the token has seen, and else fails as stale; it never shows less. Calls with one token go one after the other, since
-//! each must see what the one before saw. The bytes are opaque and sealed by the cluster.
+//! each must see what the one before saw. Pages and sizes of collections are not followed: they show what there is. The
+//! bytes are opaque and sealed by the cluster.
 
 use std::sync::Arc;
 

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use serde_json::{Value, json};
 use starling::causality::{ActorId, Dot, Epoch, Tenure, Tick, VersionVector};
-use starling::ids::NodeId;
+use starling::ids::{NodeId, PartitionId};
 use starling::membership::principal::Role;
 use starling::message::client::{
     AnswerBody, CallBody, Command, FaultPlan, NodeAnswer, NodeCall, Outcome, Reason, ReplicaView, RequestError,
     Response, Visible,
 };
+
+use starling::stability::{Need, PartitionStability, Waiting};
 
 use crate::cluster::{TestCluster, key};
 use crate::fake_node::{Counters, FakeNode, Reaction, commands, events, obliging, refused, status, value};
@@ -415,6 +417,66 @@ async fn ring_needs_no_node() {
         cluster.preference(&key("foo")).iter().map(|node| cluster.layout.member(*node).unwrap().name.clone()).collect();
     assert_eq!(shown["owners"], json!(names[..3]));
     assert_eq!(shown["fallbacks"], json!(names[3..]));
+}
+
+#[tokio::test]
+async fn status_says_who_waits_for_whom() {
+    let mut cluster = TestCluster::new(2);
+    let waiting = |partition, node, need| PartitionStability {
+        partition: PartitionId(partition),
+        sealed: Tick(9),
+        frozen: Tick(8),
+        compacted: Tick(7),
+        folded: Tick(6),
+        newest: Tick(12),
+        unsettled_rows: Some(3),
+        unsettled_bytes: Some(2000),
+        waiting: vec![Waiting { node: NodeId(node), need }],
+    };
+    let settling = vec![waiting(1, 2, Need::Answer), waiting(4, 2, Need::Answer), waiting(5, 2, Need::Exchange)];
+    let _nodes: Vec<_> = (1..=2)
+        .map(|id| {
+            let settling = if id == 1 { settling.clone() } else { Vec::new() };
+            FakeNode::start(&mut cluster, NodeId(id), move |_| {
+                let mut told = status(id);
+                told.shards.settling_partitions = settling.len() as u32;
+                told.shards.settling = settling.clone();
+                Reaction::Answer(AnswerBody::Node(NodeAnswer::Status(Box::new(told))))
+            })
+        })
+        .collect();
+    let bundle = cluster.bundle();
+    let text = stdout(&starling(&bundle, &["status"]).await);
+    for expected in [
+        "3 (6 KiB)",
+        "a cannot settle 2 partitions: waits for b to answer",
+        "a cannot settle 1 partition: waits for b to become equal by exchange",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing:\n{text}");
+    }
+    let shown = stdout_json(&starling(&bundle, &["--json", "status"]).await);
+    assert_eq!(shown["nodes"][0]["settling_partitions"], json!(3));
+    assert_eq!(shown["nodes"][0]["settling"][0]["waits_for"], json!([{ "node": "b", "need": "answer" }]));
+    assert_eq!(shown["nodes"][1]["settling"], json!([]));
+}
+
+#[tokio::test]
+async fn bench_increments_by_as_many_sessions_as_it_is_told() {
+    let mut cluster = TestCluster::new(1);
+    let counters = Counters::default();
+    let served = counters.clone();
+    let _node = FakeNode::start(&mut cluster, NodeId(1), move |body| served.serve(body));
+    let arguments = ["--json", "bench", "--keys", "1", "--in-flight", "8", "--seconds", "1", "--warm-up", "0"];
+    for (option, sessions) in [(vec!["--sessions", "20"], 20), (vec!["--session"], 8)] {
+        let prefix = format!("by-{sessions}-sessions:");
+        let arguments = [arguments.as_slice(), &["--prefix", &prefix], &option].concat();
+        let shown = stdout_json(&starling(&cluster.bundle(), &arguments).await);
+        let hot = key(&format!("{prefix}0"));
+        assert_eq!((shown["sessions"].as_u64(), counters.sessions(&hot)), (Some(sessions), sessions as usize));
+        assert!(shown["classes"]["writes"]["ok"].as_u64().unwrap() <= counters.value(&hot) as u64, "{shown}");
+    }
+    let conflict = starling(&cluster.bundle(), &["bench", "--session", "--sessions", "3"]).await;
+    assert_eq!(conflict.status.code(), Some(2));
 }
 
 #[tokio::test]

@@ -43,7 +43,13 @@ fn collection(elements: Vec<(&'static str, Visible)>) -> impl Fn(&CallBody) -> R
         let Command::Collection { command, .. } = &request.command else { return obliging(body) };
         let size = elements.len() as u64;
         let page = |elements: Vec<(Bytes, Visible)>, next| {
-            Reaction::Answer(AnswerBody::Key(Response::Page(PageReply { elements, next, size, partial: false })))
+            Reaction::Answer(AnswerBody::Key(Response::Page(PageReply {
+                elements,
+                next,
+                size,
+                partial: false,
+                token: None,
+            })))
         };
         match command {
             CollectionCommand::Write { .. } => Reaction::Answer(written(size as i64)),
@@ -109,7 +115,7 @@ async fn a_page_that_failed_can_be_asked_for_again() {
 #[tokio::test]
 async fn a_page_that_leads_nowhere_ends_the_iteration() {
     let mut cluster = TestCluster::new(1);
-    let page = PageReply { elements: Vec::new(), next: Some(Bytes::from("a")), size: 9, partial: true };
+    let page = PageReply { elements: Vec::new(), next: Some(Bytes::from("a")), size: 9, partial: true, token: None };
     let node = FakeNode::start(&mut cluster, NodeId(1), move |_| {
         Reaction::Answer(AnswerBody::Key(Response::Page(page.clone())))
     });
@@ -213,6 +219,7 @@ fn two_steps(body: &CallBody) -> Reaction {
                 value: Visible::Integer { value: 5, saturated: false },
                 context: Bytes::from("what was seen"),
                 partial: true,
+                token: None,
             };
             Reaction::Answer(AnswerBody::Key(Response::Observed(observed)))
         }
@@ -390,6 +397,7 @@ async fn siblings_are_shown_with_the_context_that_replaces_them() {
         value: Visible::Siblings(vec![Bytes::from("milk"), Bytes::from_static(b"\xff")]),
         context: Bytes::from_static(b"\x01\xab"),
         partial: false,
+        token: None,
     };
     let _node = FakeNode::start(&mut cluster, NodeId(1), move |_| {
         Reaction::Answer(AnswerBody::Key(Response::Observed(observed.clone())))

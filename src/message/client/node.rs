@@ -78,8 +78,10 @@ pub struct SessionTerms {
     pub wall: WallTime,
 }
 
-/// How a shard is; of a node, the sum of its shards.
+/// How a shard is; of a node, the sum of its shards. What an older node does not tell is zero or empty, so that a mixed
+/// cluster can be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ShardStatus {
     /// How it sees its peers.
     pub peers: Vec<PeerStatus>,
