@@ -106,9 +106,13 @@ fn freeze(view: &View<'_>) -> Option<Step> {
     (sealed > own.frozen && own.frozen <= own.compacted).then_some(Step::Freeze(sealed))
 }
 
-/// R8 to R10, among owners that have compacted equally far.
+/// R8 to R10, among owners that have compacted equally far. Reports are compared among owners that have folded equally
+/// far too: what one of them has forgotten would stand in the others' reports for ever.
 fn settle(view: &View<'_>) -> Option<Step> {
     let own = view.own.marks;
+    if view.states().any(|(_, state)| state.marks.folded != own.folded) {
+        return fold(view);
+    }
     let frozen = view.states().map(|(_, state)| state.marks.frozen).fold(own.frozen, Tick::min);
     if frozen > own.compacted {
         let Some(report) = view.own.report.filter(|report| report.tick == frozen) else {

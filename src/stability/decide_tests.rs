@@ -167,6 +167,19 @@ fn baselines_that_were_reported_with_a_step_are_folded_after_it() {
 }
 
 #[test]
+fn owners_fold_equally_far_before_they_compare_the_next_step() {
+    let story = || Story::level([12, 12, 9, 5]).reported(12, [1, 2, 3]);
+    let ahead = story().reported_baselines(9, [4, 4, 4]).with(2, |state| state.marks.folded = Tick(9));
+    assert_eq!(ahead.next(), Step::Fold(Tick(9)));
+    let lost = ahead.with(1, |state| state.baseline_report = None);
+    assert_eq!(lost.next(), Step::Survey(Tick(9), Tick(9)));
+    let lost = lost.with(2, |state| state.baseline_report = None);
+    assert_eq!(lost.next(), Step::CatchUp(NodeId(2)));
+    let behind = story().with(1, |state| state.marks.folded = Tick(9));
+    assert!(matches!(behind.next(), Step::Wait(waiting) if waiting.len() == 2));
+}
+
+#[test]
 fn a_partition_that_is_settled_has_nothing_to_do() {
     assert_eq!(
         Story::level([9, 9, 9, 9]).reported(9, [7, 7, 7]).next(),
@@ -177,4 +190,33 @@ fn a_partition_that_is_settled_has_nothing_to_do() {
             Waiting { node: NodeId(4), need: Need::Seal },
         ])
     );
+}
+
+/// What the step is with a protection switched off.
+#[cfg(feature = "mutations")]
+fn without(protection: Mutation, story: &Story) -> Step {
+    mutation::switch_off(Some(protection));
+    let step = story.next();
+    mutation::switch_off(None);
+    step
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn each_rule_is_held_by_its_protection_alone() {
+    let unsealed = Story::level([9, 5, 5, 5]).with(4, |state| state.marks.sealed = Tick(5));
+    assert_eq!(without(Mutation::FreezeBeforeAllSealed, &unsealed), Step::Freeze(Tick(9)));
+
+    let unequal = Story::level([9, 9, 5, 5]).reported(9, [7, 7, 8]);
+    assert_eq!(unequal.next(), Step::Compare(vec![NodeId(3)]));
+    assert_eq!(without(Mutation::CompactOnMajority, &unequal), Step::Compact(Tick(9)));
+
+    let is_another = |state: &mut StabilityState| state.marks.incarnation = Incarnation(999);
+    let wiped = Story::level([9, 9, 5, 5]).reported(9, [7, 7, 7]).with(3, is_another);
+    assert_eq!(wiped.next(), waits(Need::Directories, 3));
+    assert_eq!(without(Mutation::ReportsSurviveWipe, &wiped), Step::Compact(Tick(9)));
+
+    let alone = Story::level([9, 9, 9, 5]).reported_baselines(9, [4, 5, 4]);
+    assert_eq!(alone.next(), Step::Compare(vec![NodeId(2)]));
+    assert_eq!(without(Mutation::LocalBaselineFold, &alone), Step::Fold(Tick(9)));
 }

@@ -114,6 +114,8 @@ enum Want {
 pub struct Stability {
     round: u64,
     rounds_at: Timestamp,
+    /// Every own partition was looked through once, or is in the queue.
+    has_looked: bool,
     /// The partition after which the next round begins.
     cursor: Option<PartitionId>,
     parts: BTreeMap<PartitionId, Part>,

@@ -17,6 +17,12 @@ impl Stability {
         if !env.config.stability {
             return;
         }
+        if !std::mem::replace(&mut self.has_looked, true) {
+            // Once per start: finds the deadlines and the ticks that only the disk remembers.
+            for (partition, _) in turn.memories().filter(|(partition, _)| env.ring.is_owner(*partition, env.me)) {
+                self.scans.wish(partition, Purpose::Measure);
+            }
+        }
         let strangers: Vec<PartitionId> = turn
             .memories()
             .filter(|(partition, memory)| !memory.is_established && is_fallback(env, *partition))

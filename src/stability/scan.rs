@@ -276,6 +276,7 @@ impl Scan {
             self.count.add(&row, stored.row.digest(through), stored.row.baseline_digest(baselines));
         }
         turn.deadlines().note(&row, &stored);
+        turn.deadlines().note(&row, &stored);
         let later = normal::retires_at(&stored, env.config).filter(|tick| *tick > memory.compacted);
         if let Some(tick) = later {
             turn.note_tick(self.partition, tick);
