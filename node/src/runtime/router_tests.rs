@@ -188,6 +188,7 @@ async fn requests_that_find_no_room_are_dropped_and_counted() {
             start: range.clone(),
             end: range,
             hashes: Vec::new(),
+            marks: Default::default(),
         };
         frame(vec![Addressed { partition: PartitionId(0), message: PeerMessage::ExchangeOffer(offer) }])
     };
