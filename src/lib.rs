@@ -63,6 +63,7 @@
 //! - **exchange**: co-owners compare and repair a partition; **newborn**: an owner whose directory does not hold its
 //!   partition's data yet; **founding**: all owners newborn together.
 //! - **claimant**: a live start that speaks for a member; two of them are **rivals**, and the member's id is *contested*.
+//! - **token**: what a client's session has seen and written, sealed; a read that cannot show all of it is **stale**.
 //! - **turn**: the inputs handled between two seals; **ticket**: number of a sealed turn, cumulative.
 //! - **layout epoch** (which decision on ownership) and **actor epoch** (which start) are two things.
 

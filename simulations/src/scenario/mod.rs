@@ -26,6 +26,7 @@ mod session_failover;
 mod slow_reads;
 mod split_and_heal;
 mod stage;
+mod stale_session;
 mod two_live_claimants;
 mod type_conflict;
 mod wiped_disk;
@@ -89,6 +90,7 @@ pub const ALL: &[Scenario] = &[
     session_failover::SCENARIO,
     slow_reads::SCENARIO,
     split_and_heal::SCENARIO,
+    stale_session::SCENARIO,
     two_live_claimants::SCENARIO,
     type_conflict::SCENARIO,
     wiped_disk::SCENARIO,
