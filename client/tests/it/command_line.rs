@@ -356,6 +356,42 @@ async fn status_shows_every_node_and_marks_the_silent_ones() {
 }
 
 #[tokio::test]
+async fn status_alarms_when_two_processes_claim_to_be_one_member() {
+    let mut cluster = TestCluster::new(3);
+    let contested = |id: u64| {
+        let mut status = status(id);
+        if id == 1 {
+            status.shards.rival = Some(Epoch(77).to_string());
+        }
+        for peer in status.shards.peers.iter_mut().filter(|peer| peer.node == NodeId(1)) {
+            peer.is_contested = true;
+        }
+        status.shards.claim_alarms = 2;
+        status
+    };
+    let _nodes: Vec<_> = (1..=2)
+        .map(|id| {
+            let status = contested(id);
+            FakeNode::start(&mut cluster, NodeId(id), move |_| {
+                Reaction::Answer(AnswerBody::Node(NodeAnswer::Status(Box::new(status.clone()))))
+            })
+        })
+        .collect();
+    let bundle = cluster.bundle();
+    let text = stdout(&starling(&bundle, &["status"]).await);
+    for expected in [
+        "a: ALARM: another live process claims to be a too (this one is start 0000000000000001, the other 000000000000004d)",
+        "b: ALARM: it hears two live processes that claim to be a",
+        "b: 2 alarms since its start about two processes of one member",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing:\n{text}");
+    }
+    let shown = stdout_json(&starling(&bundle, &["--json", "status"]).await);
+    assert_eq!(shown["nodes"][0]["rival"], json!("000000000000004d"));
+    assert_eq!(shown["nodes"][1]["hears_two_of"], json!(["a"]));
+}
+
+#[tokio::test]
 async fn a_split_gives_each_named_node_its_plan_and_names_the_others() {
     let mut cluster = TestCluster::new(3);
     let nodes: Vec<_> = (1..=3)
