@@ -10,7 +10,7 @@ use std::time::Duration;
 use starling::ids::Key;
 use starling::message::client::{Command, Options, Response};
 
-use super::stage::Stage;
+use super::stage::{Stage, short_leases};
 use super::{Scenario, Setting};
 use crate::world::network::Cut;
 use crate::world::node::Damage;
@@ -21,18 +21,13 @@ pub(super) const SCENARIO: Scenario = Scenario {
     play,
 };
 
-/// Ticks of an actor's lease.
-const LEASE: u32 = 4;
-
 /// Many leases.
 const AWAY: Duration = Duration::from_secs(60);
 
 fn play(setting: Setting) -> Stage {
-    let mut stage = Stage::open(setting, |options| {
-        options.config.tick = Duration::from_secs(1);
-        options.config.actor_lease_ticks = LEASE;
-        options.config.clock_ahead_max = Duration::from_secs(1);
-    });
+    let mut stage = Stage::open(setting, short_leases);
+    // Those that may stand in have learned what is sealed.
+    stage.run_ms(3_000);
     let own = stage.key_of(&[0, 1, 2]);
     let set = stage.accept_set(&own);
     let (leaver, stays) = match set.as_slice() {
