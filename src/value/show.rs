@@ -19,7 +19,11 @@ impl Row {
     /// What a client is shown. `beside` is what stands beside a main row; [`Beside::NONE`] for a row that stands alone,
     /// as those of sessions and elements do.
     pub fn visible(&self, beside: &Beside, now: WallTime) -> Visible {
-        let Some(others) = &self.others else { return self.string.visible(beside) };
+        if self.others.is_none() && !beside.has_elements() {
+            return self.string.visible(beside);
+        }
+        let nothing = Others::default();
+        let others = self.others.as_deref().unwrap_or(&nothing);
         if self.is_expired(now) {
             return Visible::Nothing;
         }

@@ -57,6 +57,10 @@ fn a_write_of_another_type_than_the_visible_one_is_refused() {
 
 #[test]
 fn a_collection_is_live_while_an_element_beside_it_is() {
+    let mut early = Beside::NONE;
+    early.replace_element(CollectionKind::Map, false, true, false, true);
+    let map = Visible::Collection { kind: CollectionKind::Map, size: 1 };
+    assert_eq!(Row::default().visible(&early, NOW), map, "an element may come before its main row");
     let mut row = Row::default();
     row.set_flag(dot(1), at(1));
     row.touch(ValueType::Collection(CollectionKind::Set), at(2));

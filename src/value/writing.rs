@@ -21,6 +21,7 @@ use super::kind::ValueType;
 use super::others::Others;
 use super::register::Stamp;
 use super::score::{Given, Score};
+use super::sketch::Sketch;
 use super::string::StringState;
 use crate::causality::{Context, Dot};
 use crate::limits;
@@ -191,9 +192,11 @@ impl Row {
 
     /// Adds items to the sketch.
     pub fn add_to_sketch(&mut self, dot: Dot, stamp: Hlc, items: impl IntoIterator<Item: AsRef<[u8]>>) -> Row {
-        let sketch = self.others.as_ref().map(|others| others.sketch.clone()).unwrap_or_default();
+        let nothing = Sketch::default();
+        let known = self.others.as_ref().map_or(&nothing, |others| &others.sketch);
+        let delta = known.delta(Stamp::new(stamp, dot), items);
         self.write_others(|others| {
-            others.sketch = sketch.delta(Stamp::new(stamp, dot), items);
+            others.sketch = delta;
             others.touch(ValueType::Sketch, stamp);
         })
     }
