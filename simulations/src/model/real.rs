@@ -185,6 +185,10 @@ impl Values for Family {
         (latest != Hlc::default()).then_some(((latest.wall / TICK_MICROS) as u8, latest.logical as u8))
     }
 
+    fn has_dots(part: &Part) -> bool {
+        part.0.is_none()
+    }
+
     fn parts(&self) -> Vec<Part> {
         let main = (!self.main.is_empty()).then(|| (None, self.main.encode()));
         let sessions = self.sessions.iter().map(|(actor, row)| (Some(actor.to_bytes()), row.encode()));

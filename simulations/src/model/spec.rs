@@ -441,6 +441,10 @@ impl Values for Row {
         stamp.map(|(wall, logical, _)| (wall, logical))
     }
 
+    fn has_dots(_: &Row) -> bool {
+        true
+    }
+
     fn parts(&self) -> Vec<Row> {
         if *self == Row::default() { vec![] } else { vec![self.clone()] }
     }

@@ -310,7 +310,11 @@ impl Instance {
         let exchange = Some((from, node.life, node.now.settled.v));
         let mut is_new = false;
         for part in &whole.parts {
-            is_new |= world.net.insert(Message { parts: vec![part.clone()], exchange, ..whole.clone() });
+            let row = match V::has_dots(part) {
+                true => whole.clone(),
+                false => delta(key, vec![]),
+            };
+            is_new |= world.net.insert(Message { parts: vec![part.clone()], exchange, ..row });
         }
         is_new
     }

@@ -121,6 +121,8 @@ pub trait Values: Clone + Default + PartialEq + Eq + Debug {
     /// The largest stamp: wall tick and logical part.
     fn latest(&self) -> Option<(u8, u8)>;
 
+    /// Whether this physical row is the one that holds the dots.
+    fn has_dots(part: &Self::Part) -> bool;
     /// The whole state, as it travels.
     fn parts(&self) -> Vec<Self::Part>;
     /// Takes what comes. Owners that are established leave out what they have settled.
