@@ -102,6 +102,9 @@ soak: build ## The long runs: SEEDS seeds (300) from FIRST on of five minutes, l
 	$(bin)/starling-sim run all
 	$(bin)/starling-sim swarm --seeds $(SEEDS) --first $(FIRST) --minutes 5
 	$(bin)/starling-sim swarm --seeds 8 --first $(FIRST) --minutes 60
+	$(bin)/starling-sim model random --histories 5000 --first $(FIRST)
+	$(bin)/starling-sim model random --histories 2000 --first $(FIRST) --values store --keys 2
+	$(bin)/starling-sim model complete
 	for plan in demo isolate_one kill_one split_two_three; do $(bin)/starling-sim drill $$plan || exit; done
 
 bench: build ## Increments per second on three nodes of this machine: random keys, then one hot key
