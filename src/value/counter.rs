@@ -266,10 +266,12 @@ impl Counter {
         folded
     }
 
-    /// Whether resets saw all that there ever was, and all of it has settled.
+    /// Whether resets saw all that there ever was, and all of it has settled: a reset of the whole sum, or baselines that
+    /// add up to it.
     pub fn is_fully_covered(&self) -> bool {
-        let Settled { tick, sum } = self.settled();
-        self.entries.is_empty() && self.baselines.is_empty() && self.covered() == Covered { tick, is_full: true, sum }
+        let (settled, covered) = (self.settled(), self.covered());
+        let is_whole = covered.tick == settled.tick && covered.sum == settled.sum;
+        self.entries.is_empty() && self.baselines.is_empty() && is_whole
     }
 }
 

@@ -43,6 +43,11 @@ pub fn forget(world: &mut World) {
     while world.now() < give_up && (world.session_rows() > 0 || remembers_for_short(&world.options.config)) {
         world.run_for(Duration::from_secs(1));
     }
+    // A step of settling may be half done: some owners have summed up, and others will.
+    let give_up = world.after(forgets_within(world));
+    while world.now() < give_up && !world.unrest(1).is_empty() {
+        world.run_for(Duration::from_millis(500));
+    }
 }
 
 /// How long after the last write nothing unneeded is left: leases end, clocks may have been ahead, seals wait for the

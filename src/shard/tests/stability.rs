@@ -387,3 +387,15 @@ fn without_its_protection_each_of_them_goes_wrong() {
         assert!(!is_well, "{protection:?}");
     }
 }
+
+#[test]
+fn a_counter_that_was_deleted_before_it_settled_is_forgotten_too() {
+    let mut bus = Bus::with(3, config());
+    written(&bus.increment(NodeId(1), "k", 5));
+    written(&bus.increment(NodeId(2), "k", 6));
+    written(&bus.ask(NodeId(3), "k", Command::Delete));
+    bus.run(2 * SETTLED);
+    for node in 1..=3 {
+        assert_eq!(bus.row_keys(NodeId(node)), [], "node {node}");
+    }
+}
