@@ -18,7 +18,7 @@ use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn};
 use crate::storage::RowKey;
-use crate::value::Row;
+use crate::value::{Beside, Row};
 
 /// Who sent a write, and under which name it waits for the acknowledgement.
 #[derive(Clone, Debug)]
@@ -167,6 +167,9 @@ impl Replica {
             let (row, through) = if is_settled { (main, summed) } else { (row, memory.compacted) };
             let ours = state(turn, &merged, &row);
             incoming.ignore_settled(&ours, through, memory.folded);
+            let beside = turn.row(&row).map_or(&Beside::NONE, |stored| &stored.header.beside);
+            let config = env.config;
+            incoming.ignore_old_touch(&ours, memory.folded, config.tick, config.actor_lease_ticks, beside);
             let is_frozen = passage == Passage::Refused && !mutation::is_off(Mutation::FreezeIgnored);
             if is_frozen && ours.touches(&incoming, memory.frozen, memory.compacted) {
                 turn.out.observe(Observation::FrozenRefused { row, from });

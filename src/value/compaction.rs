@@ -25,7 +25,7 @@ use super::register::Stamp;
 use super::settled::Settled;
 use super::{Row, others};
 use crate::causality::{ActorId, Context, Tick};
-use crate::time::WallTime;
+use crate::time::{Hlc, WallTime};
 
 impl Row {
     /// Adds up the entries of actors that expired by `through`, and leaves such actors out of the contexts. Only at
@@ -62,8 +62,7 @@ impl Row {
     /// its dots have settled. Returns whether the row changed; one that is empty now is to be deleted, unless something
     /// stands beside it.
     pub fn retire(&mut self, through: Tick, tick: Duration, lease_ticks: u32, beside: &Beside) -> bool {
-        let is_past =
-            |wall: u64| Tick(Tick::at(WallTime(wall), tick).0.saturating_add(lease_ticks.saturating_mul(2))) <= through;
+        let is_past = |wall: u64| is_past(wall, through, tick, lease_ticks);
         let has_expired = |stamp: &Stamp| stamp.actor.expires <= through && is_past(stamp.hlc.wall);
         let before = self.clone();
         let string = &mut self.string;
@@ -86,15 +85,12 @@ impl Row {
             if others.sketch.tombstone().is_some_and(has_expired) {
                 others.sketch = Default::default();
             }
-            for (kind, touched) in others::TOUCHABLE.iter().zip(&mut others.touched) {
-                let is_empty = match kind {
-                    ValueType::String => false,
-                    ValueType::Siblings => others.siblings.is_empty(),
-                    ValueType::Flag => others.flag.is_empty(),
-                    ValueType::Sketch => others.sketch.is_unwritten(),
-                    ValueType::Collection(kind) => beside.elements(*kind).rows == 0,
-                };
-                if is_empty && is_past(touched.wall) {
+            for (place, kind) in others::TOUCHABLE.iter().enumerate() {
+                let is_empty = is_empty(others, *kind, beside);
+                if let Some(touched) = others.touched.get_mut(place)
+                    && is_empty
+                    && is_past(touched.wall)
+                {
                     *touched = Default::default();
                 }
             }
@@ -127,9 +123,6 @@ impl Row {
         if string.register.tombstone().is_some_and(is_settled) && ours.string.register.is_unwritten() {
             string.register = Default::default();
         }
-        if string.is_untouched_but_for_its_stamp() && ours.string.touched == Default::default() {
-            string.touched = Default::default();
-        }
         if self.others.is_none() {
             return;
         }
@@ -145,6 +138,35 @@ impl Row {
             }
             if others.expiry.tombstone().is_some_and(is_settled) && ours.expiry.is_unwritten() {
                 others.expiry = Default::default();
+            }
+        });
+    }
+
+    /// Of an incoming row, drops the stamps of types that have nothing in it, if they are so old that `ours` has retired
+    /// them: they would go to and fro between owners for ever. Younger ones are news, or the other owner has not yet
+    /// retired them.
+    pub fn ignore_old_touch(&mut self, ours: &Row, through: Tick, tick: Duration, lease_ticks: u32, beside: &Beside) {
+        let is_past = |touched: Hlc| is_past(touched.wall, through, tick, lease_ticks);
+        let is_retired = ours.string.touched == Hlc::default() && beside.sessions().rows == 0;
+        if is_retired && self.string.is_untouched_but_for_its_stamp() && is_past(self.string.touched) {
+            self.string.touched = Hlc::default();
+        }
+        if self.others.is_none() {
+            return;
+        }
+        let nothing = Others::default();
+        let ours = ours.others.as_deref().unwrap_or(&nothing);
+        self.change_others(|others| {
+            for (place, kind) in others::TOUCHABLE.iter().enumerate() {
+                let is_empty = is_empty(others, *kind, beside);
+                let is_retired = ours.touched.get(place).is_some_and(|touched| *touched == Hlc::default());
+                if let Some(touched) = others.touched.get_mut(place)
+                    && is_empty
+                    && is_retired
+                    && is_past(*touched)
+                {
+                    *touched = Hlc::default();
+                }
             }
         });
     }
@@ -244,6 +266,22 @@ impl Row {
     /// Largest tick that stands in the covered sum; 0 if there is none.
     pub fn covered_tick(&self) -> Tick {
         self.string.counter.covered().tick
+    }
+}
+
+/// Whether every actor that may have written at this wall time has expired by `through`: one lives for at most two leases.
+fn is_past(wall: u64, through: Tick, tick: Duration, lease_ticks: u32) -> bool {
+    Tick(Tick::at(WallTime(wall), tick).0.saturating_add(lease_ticks.saturating_mul(2))) <= through
+}
+
+/// Whether nothing of a type stands, dead or alive.
+fn is_empty(others: &Others, kind: ValueType, beside: &Beside) -> bool {
+    match kind {
+        ValueType::String => false,
+        ValueType::Siblings => others.siblings.is_empty(),
+        ValueType::Flag => others.flag.is_empty(),
+        ValueType::Sketch => others.sketch.is_unwritten(),
+        ValueType::Collection(kind) => beside.elements(kind).rows == 0,
     }
 }
 

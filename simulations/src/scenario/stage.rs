@@ -234,7 +234,10 @@ impl Stage {
 
     /// The end: everything is made well, the cluster must come to rest, and every checker is asked.
     pub fn finish(mut self) -> Outcome {
-        let within = Duration::from_secs(30) + self.world.options.config.exchange_interval * 3;
+        // Owners differ while they settle what has expired, each in its own time.
+        let config = &self.world.options.config;
+        let settling = config.tick * 6 + config.clock_ahead_max + config.stability_interval * 4;
+        let within = Duration::from_secs(30) + config.exchange_interval * 3 + settling;
         let (restless, _) = rest::settle(&mut self.world, within);
         let hash = self.world.trace.hash();
         let restless =
