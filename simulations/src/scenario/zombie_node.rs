@@ -1,8 +1,9 @@
 //! A node is away past everything that the others do in the meantime, and comes back with its old data.
 //!
-//! First it is cut off, and takes writes alone: what was deleted meanwhile stays deleted, and what it wrote is kept.
-//! Collection waits for it, since it may accept writes. Then its directory is replaced by an old copy, after the others
-//! have forgotten the deletes: nothing of the copy comes back.
+//! It takes writes alone: what was deleted meanwhile stays deleted, and what it wrote is kept. Collection waits for it,
+//! since it may accept writes, so the deletes are remembered until it has seen them, and forgotten then. (A directory that
+//! is *replaced* by an old copy once the deletes are forgotten everywhere is not told from a slow owner: whoever restores
+//! a backup wipes the node instead.)
 
 use std::time::Duration;
 
@@ -12,11 +13,10 @@ use starling::message::client::{CollectionCommand, Command, ElementChange, Eleme
 use super::stage::{Stage, quorum, short_leases, text};
 use super::{Scenario, Setting};
 use crate::world::network::Cut;
-use crate::world::node::Damage;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "zombie_node",
-    story: "a node comes back with old data after the others have deleted and forgotten: nothing rises, its writes are kept",
+    story: "a node comes back with old data after the others have deleted: nothing rises, its writes are kept, then the delete is forgotten",
     play,
 };
 
@@ -31,7 +31,6 @@ fn play(setting: Setting) -> Stage {
     stage.write_with(0, &deleted, Command::Put { value: text("old") }, quorum(3));
     stage.write_with(0, &members, change("old", ElementChange::Add), quorum(3));
     stage.write_with(0, &members, change("stays", ElementChange::Add), quorum(3));
-    stage.world.copy_directory(zombie);
 
     // Cut off, it takes a write alone; the others delete.
     stage.world.isolate(zombie, Cut::Loses);
@@ -53,16 +52,7 @@ fn play(setting: Setting) -> Stage {
         stage.must_show(node, &deleted, &Visible::Nothing, "after the node is back");
         stage.must_show(node, &kept, &super::stage::integer(5), "after the node is back");
     }
-
-    // Its disk is replaced by the copy from before the deletes, when nobody remembers them.
-    stage.world.crash(zombie, Damage::Restored);
-    stage.run_ms(2_000);
-    stage.world.start(zombie);
-    stage.run_ms(15_000);
-    for node in [0, 1, zombie] {
-        stage.must_show(node, &deleted, &Visible::Nothing, "after the old copy is back");
-        let found = stage.members(node, &members);
-        stage.must(found == [text("stays")], || format!("the set holds {found:?} after the old copy is back"));
-    }
+    let found = stage.members(zombie, &members);
+    stage.must(found == [text("stays")], || format!("the set holds {found:?} after the node is back"));
     stage
 }
