@@ -246,6 +246,7 @@ impl Stage {
         if self.violations.is_empty() {
             rest::forget(&mut self.world);
             self.violations.extend(probe::probe(&mut self.world));
+            rest::settle(&mut self.world, within);
         }
         self.violations.extend(checker::check_all(&self.world));
         Outcome { violations: self.violations, notes: self.notes, hash }
