@@ -261,13 +261,14 @@ impl Scan {
             }
         };
         let memory = turn.memory(self.partition);
-        match normal::retire(&row, &mut stored, &memory, env.config) {
-            Normal::Absent => return (self.purpose == Purpose::Sweep).then_some(Due { row, is_session: true }),
-            Normal::Changed if self.purpose == Purpose::Sweep => {
-                let is_session = row.kind() == RowKind::Session;
-                return Some(Due { row, is_session });
-            }
-            Normal::Changed | Normal::Unchanged => {}
+        let normal = normal::retire(&row, &mut stored, &memory, env.config);
+        if normal == Normal::Absent {
+            return (self.purpose == Purpose::Sweep).then_some(Due { row, is_session: true });
+        }
+        let is_unsettled = self.note_rest(env, turn, &row, &stored);
+        if normal == Normal::Changed && self.purpose == Purpose::Sweep {
+            let is_session = row.kind() == RowKind::Session;
+            return Some(Due { row, is_session });
         }
         if let Purpose::Seal(tick) = self.purpose {
             self.count.holds_back |= seal::holds_back(&stored.row, tick);
@@ -275,24 +276,27 @@ impl Scan {
         if let Purpose::Report(through, baselines) = self.purpose {
             self.count.add(&row, stored.row.digest(through), stored.row.baseline_digest(baselines));
         }
-        turn.deadlines().note(&row, &stored);
-        turn.deadlines().note(&row, &stored);
-        let later = normal::retires_at(&stored, env.config).filter(|tick| *tick > memory.compacted);
-        if let Some(tick) = later {
-            turn.note_tick(self.partition, tick);
-        }
-        let mut is_unsettled = later.is_some();
-        for (actor, _) in stored.row.actors() {
-            if actor.expires > memory.compacted {
-                is_unsettled = true;
-                turn.note_tick(self.partition, actor.expires);
-            }
-        }
         if is_unsettled {
             self.count.unsettled_rows += 1;
             self.count.unsettled_bytes += bytes.len() as u64;
         }
         None
+    }
+
+    /// Notes what is still to come for a row, settled as far as it is: its deadline, the ticks of its actors, and when what
+    /// only remembers a removal may be forgotten. A swept row is no exception, or its partition would go to sleep too
+    /// early. Returns whether there is anything to settle.
+    fn note_rest(&self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, stored: &StoredRow) -> bool {
+        turn.deadlines().note(row, stored);
+        let compacted = turn.memory(self.partition).compacted;
+        let actors = stored.row.actors().map(|(actor, _)| actor.expires);
+        let ticks = actors.chain(normal::retires_at(stored, env.config)).filter(|tick| *tick > compacted);
+        let mut is_unsettled = false;
+        for tick in ticks {
+            is_unsettled = true;
+            turn.note_tick(self.partition, tick);
+        }
+        is_unsettled
     }
 }
 
