@@ -8,7 +8,8 @@ use crate::storage::RowKey;
 /// Writes a loaded row in its normal form without what may be forgotten; deletes it if nothing is left. What it owed is
 /// forgotten with it: all owners have proved that they have it.
 pub(super) fn settle(env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
-    let memory = turn.memory(row.partition(env.ring.layout().partitions));
+    let partition = row.partition(env.ring.layout().partitions);
+    let memory = turn.memory(partition);
     let Some(mut stored) = turn.row(row).cloned() else {
         // A session's row that stands in the main row's sum: it was loaded as absent.
         turn.erase_row(row);
@@ -22,6 +23,11 @@ pub(super) fn settle(env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
         // An actor that can mint no more need not be remembered as forgotten.
         let has_expired = stored.header.minting.is_none_or(|minting| minting.actor.expires <= memory.sealed);
         family::delete(env, turn, row, has_expired);
+        // The main row may have waited for its last side row, and was looked at before.
+        let main = row.main_row();
+        if let Some(tick) = turn.row(&main).and_then(|main| normal::retires_at(main, env.config)) {
+            turn.note_tick(partition, tick);
+        }
         return;
     }
     stored.header.version = turn.next_version();
