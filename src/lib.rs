@@ -79,6 +79,7 @@ pub mod message;
 pub mod mutation;
 pub mod replica;
 pub mod ring;
+pub mod sealed;
 pub mod shard;
 pub mod stability;
 pub mod storage;

@@ -12,7 +12,7 @@ use starling::ids::NodeId;
 use starling::membership::bundle::{CA_FILE, CERTIFICATE_FILE, FILE_BYTES_MAX, KEY_FILE, LAYOUT_FILE, SEAL_KEY_FILE};
 use starling::membership::principal::Role;
 use starling::membership::{Layout, LayoutError};
-use starling::message::sealed::{NotAKey, SealKey};
+use starling::sealed::{NotAKey, SealKey};
 
 use crate::transport::certificates::{CertificateError, principal_in};
 

@@ -25,7 +25,7 @@ use starling::ids::{ClusterId, NodeId};
 use starling::membership::bundle;
 use starling::membership::principal::{Principal, Role};
 use starling::membership::{Fallbacks, Layout, LayoutError, Member};
-use starling::message::sealed::SealKey;
+use starling::sealed::SealKey;
 
 use crate::transport::certificates::{CertificateError, ClusterCa, found_cluster_ca, issue};
 

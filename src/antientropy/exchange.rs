@@ -19,8 +19,8 @@ use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal};
 use crate::replica::StoredRow;
+use crate::replica::marks;
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey, Turn};
-use crate::stability;
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
 
@@ -127,7 +127,7 @@ impl Exchanges {
         outcome: Result<Page, StoreError>,
     ) -> Option<Outcome> {
         let exchange = self.open.get_mut(&op)?;
-        let marks = stability::marks(env, turn, exchange.partition);
+        let marks = marks::marks(env, turn, exchange.partition);
         let out = &mut turn.out;
         let Ok(page) = outcome else { return self.end(out, op, false) };
         let end = match page.entries.last() {
@@ -150,8 +150,8 @@ impl Exchanges {
         let op = answer.op;
         let exchange = self.open.get_mut(&op)?;
         let memory = turn.memory(exchange.partition);
-        let own_marks = stability::marks(env, turn, exchange.partition);
-        let is_known = |marks: &Marks| !memory.is_established || stability::is_known(env, turn, exchange.peer, marks);
+        let own_marks = marks::marks(env, turn, exchange.partition);
+        let is_known = |marks: &Marks| !memory.is_established || marks::is_known(env, turn, exchange.peer, marks);
         let Stage::Offered { end, rows: own } = &mut exchange.stage else { return None };
         let first = |last: &Marks| exchange.marks.map_or(*last, |(first, _)| first);
         let findings = match answer.outcome {

@@ -17,8 +17,8 @@ use crate::message::peer::{
     ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal,
 };
 use crate::replica::Standing;
+use crate::replica::marks;
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, Turn};
-use crate::stability;
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
 
@@ -73,7 +73,7 @@ impl Responders {
             }
             // Whoever learns from this node must be known to it in its present directory: else its reports could rest
             // on an earlier one.
-            Standing::Owner if !stability::is_known(env, turn, node, &offer.marks) => Some(Refusal::UnknownDirectory),
+            Standing::Owner if !marks::is_known(env, turn, node, &offer.marks) => Some(Refusal::UnknownDirectory),
             Standing::Owner if self.offers.len() >= OPEN_MAX => Some(Refusal::Busy),
             Standing::Owner => None,
         };
@@ -89,7 +89,7 @@ impl Responders {
     /// The own page was read.
     pub fn on_page(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, outcome: Result<Page, StoreError>) {
         let Some((asker, offer)) = self.offers.remove(&op) else { return };
-        let marks = stability::marks(env, turn, asker.partition);
+        let marks = marks::marks(env, turn, asker.partition);
         let outcome =
             outcome.map(|page| compare(offer, page, marks)).map_err(|error| Refusal::Failed(error.to_string()));
         asker.answer_offer(&mut turn.out, outcome);
@@ -108,7 +108,7 @@ impl Responders {
         let asker = Asker { node, epoch, partition, op: push.op };
         let standing = Standing::of(env, turn, partition);
         let is_vouched = push.marks.folded >= turn.memory(partition).folded;
-        let is_known = stability::is_known(env, turn, node, &push.marks);
+        let is_known = marks::is_known(env, turn, node, &push.marks);
         let out = &mut turn.out;
         if standing != Standing::Owner {
             // A newborn learns from the exchange that it began, and from nothing else.

@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
 use crate::limits;
 use crate::message::peer::{Deliver, Delivered, OwedRow, PeerMessage};
+use crate::replica::marks;
 use crate::replica::{Standing, StoredRow};
 use crate::shard::{DebtPage, Env, Job, Local, Outbox, Task, TaskBody, TimerKey, Turn};
-use crate::stability;
 use crate::storage::{PageLimit, Range, RowKey, StoreError, keyspace};
 
 /// The deliveries of one shard, one per owner that is owed something.
@@ -121,7 +121,7 @@ impl Delivery {
         }
         for (partition, rows) in by_partition {
             let is_owner = Standing::of(env, turn, partition) == Standing::Owner;
-            let marks = is_owner.then(|| stability::marks(env, turn, partition));
+            let marks = is_owner.then(|| marks::marks(env, turn, partition));
             let deliver = PeerMessage::Deliver(Deliver { op, rows, marks });
             // The page may show rows of every turn sealed so far.
             turn.out.send_after(turn.out.sealed_ticket(), owner, partition, deliver);

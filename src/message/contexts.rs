@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, Message};
-use super::sealed::{NotSealedHere, SealKey, Sealed};
 use crate::causality::{Context, Dot};
+use crate::sealed::{NotSealedHere, SealKey, Sealed};
 use crate::storage::RowKey;
 use crate::time::Hlc;
 use crate::value::Row;

@@ -3,7 +3,6 @@
 //! ```text
 //! client.rs   client ⇄ node     Hello, then Call → Answer
 //! peer.rs     shard  ⇄ shard    Frame of messages, each addressed to a partition
-//! sealed.rs   contexts and tokens that clients keep for the cluster; contexts.rs and token.rs are what is in them
 //! codec.rs    bytes             length │ version │ msgpack with named fields; limits before memory is taken
 //! envelope.rs a stream      messages out of bytes as they arrive, in memory that grows with them
 //! weight.rs   estimates         what frames are filled and queues bounded by, before anything is encoded
@@ -14,6 +13,5 @@ pub mod codec;
 pub mod contexts;
 pub mod envelope;
 pub mod peer;
-pub mod sealed;
 pub mod token;
 pub mod weight;

@@ -10,8 +10,8 @@
 
 use bytes::Bytes;
 
-use super::sealed::{NotSealedHere, SealKey, Sealed};
 use crate::limits;
+use crate::sealed::{NotSealedHere, SealKey, Sealed};
 use crate::storage::RowKey;
 use crate::value::Seen;
 

@@ -1,8 +1,8 @@
 //! Settling a row on disk: a sweep found that it holds what is settled in its partition.
 
 use super::family;
+use super::normal::{self, Normal};
 use crate::shard::{Env, Turn};
-use crate::stability::normal::{self, Normal};
 use crate::storage::RowKey;
 
 /// Writes a loaded row in its normal form without what may be forgotten; deletes it if nothing is left. What it owed is

@@ -51,7 +51,7 @@ use crate::message::client::{Request, ShardStatus};
 use crate::message::peer::{Addressed, Challenge, Claim, Frame, OwedRow, PeerMessage, Ping, Read, Replicate};
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
-use crate::stability::{self, Hurry, Stability};
+use crate::stability::{Hurry, Stability};
 use crate::storage::{Batch, RowKey, Store};
 use crate::time::{Now, Timestamp, micros};
 

@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::causality::Epoch;
+use crate::replica::marks;
 
 /// While clients are busy, deliveries of debts are slowed down: a millisecond between pages for this many open requests.
 const OPS_PER_PAUSE_MS: u32 = 16;
@@ -79,7 +80,7 @@ impl Shard {
             PeerMessage::Deliver(deliver) => {
                 let is_vouched = deliver.marks.is_some_and(|marks| {
                     let is_level = marks.folded >= turn.memory(partition).folded;
-                    let is_known = stability::is_known(&env, turn, from, &marks);
+                    let is_known = marks::is_known(&env, turn, from, &marks);
                     if !is_known && is_peer {
                         stability.ask_again(&env, turn, partition, from);
                     }
@@ -100,14 +101,14 @@ impl Shard {
                 let op = next_op(next_exchange);
                 let standing = Standing::of(&env, turn, partition);
                 let asker = ((from, epoch), partition);
-                if !stability::is_known(&env, turn, from, &offer.marks) {
+                if !marks::is_known(&env, turn, from, &offer.marks) {
                     stability.ask_again(&env, turn, partition, from);
                 }
                 self.responders.on_offer(&env, turn, op, standing, asker, offer);
             }
             PeerMessage::ExchangeAnswer(answer) => {
                 if let Ok(findings) = &answer.outcome
-                    && !stability::is_known(&env, turn, from, &findings.marks)
+                    && !marks::is_known(&env, turn, from, &findings.marks)
                 {
                     stability.ask_again(&env, turn, partition, from);
                 }

@@ -13,9 +13,9 @@
 
 use std::collections::BTreeMap;
 
-use super::waiting::{Need, Waiting};
 use crate::causality::Tick;
 use crate::ids::{Incarnation, NodeId};
+use crate::message::client::{Need, Waiting};
 use crate::message::peer::{Report, StabilityStanding, StabilityState};
 use crate::mutation::{self, Mutation};
 

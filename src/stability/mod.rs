@@ -18,10 +18,10 @@
 //! ```text
 //! rounds.rs   who is asked when, and what is answered               scan.rs      surveys and sweeps, page by page
 //! decide.rs   the rules, as a pure function of the answers          findings.rs  what becomes of them
-//! steps.rs    what is done                                          normal.rs    a row with what is settled summed up
+//! steps.rs    what is done
 //! seal.rs     when a tick may be sealed                             takeover.rs  learning how far others have settled
 //! footing.rs  what turns must know while they change rows           part.rs      what is known of one partition
-//! waiting.rs, status.rs  who waits for whom
+//!
 //! ```
 //!
 //! Called by the shard. Costs nothing for a partition in which nothing can be settled; else one message per node of the
@@ -31,7 +31,6 @@
 pub mod decide;
 mod findings;
 mod footing;
-pub mod normal;
 mod part;
 mod rounds;
 mod scan;
@@ -39,14 +38,12 @@ mod seal;
 mod status;
 mod steps;
 mod takeover;
-mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use decide::{Step, View};
 pub use footing::{Footing, Held, Watch};
 pub use scan::{Found, Purpose};
-pub use waiting::{Need, PartitionStability, Waiting};
 
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
@@ -128,24 +125,6 @@ impl Part {
     fn is_awake(&self, env: &Env<'_>) -> bool {
         self.asked_at.is_some_and(|at| env.now.mono.since(at) < env.config.stability_interval * AWAKE_INTERVALS)
     }
-}
-
-/// The own directory, and how far a partition is settled in it.
-pub fn marks(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> Marks {
-    let memory = turn.memory(partition);
-    Marks {
-        incarnation: env.incarnation,
-        sealed: memory.sealed,
-        frozen: memory.frozen,
-        compacted: memory.compacted,
-        folded: memory.folded,
-    }
-}
-
-/// R7: whether what a co-owner sends under these marks may change frozen ticks: its directory is the one that is known
-/// here, from its answer to an own round.
-pub fn is_known(env: &Env<'_>, turn: &Turn, node: NodeId, marks: &Marks) -> bool {
-    !env.config.stability || turn.footing().incarnation_of(node) == Some(marks.incarnation)
 }
 
 /// R11.

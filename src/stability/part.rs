@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::scan::Count;
-use super::waiting::Waiting;
 use crate::causality::Tick;
 use crate::ids::{NodeId, OpId};
+use crate::message::client::Waiting;
 use crate::message::peer::{Report, StabilityState};
 use crate::time::Timestamp;
 

@@ -15,12 +15,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::footing::Watch;
-use super::normal::{self, Normal};
 use super::seal;
 use crate::causality::Tick;
 use crate::ids::{OpId, PartitionId};
 use crate::limits;
 use crate::replica::StoredRow;
+use crate::replica::normal::{self, Normal};
 use crate::shard::{Env, Job, Local, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, RowKind, StoreError, keyspace};
 use crate::time::Timestamp;

@@ -1,6 +1,7 @@
 //! What `status` shows: the partitions that are not settled, and whom they wait for.
 
 use super::*;
+use crate::message::client::PartitionStability;
 
 impl Stability {
     /// The own partitions in which something is not settled.

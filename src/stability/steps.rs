@@ -1,6 +1,8 @@
 //! Steps: what a node does once the answers allow it, and what it tells of itself.
 
 use super::*;
+use crate::message::client::Need;
+use crate::replica::marks::marks;
 
 impl Stability {
     /// R6: seals what the clock allows, if the wanted tick is not sealed yet.

@@ -6,8 +6,8 @@ use clap::Args;
 use comfy_table::Table;
 use serde_json::{Value, json};
 use starling::ids::NodeId;
+use starling::message::client::{Need, PartitionStability};
 use starling::message::client::{NodeStatus, PeerStatus};
-use starling::stability::{Need, PartitionStability};
 use starling_client::{Client, Error};
 
 use super::args::Global;

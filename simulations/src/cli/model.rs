@@ -84,7 +84,8 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn all(passed: impl Iterator<Item = bool>) -> ExitCode {
-    if passed.fold(true, |all, one| all && one) { ExitCode::SUCCESS } else { ExitCode::from(exit::WRONG_ANSWER) }
+    let failed = passed.filter(|passed| !passed).count();
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::WRONG_ANSWER) }
 }
 
 fn random(args: &Args, world: &Instance, seen: &mut Seen) -> Option<Failure> {

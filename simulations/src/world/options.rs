@@ -5,7 +5,7 @@ use std::time::Duration;
 use starling::config::ShardConfig;
 use starling::ids::{ClusterId, NodeId};
 use starling::membership::{Fallbacks, Layout, LayoutError, Member};
-use starling::message::sealed::SealKey;
+use starling::sealed::SealKey;
 use starling::storage::memory::MemoryFaults;
 
 use super::network::NetworkOptions;

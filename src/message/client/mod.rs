@@ -15,6 +15,7 @@ mod answer;
 mod command;
 mod error;
 mod node;
+mod settling;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub use answer::{Location, ObservedReply, PageReply, ReplicaView, Response, Valu
 pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite, Upkeep};
 pub use error::{Outcome, Reason, RequestError};
 pub use node::{Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, SessionTerms, ShardStatus};
+pub use settling::{Need, PartitionStability, Waiting};
 
 use crate::ids::{ClusterId, Key, NodeId, RequestId};
 use crate::membership::LayoutEpoch;

@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PeerStatus, RequestError};
+use super::{PartitionStability, PeerStatus, RequestError};
 use crate::config::Durability;
 use crate::ids::NodeId;
 use crate::membership::{Layout, LayoutEpoch};
-use crate::stability::PartitionStability;
 use crate::time::WallTime;
 
 /// A call about the node itself.

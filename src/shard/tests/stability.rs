@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::causality::{ActorId, Epoch, Tenure, Tick};
+use crate::message::client::Need;
 use crate::message::client::{SessionWrite, ShardStatus};
-use crate::stability::Need;
 
 /// Ticks of a second, leases of a few, questions twice a second.
 fn config() -> ShardConfig {

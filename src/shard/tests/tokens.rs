@@ -8,7 +8,7 @@ use crate::ids::CollectionKind;
 use crate::message::client::{
     CollectionCommand, ElementChange, ElementWrite, Observe, Outcome, RequestError, SessionWrite,
 };
-use crate::message::sealed::{SealKey, Sealed};
+use crate::sealed::{SealKey, Sealed};
 
 /// A client that keeps its token.
 struct Session {

@@ -197,7 +197,7 @@ impl Instance {
         let is_behind = (node.now.settled.w, node.now.settled.v) < (source.now.settled.w, source.now.settled.v);
         if source.is_newborn
             || node.is_newborn && self.has(Rule::ServeKnown) && !is_known
-            || !node.is_newborn && !(is_behind && self.knows(world, to, owner))
+            || !(node.is_newborn || is_behind && self.knows(world, to, owner))
         {
             return false;
         }

@@ -3,9 +3,9 @@
 //! Rows are settled lazily: each is brought into its normal form when it is loaded, when it is surveyed, and at the
 //! latest by a sweep. Equal states have equal normal forms, which is why reports hash these.
 
+use super::{PartitionMemory, StoredRow};
 use crate::causality::Tick;
 use crate::config::ShardConfig;
-use crate::replica::{PartitionMemory, StoredRow};
 use crate::storage::RowKey;
 use crate::time::WallTime;
 
