@@ -15,7 +15,7 @@ use starling::message::client::{
     Response, Visible,
 };
 
-use starling::stability::{Need, PartitionStability, Waiting};
+use starling::message::client::{Need, PartitionStability, Waiting};
 
 use crate::cluster::{TestCluster, key};
 use crate::fake_node::{Counters, FakeNode, Reaction, commands, events, obliging, refused, status, value};

@@ -43,9 +43,9 @@ fn numbers(chance: &mut Chance) -> Vec<u64> {
 fn name(kind: CollectionKind, number: u64) -> Bytes {
     let rule = match kind {
         CollectionKind::Set => 'e',
-        CollectionKind::Map if number % 2 == 0 => 't',
+        CollectionKind::Map if number.is_multiple_of(2) => 't',
         CollectionKind::Map => 'c',
-        CollectionKind::SortedSet if number % 4 == 0 => 'a',
+        CollectionKind::SortedSet if number.is_multiple_of(4) => 'a',
         CollectionKind::SortedSet => 's',
     };
     Bytes::from(format!("{rule}{number}"))
