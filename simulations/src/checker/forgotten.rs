@@ -52,8 +52,14 @@ fn deleted(evidence: &Evidence<'_>) -> Vec<String> {
             found.push(format!("{key} shows nothing, and {} rows of it are left: {}", rows.len(), names.join(", ")));
             continue;
         }
-        let of_members = finals.elements.iter().filter(|(kind, _)| **kind != CollectionKind::Map);
-        for (kind, elements) in of_members {
+        for (kind, elements) in finals.elements.iter().filter(|(kind, _)| **kind != CollectionKind::Map) {
+            // Where the key itself was deleted, or another type stood beside, its members are covered otherwise.
+            let is_of_kind =
+                |command: &Command| matches!(command, Command::Collection { kind: other, .. } if other == kind);
+            let mut writes = evidence.ops(&key).filter(|(_, op)| op.request.command.is_write());
+            if !writes.all(|(_, op)| is_of_kind(&op.request.command)) {
+                continue;
+            }
             let stored = rows.iter().filter(|row| row.kind() == RowKind::Element(*kind)).count();
             if stored > elements.listed.len() {
                 found.push(format!("{key} lists {} elements, and has {stored} rows for them", elements.listed.len()));

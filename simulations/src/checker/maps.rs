@@ -7,7 +7,7 @@ use starling::message::client::{ElementChange, Visible};
 
 use super::cell::{self, Event, What};
 use super::sets::check_kind;
-use super::{Evidence, Violation, shown};
+use super::{Certainty, Evidence, Violation, shown};
 
 /// Checks every map.
 pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
@@ -26,7 +26,16 @@ fn wrong_field(evidence: &Evidence<'_>, _: &Bytes, events: &[Event<'_>], visible
     match (is_counted, is_text, shown::number(visible)) {
         (true, false, Some(sum)) => cell::wrong_sum(evidence, events, sum),
         (true, false, None) => Some(format!("is counted, and shows {visible:?}")),
-        (false, true, _) => cell::wrong_last(evidence, events, shown::text(visible).as_ref()),
+        (false, true, _) => {
+            // A removal writes only where it saw something.
+            let mut events = events.to_vec();
+            for event in events.iter_mut().filter(|event| event.certainty == Certainty::Must) {
+                if event.what == What::Cover {
+                    event.certainty = Certainty::May;
+                }
+            }
+            cell::wrong_last(evidence, &events, shown::text(visible).as_ref())
+        }
         _ => None,
     }
 }
