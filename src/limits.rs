@@ -79,6 +79,10 @@ pub const CONTEXT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Values that a put may leave side by side under one key. A put that would leave more is refused; a merge keeps all.
 pub const SIBLINGS_MAX: usize = 64;
 
+/// Bytes of the values that a put may leave side by side: a few sides of a split fit into one row. A put that would leave
+/// more is refused. Unit: bytes.
+pub const SIBLING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What a session's token may say, about thousands of keys. Unit: bytes. Beyond it the key that was used longest ago goes,
 /// and nothing is promised of it any longer.
 pub const TOKEN_BYTES_MAX: usize = 128 * 1024;

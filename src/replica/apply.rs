@@ -279,5 +279,6 @@ fn ticket_of_merge(turn: &Turn, row: &RowKey, changed: bool) -> Ticket {
     if !changed && mutation::is_off(Mutation::AckUnchangedMergeEarly) {
         return Ticket(0);
     }
-    turn.ticket_of(row)
+    // What a settled session did is the main row's.
+    turn.ticket_of(row).max(turn.ticket_of(&row.main_row()))
 }

@@ -77,6 +77,10 @@ impl Pen<'_> {
             Command::AddToSketch { items } => self.add(|row, dot, stamp| row.add_to_sketch(dot, stamp, items)),
             Command::Expire { deadline } => {
                 let seen = self.seen(observed, standing)?;
+                if self.is_expired() || seen.is_expired(self.env.now.wall) {
+                    // What has gone for its readers does not come back by a later deadline.
+                    return Ok(());
+                }
                 let main = self.main;
                 let stands = self.turn.row(main).is_some_and(|stored| stored.row.has_anything(&stored.header.beside));
                 if stands || seen.has_anything(&Beside::NONE) {
@@ -100,12 +104,14 @@ impl Pen<'_> {
     /// A command of another type than the one that is shown is refused.
     fn check_type(&self, command: &Command) -> Result<(), NotMinted> {
         let kind = match command {
-            Command::Increment { .. } | Command::IncrementAs(_) | Command::Overwrite { .. } => ValueType::String,
+            Command::Increment { .. } | Command::IncrementAs(_) | Command::Put { .. } | Command::Overwrite { .. } => {
+                ValueType::String
+            }
             Command::PutSibling { .. } => ValueType::Siblings,
             Command::SetFlag { .. } => ValueType::Flag,
             Command::AddToSketch { .. } => ValueType::Sketch,
             Command::Collection { kind, .. } => ValueType::Collection(*kind),
-            // They take the place of whatever stands, or are of every type.
+            // They are of every type.
             _ => return Ok(()),
         };
         let Some(stored) = self.turn.row(self.main) else { return Ok(()) };
@@ -165,6 +171,14 @@ impl Pen<'_> {
         let settled = self.turn.row(self.main).map_or(Tick(0), |stored| stored.row.settled_tick());
         if seen.has_records_through(self.turn.memory(partition).frozen) || seen.settled_tick() < settled {
             return Err(unknown(Reason::ContextSettled).into());
+        }
+        let own = self.state(self.main);
+        let is_first = !own.actors().any(|(actor, _)| actor == dot.actor);
+        let mut seen = seen;
+        if own.is_expired(self.env.now.wall) && is_first {
+            // All that has expired goes under the same stamp, and the deadline with it.
+            seen.merge(&own);
+            seen = seen.clone().delete(dot, stamp, &seen);
         }
         let mut whole = seen.clone();
         let delta = match to {
@@ -333,9 +347,10 @@ impl Pen<'_> {
     }
 }
 
-/// Whether a command writes beside what stands, without covering it.
+/// Whether a command leaves something of what stands, so that of an expired key all must be covered first. A write from a
+/// context does that by itself, under its own stamp.
 fn adds_to_what_stands(command: &Command) -> bool {
-    !matches!(command, Command::Put { .. } | Command::Delete | Command::Expire { .. })
+    !matches!(command, Command::Overwrite { .. } | Command::Delete | Command::Expire { .. })
 }
 
 pub(super) fn foreign_context() -> NotMinted {

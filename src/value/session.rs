@@ -16,6 +16,9 @@ impl Row {
     ///
     /// The errors are those of a client that contradicts what it sent before, and a change beyond an i64.
     pub fn session_change(&self, actor: ActorId, event: u64, totals: Totals) -> Result<Option<i64>, ValueError> {
+        if totals.p.max(totals.n) > SESSION_TOTAL_MAX {
+            return Err(ValueError::Overflow);
+        }
         let Some(known) = self.entry_of(actor) else { return change(Totals::default(), totals).map(Some) };
         if event == known.event {
             return if totals == known.content { Ok(None) } else { Err(ValueError::EventReused { event }) };
@@ -93,6 +96,9 @@ impl Row {
         Row { string: StringState { counter, ..StringState::default() }, ..Row::default() }
     }
 }
+
+/// Largest total of a session: sums of millions of them stay far from 2^128.
+const SESSION_TOTAL_MAX: u128 = 1 << 96;
 
 /// `newer` − `older`; each part has grown.
 fn change(older: Totals, newer: Totals) -> Result<i64, ValueError> {

@@ -139,9 +139,14 @@ impl Row {
     /// Whether a value may be put beside those that `seen` has not seen.
     pub fn can_put_sibling(&self, value: &Bytes, seen: &Context) -> Result<(), ValueError> {
         let live = self.others.as_ref().map_or(&[][..], |others| others.siblings.live());
-        let count = live.iter().filter(|(other, _)| !seen.has_seen(*other)).count() + 1;
+        let others: Vec<&Bytes> = live.iter().filter(|(dot, _)| !seen.has_seen(*dot)).map(|(_, other)| other).collect();
+        let count = others.len() + 1;
         if count > limits::SIBLINGS_MAX {
             return Err(ValueError::TooManySiblings { count });
+        }
+        let bytes = value.len() + others.iter().map(|other| other.len()).sum::<usize>();
+        if bytes > limits::SIBLING_BYTES_MAX {
+            return Err(ValueError::TooLarge { bytes });
         }
         if value.len() > limits::VALUE_BYTES_MAX {
             return Err(ValueError::TooLarge { bytes: value.len() });

@@ -347,3 +347,56 @@ fn a_context_is_sent_back_to_an_owner_that_has_none_of_its_sessions_in_memory() 
     bus.run(Duration::from_secs(3));
     assert_eq!(bus.value(owners[2], "k"), Visible::Nothing);
 }
+
+#[test]
+fn what_has_expired_does_not_come_back_by_a_later_deadline_or_a_put() {
+    let mut bus = Bus::new(3);
+    let soon = |bus: &Bus| Command::Expire { deadline: Some(WallTime(bus.now.wall.0 + 500_000)) };
+    bus.ask(NodeId(1), "on", Command::SetFlag { on: true });
+    let command = soon(&bus);
+    bus.ask(NodeId(1), "on", command);
+    // Nobody sweeps while nobody can be asked.
+    bus.cut.extend([NodeId(2), NodeId(3)]);
+    bus.run(Duration::from_secs(1));
+    bus.cut.clear();
+    bus.run(Duration::from_millis(600));
+    bus.ask(NodeId(2), "on", Command::Expire { deadline: None });
+    assert_eq!(bus.value(NodeId(3), "on"), Visible::Nothing);
+    bus.ask(NodeId(2), "on", Command::Put { value: "5".into() });
+    assert_eq!(bus.value(NodeId(3), "on"), number(5));
+    let (_, context) = observe(&mut bus, NodeId(1), "on", Command::Observe);
+    bus.ask(NodeId(1), "on", Command::Overwrite { context, to: None });
+    assert_eq!(bus.value(NodeId(3), "on"), Visible::Nothing, "the flag went with its deadline");
+}
+
+#[test]
+fn a_number_is_set_on_an_expired_key_in_two_steps() {
+    let mut bus = Bus::new(3);
+    bus.ask(NodeId(1), "k", step(session(&bus, 6, 5), 1, 4));
+    bus.ask(NodeId(2), "k", Command::Expire { deadline: Some(WallTime(bus.now.wall.0 + 500_000)) });
+    bus.run(Duration::from_secs(2));
+    let (value, context) = observe(&mut bus, NodeId(3), "k", Command::Observe);
+    assert_eq!(value, Visible::Nothing);
+    for node in [1, 2, 2] {
+        written(&bus.ask(NodeId(node), "k", Command::Overwrite { context: context.clone(), to: Some(10) }));
+        assert_eq!(bus.value(NodeId(3), "k"), number(10));
+    }
+}
+
+#[test]
+fn a_put_over_another_type_is_refused_and_siblings_are_bounded_in_bytes() {
+    let mut bus = Bus::new(3);
+    bus.ask(NodeId(1), "on", Command::SetFlag { on: true });
+    let reply = bus.ask(NodeId(2), "on", Command::Put { value: "x".into() });
+    assert!(matches!(refused(reply), Reason::WrongType { .. }));
+    let large = Bytes::from(vec![b'x'; crate::limits::VALUE_BYTES_MAX]);
+    for _ in 0..4 {
+        written(&bus.ask(NodeId(1), "s", Command::PutSibling { value: large.clone(), context: None }));
+    }
+    let reply = bus.ask(NodeId(1), "s", Command::PutSibling { value: large, context: None });
+    assert!(matches!(refused(reply), Reason::ValueTooLarge { .. }));
+    assert!(matches!(bus.value(NodeId(2), "s"), Visible::Siblings(values) if values.len() == 4));
+    let actor = session(&bus, 6, 1);
+    let wraps = Command::IncrementAs(SessionWrite { actor, event: 1, p: u128::MAX, n: u128::MAX });
+    assert_eq!(refused(bus.ask(NodeId(1), "n", wraps)), Reason::Overflow);
+}
