@@ -18,23 +18,26 @@
 //! ```
 //!
 //! A *get* asks R replicas and answers with their merge; a *put* or *delete* first observes like a get, then mints a
-//! register write and covers exactly the counter entries that it saw.
+//! register write and covers exactly the counter entries that it saw. An increment of a client's *session* mints nothing:
+//! the session is the actor, and its entry stands in a row of its own beside the key's (`replica/family.rs`). What has
+//! expired is summed up or forgotten once that is proven safe (`stability/`).
 //!
 //! # Modules, from the ground up
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`ids`], [`time`], [`limits`], [`config`] | names, time that is handed in, every bound, every knob |
-//! | [`causality`] | actors, dots, version vectors |
+//! | [`ids`], [`time`], [`limits`], [`sealed`], [`config`] | names, time that is handed in, every bound, what only the cluster can make, every knob |
+//! | [`causality`] | actors, dots, version vectors, contexts with a floor |
 //! | [`value`] | rows: lattices with one canonical encoding |
 //! | [`ring`], [`membership`] | key → partition → preference list; the layout, who answers |
 //! | [`storage`], [`message`] | what is asked of a disk; what nodes and clients say |
-//! | [`coordinator`], [`replica`], [`hints`], [`antientropy`] | the protocols; they meet only in `shard` |
+//! | [`coordinator`], [`replica`], [`hints`], [`antientropy`], [`stability`] | the protocols; they meet only in `shard` |
 //! | [`shard`] | the machine that joins them, and its interface |
 //! | [`mutation`] | protections that tests switch off, to see a checker notice |
 //!
 //! A module imports from those above it and from its own row, with one exception: the protocols speak through what
-//! `shard` lends them (`Env`, `Turn`, `Outbox`, `Local`), and use of each other only `replica`'s `Standing` and `StoredRow`.
+//! `shard` lends them (`Env`, `Turn`, `Outbox`, `Local`), and use of each other only what `replica` says of a row (its
+//! normal form), of a partition (its marks) and of the own standing.
 //!
 //! # Invariants
 //!
@@ -42,7 +45,9 @@
 //! - State travels, never "+1"; it is applied only by merge; so loss, repetition and reordering are harmless.
 //! - An acknowledgement leaves after the row that it speaks of is durable, even if the merge changed nothing.
 //! - Every owner that has not acknowledged a write is in the ledger, in a mark on disk, or found by exchange.
-//! - A row is deleted only by a node that does not own it, when every owner has acknowledged it.
+//! - A hint is deleted when every owner has acknowledged it; an owner's row only when nothing is left of it that is not
+//!   known everywhere.
+//! - Nothing is forgotten by a timer: clocks decide when a tick is sealed, never whether it is safe.
 //! - A read error is never "absent"; a refusal says what happened to the data.
 //! - The core never reads a clock, never draws entropy, never iterates an unordered map.
 //!
@@ -63,6 +68,16 @@
 //! - **exchange**: co-owners compare and repair a partition; **newborn**: an owner whose directory does not hold its
 //!   partition's data yet; **founding**: all owners newborn together.
 //! - **claimant**: a live start that speaks for a member; two of them are **rivals**, and the member's id is *contested*.
+//! - **family**: the rows of one key: the **main row**, and **side rows** for sessions and elements; what the side rows add
+//!   up to stands **beside** the main row, in its local header.
+//! - **session**: a client as an actor, with a lease; **element**: a member of a set, a field of a map, a scored member.
+//! - **context**: what a client has seen of a key, sealed, for the second step of a write; **siblings**: values that have
+//!   not seen each other.
+//! - **sealed** (events of a tick are refused), **frozen** (its rows change by exchange only), **compacted** (its entries
+//!   are one sum), **folded** (so are its baselines, and its tombstones are forgotten): how far a partition is *settled*.
+//! - **survey**, **sweep**: looking through a partition to report it, to rewrite what is settled; **incarnation**: a data
+//!   directory, whatever starts on it; **marks**: the incarnation and how far it is settled, on all that may change frozen
+//!   ticks.
 //! - **token**: what a client's session has seen and written, sealed; a read that cannot show all of it is **stale**.
 //! - **turn**: the inputs handled between two seals; **ticket**: number of a sealed turn, cumulative.
 //! - **layout epoch** (which decision on ownership) and **actor epoch** (which start) are two things.
