@@ -38,8 +38,6 @@ pub(super) struct QuorumRead {
     pub is_behind: bool,
     /// When the first of those that answer now was asked.
     asked_at: Timestamp,
-    /// Whoever had not answered the question before: its answer may still come.
-    late: Vec<NodeId>,
     tally: Tally<View>,
 }
 
@@ -85,7 +83,6 @@ impl QuorumRead {
             token: None,
             is_behind: false,
             asked_at: Timestamp(0),
-            late: Vec::new(),
             tally: Tally::default(),
         }
     }
@@ -98,7 +95,6 @@ impl QuorumRead {
     /// Asks everybody once more, for other side rows or for news.
     pub fn again(&mut self, wanted: Wanted) {
         self.wanted = wanted;
-        self.late = self.tally.waiting().collect();
         self.tally = Tally::default();
     }
 
@@ -142,11 +138,9 @@ impl QuorumRead {
     pub fn on_answer(&mut self, from: NodeId, outcome: Result<Shown, Refusal>) {
         match outcome.and_then(|shown| View::decode(shown).map_err(|error| Refusal::of_bytes(&error))) {
             Ok(view) => {
-                let is_late = self.late.contains(&from);
-                self.late.retain(|node| *node != from);
-                // It tells of sessions that it was asked about only afterwards.
+                // A late copy of an answer to the first question: it tells of sessions that it does not show.
                 let lacks_sessions = view.rows.is_empty() && view.beside.has_sessions();
-                if !(is_late && self.wanted == Wanted::Sessions && lacks_sessions) {
+                if !(self.wanted == Wanted::Sessions && lacks_sessions) {
                     self.tally.answer(from, view);
                 }
             }
