@@ -86,6 +86,9 @@ docs: own ## Documentation without warnings
 
 mutants: own ## Every protection that is switched off must be noticed
 	cargo test --release -p starling-sim --features mutations --locked --test it -- mutants
+	@# What only a rare order of events shows, stories of the core play; and the histories of values.
+	cargo test --release -p starling --features mutations --locked --lib -- \
+	    stability value without_its_protection each_rule_is_held
 	@# That left a starling-sim with the switches in; put the plain one back.
 	cargo build --release --workspace --locked --quiet
 

@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
-use starling::mutation::Mutation;
-
 use super::exit;
-use crate::mutants::hunt;
+use crate::mutants::{hunt, hunted};
 
 /// Hunts every mutant; one that nobody notices is a failure.
 pub fn run() -> ExitCode {
     let mut survivors = 0;
-    for protection in Mutation::ALL {
+    for protection in hunted() {
         match hunt(protection) {
             Some(noticed) => {
                 let finding: String = noticed.finding.chars().take(160).collect();
