@@ -609,7 +609,10 @@ async fn a_client_that_reads_no_answers_is_disconnected() {
         let _ = timeout(Duration::from_millis(20), visitor.send.write_all(&call)).await;
         assert!(id < 1_000_000, "nobody minded");
     }
-    assert!(visitor.closed().await.contains("answers pile up"), "{}", visitor.closed().await);
+    let why = visitor.closed().await;
+    // The one packet that says why can be lost on a busy machine; then the node, which has forgotten the connection, resets
+    // it.
+    assert!(why.contains("answers pile up") || why.contains("reset by peer"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
