@@ -8,10 +8,9 @@ impl Stability {
     /// R6: seals what the clock allows, if the wanted tick is not sealed yet.
     pub(super) fn seal(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId, wanted: Tick) {
         let memory = turn.memory(partition);
-        // A clock that has jumped ahead must not seal the future: a lease beyond what was asked for is the most.
-        let latest = Tick(wanted.0.saturating_add(env.config.actor_lease_ticks));
-        let tick = seal::sealable(env).min(latest);
+        let tick = seal::sealable(env);
         if env.clock_ahead_ms.is_some() {
+            // A clock that is known to have jumped ahead must not seal the future.
             return;
         }
         if !may_act(&memory) || memory.sealed >= wanted || tick < wanted || !seal::is_worthwhile(env, partition) {

@@ -65,7 +65,7 @@ fn come_and_go(stage: &mut Stage, key: &Key) {
 fn meet_the_bound(stage: &mut Stage, key: &Key) {
     // Large totals of both signs make large rows.
     let fat = |actor, event: u64| {
-        Command::IncrementAs(SessionWrite { actor, event, p: (1 << 120) + u128::from(event), n: 1 << 120 })
+        Command::IncrementAs(SessionWrite { actor, event, p: (1 << 95) + u128::from(event), n: 1 << 95 })
     };
     let known = stage.session(1_000_000, 11);
     stage.write(0, key, fat(known, 1));

@@ -45,6 +45,7 @@ scenarios![
     session_failover,
     slow_reads,
     split_and_heal,
+    stale_session,
     two_live_claimants,
     type_conflict,
     wiped_disk,
