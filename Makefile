@@ -108,6 +108,7 @@ soak: build ## The long runs: SEEDS seeds (300) from FIRST on of five minutes, l
 	$(bin)/starling-sim model random --histories 5000 --first $(FIRST)
 	$(bin)/starling-sim model random --histories 2000 --first $(FIRST) --values store --keys 2
 	$(bin)/starling-sim model complete
+	$(bin)/starling-sim model shards --histories 5000 --first $(FIRST)
 	for plan in demo isolate_one kill_one split_two_three; do $(bin)/starling-sim drill $$plan || exit; done
 
 bench: build ## Increments per second on three nodes of this machine: random keys, then one hot key

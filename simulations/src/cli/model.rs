@@ -7,7 +7,7 @@ use super::exit;
 use crate::model::machine::rules::{Rule, Rules};
 use crate::model::machine::search::{Failure, Seen};
 use crate::model::machine::world::Instance;
-use crate::model::{Family, Row, instances, traces};
+use crate::model::{Family, Row, instances, shards, traces};
 
 /// Searches the rules of forgetting, on the specification or on the store's own rows
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,8 @@ Examples:
   starling-sim model random --values store --keys 2 --first 100000
   starling-sim model complete --states 2000000
   starling-sim model mutants
+  starling-sim model shards --histories 1000
+  starling-sim model shards --first 4711 --histories 1 --long
 
 A failing history is made short and printed; the exit code is then 10, or 13 for a rule that nobody missed.")]
 pub struct Args {
@@ -41,6 +43,12 @@ pub struct Args {
     /// Stop a complete search at so many states
     #[arg(long, default_value_t = 1_000_000)]
     states: u64,
+    /// Of a failing history of shards, all that the nodes said
+    #[arg(long)]
+    long: bool,
+    /// Only worlds of shards whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -51,6 +59,8 @@ enum How {
     Complete,
     /// Random histories with each rule off
     Mutants,
+    /// Random histories of whole shards
+    Shards,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -80,7 +90,26 @@ pub fn run(args: &Args) -> ExitCode {
             let survivors = Rule::ALL.into_iter().filter(|rule| !is_missed(args, *rule)).count();
             if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::MUTANT_SURVIVED) }
         }
+        How::Shards => {
+            let worlds = shards::instance::all();
+            all(worlds.iter().filter(|world| world.name.contains(&args.only)).map(|world| of_shards(args, world)))
+        }
     }
+}
+
+/// Random histories of whole shards; true if nothing was found.
+fn of_shards(args: &Args, world: &shards::instance::Instance) -> bool {
+    let began = Instant::now();
+    let mut seen = shards::search::Seen::default();
+    let failure = shards::search::random(world, args.histories, args.first, &mut seen);
+    println!("{}: {seen}, {:.1} s", world.name, began.elapsed().as_secs_f64());
+    if let Some(failure) = &failure {
+        if args.long {
+            println!("{}", failure.long(world).join("\n"));
+        }
+        println!("{}", failure.short());
+    }
+    failure.is_none()
 }
 
 fn all(passed: impl Iterator<Item = bool>) -> ExitCode {

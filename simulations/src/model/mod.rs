@@ -12,6 +12,7 @@
 pub mod instances;
 pub mod machine;
 mod real;
+pub mod shards;
 mod spec;
 pub mod traces;
 

@@ -5,5 +5,6 @@ mod model;
 mod mutants;
 mod same_seed;
 mod scenarios;
+mod shards;
 mod swarms;
 mod value_times;

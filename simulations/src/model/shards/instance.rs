@@ -1,0 +1,141 @@
+//! Instances: how large a cluster of shards is explored, what clients do in it, and what may go wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use starling::config::ShardConfig;
+use starling::ids::{ClusterId, NodeId};
+use starling::membership::{Fallbacks, Layout, LayoutError, Member};
+use starling::ring::RingView;
+use starling::sealed::SealKey;
+
+/// What is explored.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// What it is called on the command line and in reports.
+    pub name: &'static str,
+    /// Members. Three own each partition.
+    pub nodes: usize,
+    /// Members that stand in for the owners of a partition.
+    pub fallbacks: u8,
+    /// Q.
+    pub partitions: u16,
+    /// What the keys are used for, one entry for each key.
+    pub keys: &'static [Topic],
+    /// Client sessions at a time.
+    pub sessions: u8,
+    /// What may go wrong beside the network.
+    pub faults: Faults,
+    /// Of 1000 reads within a turn, how many must wait for the disk.
+    pub not_in_memory_per_mille: u16,
+    /// Drawn steps of a history.
+    pub length: usize,
+}
+
+/// What a key is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Topic {
+    /// Sessions and nodes count on it.
+    Counter,
+}
+
+/// What may go wrong beside the network, which may always lose, repeat, delay and reorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Faults {
+    /// Processes die and are started again, without or with the loss of what was not synced.
+    pub crashes: bool,
+    /// One node of a history may lose its directory, any number of times: W = 2 promises no more.
+    pub wipes: bool,
+    /// Wall clocks differ, and jump within the bound.
+    pub clocks: bool,
+}
+
+impl Faults {
+    /// Everything.
+    pub const ALL: Faults = Faults { crashes: true, wipes: true, clocks: true };
+}
+
+/// N.
+pub const OWNERS: usize = 3;
+
+/// W and R.
+pub const QUORUM: u8 = 2;
+
+/// How far a wall clock may be off, either way. Unit: microseconds.
+pub const SKEW_MAX: i64 = 400_000;
+
+/// The worlds of `starling-sim model shards`.
+pub fn all() -> Vec<Instance> {
+    vec![counting(), moving()]
+}
+
+/// Four nodes, one partition: three owners and a fallback. Everything happens to a few rows.
+pub fn counting() -> Instance {
+    Instance {
+        name: "three owners and a fallback, counters",
+        nodes: 4,
+        fallbacks: 1,
+        partitions: 1,
+        keys: &[Topic::Counter, Topic::Counter],
+        sessions: 3,
+        faults: Faults::ALL,
+        not_in_memory_per_mille: 60,
+        length: 260,
+    }
+}
+
+/// Six nodes, two partitions with other owners: who owns one stands in for the other, or has nothing to do with it.
+pub fn moving() -> Instance {
+    Instance {
+        name: "six nodes, two partitions, counters",
+        nodes: 6,
+        fallbacks: 2,
+        partitions: 2,
+        keys: &[Topic::Counter, Topic::Counter, Topic::Counter],
+        length: 320,
+        ..counting()
+    }
+}
+
+impl Instance {
+    /// The member id of a node.
+    pub fn id(node: usize) -> NodeId {
+        NodeId(node as u64 + 1)
+    }
+
+    /// Who owns what.
+    pub fn ring(&self) -> Result<Arc<RingView>, LayoutError> {
+        let member = |node: usize| Member {
+            id: Instance::id(node),
+            name: format!("n{}", node + 1),
+            address: format!("n{}:1", node + 1),
+            weight: 1,
+            zone: String::new(),
+        };
+        let mut layout = Layout::founding(ClusterId([9; 16]), "shards", (0..self.nodes).map(member).collect());
+        layout.partitions = self.partitions;
+        layout.fallbacks = Fallbacks::Next(self.fallbacks);
+        layout.read_quorum = QUORUM;
+        layout.write_quorum = QUORUM;
+        Ok(Arc::new(RingView::new(layout.seal()?)?))
+    }
+
+    /// Knobs of every shard. Ticks of a second and leases of three: actors expire within a history. Few timers, so that
+    /// most steps are about data.
+    pub fn config(&self) -> ShardConfig {
+        ShardConfig {
+            tick: Duration::from_secs(1),
+            actor_lease_ticks: 3,
+            clock_ahead_max: Duration::from_secs(1),
+            stability_interval: Duration::from_millis(600),
+            ping_interval: Duration::from_millis(800),
+            suspect_after: Duration::from_millis(1_700),
+            exchange_interval: Duration::from_secs(6),
+            widen_after: Duration::from_millis(150),
+            request_deadline: Duration::from_secs(2),
+            cached_rows_max: 1,
+            seal_key: SealKey([5; 32]),
+            ..ShardConfig::default()
+        }
+    }
+}

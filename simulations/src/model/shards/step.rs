@@ -1,0 +1,166 @@
+//! Steps: what a scheduler may let happen next. A history is a seed for entropy and a list of steps.
+//!
+//! Steps name nodes and places in queues, never what stands there, and a step that is not possible does nothing: so a
+//! history stays one when steps are left out of it.
+
+use std::fmt;
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A client asks a node.
+    Ask {
+        /// Whom.
+        node: u8,
+        /// What.
+        ask: Ask,
+    },
+    /// A frame arrives; `nth` of those under way on this link counts from the oldest, modulo their number.
+    Deliver {
+        /// From whom.
+        from: u8,
+        /// To whom.
+        to: u8,
+        /// Which.
+        nth: u8,
+    },
+    /// A frame arrives, and will arrive again.
+    Repeat {
+        /// From whom.
+        from: u8,
+        /// To whom.
+        to: u8,
+        /// Which.
+        nth: u8,
+    },
+    /// A frame is lost.
+    Lose {
+        /// From whom.
+        from: u8,
+        /// To whom.
+        to: u8,
+        /// Which.
+        nth: u8,
+    },
+    /// A connection breaks: the sender is told, and gets back what never left.
+    Break {
+        /// Who is told.
+        from: u8,
+        /// Of whom.
+        to: u8,
+        /// What is under way never left; else nobody knows, and it may still arrive.
+        comes_back: bool,
+    },
+    /// The disk has all written batches but the newest `lag`, and the shard is told.
+    Sync {
+        /// Where.
+        node: u8,
+        /// How many stay unsynced.
+        lag: u8,
+    },
+    /// The oldest job that has not read yet reads.
+    Read {
+        /// Where.
+        node: u8,
+    },
+    /// The oldest job ends; it reads now if it has not yet.
+    Job {
+        /// Where.
+        node: u8,
+    },
+    /// Time goes on to the node's next timer, which fires; other nodes' are late.
+    Fire {
+        /// Where.
+        node: u8,
+    },
+    /// Time goes on, and nobody does anything.
+    Pass {
+        /// Unit: milliseconds.
+        millis: u16,
+    },
+    /// These nodes go on among themselves for a while, everything arriving in time: a split, if they are not all.
+    Flow {
+        /// Bit by bit, which nodes.
+        among: u8,
+        /// Unit: milliseconds.
+        millis: u16,
+    },
+    /// A power cut; of the batches that were not synced the oldest `kept` are there afterwards.
+    Crash {
+        /// Where.
+        node: u8,
+        /// How many.
+        kept: u8,
+    },
+    /// The process dies; the disk keeps all that was written.
+    Kill {
+        /// Where.
+        node: u8,
+    },
+    /// The process dies, and its directory is lost.
+    Wipe {
+        /// Where.
+        node: u8,
+    },
+    /// A process that died is started again.
+    Start {
+        /// Where.
+        node: u8,
+    },
+    /// A wall clock is off from now on. Unit: milliseconds.
+    Clock {
+        /// Whose.
+        node: u8,
+        /// By how much.
+        off: i16,
+    },
+}
+
+/// What a client asks. Keys and clients are numbers below those of the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A session adds: again what it sent last, while that is not acknowledged; else a new event.
+    Count {
+        /// Which client.
+        client: u8,
+        /// Where.
+        key: u8,
+    },
+    /// Somebody adds without a session.
+    Add {
+        /// Where.
+        key: u8,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n = |node: &u8| format!("n{}", node + 1);
+        let frame = |from: &u8, to: &u8, nth: &u8| format!("frame {nth} of {} → {}", n(from), n(to));
+        match self {
+            Step::Ask { node, ask } => write!(f, "a client asks {}: {ask:?}", n(node)),
+            Step::Deliver { from, to, nth } => write!(f, "{} arrives", frame(from, to, nth)),
+            Step::Repeat { from, to, nth } => write!(f, "{} arrives, not for the last time", frame(from, to, nth)),
+            Step::Lose { from, to, nth } => write!(f, "{} is lost", frame(from, to, nth)),
+            Step::Break { from, to, comes_back } => {
+                let what =
+                    if *comes_back { "gets back what was under way" } else { "knows nothing of what was under way" };
+                write!(f, "{} loses its connection to {} and {what}", n(from), n(to))
+            }
+            Step::Sync { node, lag } => write!(f, "{} has synced all but its newest {lag} batches", n(node)),
+            Step::Read { node } => write!(f, "a job of {} reads", n(node)),
+            Step::Job { node } => write!(f, "a job of {} ends", n(node)),
+            Step::Fire { node } => write!(f, "the next timer of {} fires", n(node)),
+            Step::Pass { millis } => write!(f, "{millis} ms pass"),
+            Step::Flow { among, millis } => {
+                let nodes: Vec<String> = (0..8).filter(|node| among >> node & 1 == 1).map(|node| n(&node)).collect();
+                write!(f, "for {millis} ms {} go on among themselves", nodes.join(", "))
+            }
+            Step::Crash { node, kept } => write!(f, "power cut at {}; {kept} unsynced batches survive", n(node)),
+            Step::Kill { node } => write!(f, "the process of {} is killed", n(node)),
+            Step::Wipe { node } => write!(f, "{} loses its directory", n(node)),
+            Step::Start { node } => write!(f, "{} is started", n(node)),
+            Step::Clock { node, off } => write!(f, "the wall clock of {} is {off} ms off", n(node)),
+        }
+    }
+}
