@@ -70,7 +70,24 @@ pub const ELEMENTS_PER_COMMAND_MAX: usize = 512;
 /// Longest element of a collection. Unit: bytes. A longer one is refused.
 pub const ELEMENT_BYTES_MAX: usize = 65_535;
 
-/// Bytes of the session rows of one key; above it a new session's first write is refused. Unit: bytes.
+/// What one command may carry and name, its key counted once for each element: rows travel with their keys. A larger one
+/// is refused ("not applied"). Unit: bytes. A quarter of a frame: it is forwarded, and observed, with something around it.
+pub const COMMAND_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What one command may write into the rows of its key, their keys counted too. One that would write more is refused
+/// before anything is minted. Unit: bytes. Half a frame: all of it travels in one message.
+pub const WRITE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Side rows that a replica shows at a time, their keys counted too. A question for more is refused; pages are far
+/// smaller. Unit: bytes. With the main row, which may have [`ROW_BYTES_MAX`], it is three quarters of a frame.
+pub const SIDE_ROWS_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Largest answer to a client. One that is larger is answered with an error that says so. Unit: bytes.
+pub const ANSWER_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024 * 1024;
+
+/// Bytes of the session rows of one key, their keys counted too; above it a new session's first write is refused. Unit:
+/// bytes. An eighth of [`SIDE_ROWS_BYTES_MAX`]: a reset doubles what these rows hold, and each side of a split takes
+/// sessions of its own.
 pub const SESSION_BYTES_PER_KEY_MAX: u64 = 1024 * 1024;
 
 /// Longest context or token that a client may send back. Unit: bytes.

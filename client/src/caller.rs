@@ -18,10 +18,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use starling::ids::{Key, NodeId};
+use starling::limits;
 use starling::message::client::{
     AnswerBody, CallBody, CollectionCommand, Command, NodeAnswer, NodeCall, Options, Outcome, Reason, Request,
     RequestError, Response,
 };
+use starling::message::weight;
 use starling::ring::RingView;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -121,6 +123,7 @@ impl Caller {
         };
         let is_write = command.is_write();
         let request = Request { key: key.clone(), command, options: options.clone() };
+        check_size(&request)?;
         match self.carry_out(&candidates, CallBody::Key(request), &options, true).await? {
             (node, AnswerBody::Key(response)) => Ok((node, response)),
             (node, other) if is_write => Err(self.mismatch_of_write(node, &other)),
@@ -279,6 +282,16 @@ fn mismatch_text(answer: &impl std::fmt::Debug) -> String {
     format!("its answer does not fit the question ({text}); its version may differ from this one")
 }
 
+/// Refuses a request that every node would refuse, or that would fit into no message at all.
+fn check_size(request: &Request) -> Result<(), Error> {
+    let bytes = weight::of_named_rows(request);
+    if bytes <= limits::COMMAND_BYTES_MAX {
+        return Ok(());
+    }
+    let (bytes, bytes_max) = (bytes as u64, limits::COMMAND_BYTES_MAX as u64);
+    Err(Error::invalid(Reason::CommandTooLarge { bytes, bytes_max }))
+}
+
 fn repetition(body: &CallBody) -> Repetition {
     match body {
         CallBody::Key(request) if !request.command.is_write() => Repetition::Reads,
@@ -362,6 +375,8 @@ fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
         | Reason::LeaseTooLong { .. }
         | Reason::SessionReused { .. }
         | Reason::TooManySessions
+        | Reason::CommandTooLarge { .. }
+        | Reason::AnswerTooLarge { .. }
         | Reason::NewerRow { .. }
         | Reason::Forbidden(_) => false,
     }

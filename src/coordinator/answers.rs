@@ -1,5 +1,7 @@
 //! Answers to reads: what a client is shown of the merge of a quorum.
 
+use bytes::Bytes;
+
 use super::quorum_read::Merge;
 use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
 use crate::ids::{CollectionKind, OpId};
@@ -45,23 +47,16 @@ pub(super) fn to(env: &Env<'_>, op: OpId, command: &Command, main: &RowKey, merg
         Command::Observe => match check_type(env, &merge, ValueType::String) {
             Err(reason) => Response::Failed(not_applied(reason)),
             Ok(()) => {
-                let context = counter_context(env, op, &merge.row);
-                Response::Observed(ObservedReply {
-                    value: merge.row.visible(&merge.beside, env.now.wall),
-                    context: context.seal(&env.config.seal_key, main),
-                    partial,
-                    token: None,
-                })
+                let context = counter_context(env, op, &merge.row).seal(&env.config.seal_key, main);
+                observed(env, context, &merge, partial)
             }
         },
         Command::Siblings => match check_type(env, &merge, ValueType::Siblings) {
             Err(reason) => Response::Failed(not_applied(reason)),
-            Ok(()) => Response::Observed(ObservedReply {
-                value: merge.row.visible(&merge.beside, env.now.wall),
-                context: seal_siblings(&env.config.seal_key, main, &merge.row.siblings_context()),
-                partial,
-                token: None,
-            }),
+            Ok(()) => {
+                let context = seal_siblings(&env.config.seal_key, main, &merge.row.siblings_context());
+                observed(env, context, &merge, partial)
+            }
         },
         Command::Collection { kind, command } => match check_type(env, &merge, ValueType::Collection(*kind)) {
             Err(reason) => Response::Failed(not_applied(reason)),
@@ -71,6 +66,15 @@ pub(super) fn to(env: &Env<'_>, op: OpId, command: &Command, main: &RowKey, merg
         Command::Upkeep(Upkeep::List { kind, .. }) => page(env, *kind, true, merge, partial),
         _ => Response::Failed(not_applied(Reason::Malformed("this command reads nothing".into()))),
     }
+}
+
+/// The value with the context that a second step sends back: one that would be refused then is none.
+fn observed(env: &Env<'_>, context: Bytes, merge: &Merge, partial: bool) -> Response {
+    if context.is_empty() || context.len() > limits::CONTEXT_BYTES_MAX {
+        return Response::Failed(not_applied(Reason::TooManySessions));
+    }
+    let value = merge.row.visible(&merge.beside, env.now.wall);
+    Response::Observed(ObservedReply { value, context, partial, token: None })
 }
 
 /// The elements that are there, as far as all replicas that were merged have shown theirs.

@@ -22,7 +22,7 @@ impl Coordinator {
         if env.has_rival && request.command.is_write() {
             return Err(not_applied(Reason::TwoClaimants { node: env.me }));
         }
-        bounds::check(&request.command).map_err(not_applied)?;
+        bounds::check(request).map_err(not_applied)?;
         session::open(env, request.options.token.as_ref()).map_err(not_applied)?;
         let replicas = env.ring.layout().replicas;
         for asked in [request.options.r, request.options.w].into_iter().flatten() {

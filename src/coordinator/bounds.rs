@@ -5,10 +5,35 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::limits;
-use crate::message::client::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, Reason, Upkeep};
+use crate::message::client::{
+    CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, Reason, Request, Response,
+};
+use crate::message::weight;
+use crate::shard::not_applied;
 
-/// Refuses a command that carries too much, or what does not belong together.
-pub(super) fn check(command: &Command) -> Result<(), Reason> {
+/// Refuses a request that carries too much, or what does not belong together, or what only nodes ask of themselves.
+pub(super) fn check(request: &Request) -> Result<(), Reason> {
+    of_command(&request.command)?;
+    let bytes = weight::of_named_rows(request);
+    if bytes <= limits::COMMAND_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Reason::CommandTooLarge { bytes: bytes as u64, bytes_max: limits::COMMAND_BYTES_MAX as u64 })
+}
+
+/// An answer that fits into a message, or one that says why there is none. What was written is always told.
+pub(super) fn of_answer(response: Response) -> Response {
+    let bytes = weight::of_response(&response);
+    if bytes <= limits::ANSWER_BYTES_MAX || matches!(response, Response::Written(_)) {
+        return response;
+    }
+    Response::Failed(not_applied(Reason::AnswerTooLarge {
+        bytes: bytes as u64,
+        bytes_max: limits::ANSWER_BYTES_MAX as u64,
+    }))
+}
+
+fn of_command(command: &Command) -> Result<(), Reason> {
     match command {
         Command::Put { value } => of_value(value),
         Command::PutSibling { value, context } => {
@@ -19,15 +44,14 @@ pub(super) fn check(command: &Command) -> Result<(), Reason> {
         Command::IncrementAs(write) if !write.actor.is_session() || write.event == 0 => {
             Err(Reason::Malformed("not the actor of a session, or event zero".into()))
         }
+        Command::AddToSketch { items } if items.is_empty() => Err(Reason::Malformed("no item".into())),
         Command::AddToSketch { items } => {
             of_count("items", items.len())?;
             items.iter().try_for_each(of_element)
         }
         Command::Collection { kind, command } => of_collection(*kind, command),
-        Command::Upkeep(Upkeep::Remove { elements, .. }) => {
-            of_count("elements", elements.len())?;
-            elements.iter().try_for_each(of_element)
-        }
+        // It would show and remove what is hidden, whatever the type.
+        Command::Upkeep(_) => Err(Reason::Forbidden("upkeep is what nodes ask of themselves".into())),
         Command::Get
         | Command::Increment { .. }
         | Command::IncrementAs(_)
@@ -36,7 +60,6 @@ pub(super) fn check(command: &Command) -> Result<(), Reason> {
         | Command::Siblings
         | Command::SetFlag { .. }
         | Command::Expire { .. }
-        | Command::Upkeep(Upkeep::Sweep | Upkeep::List { .. })
         | Command::Inspect
         | Command::Locate => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! Where a request came from, and how its answer gets back there.
 
+use super::bounds;
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId};
 use crate::message::client::Response;
@@ -33,12 +34,15 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Answers.
+    /// Answers, with what fits into a message.
     pub fn answer(self, out: &mut Outbox, partition: PartitionId, response: Response) {
         match self {
-            Origin::Client { connection, request_id } => out.reply(connection, request_id, response),
+            Origin::Client { connection, request_id } => {
+                out.reply(connection, request_id, bounds::of_answer(response));
+            }
             Origin::Own { op } => out.tell(Local::Answered { op, response }),
             Origin::Peer { node, epoch, op } => {
+                let response = bounds::of_answer(response);
                 out.send(node, partition, PeerMessage::Forwarded(Forwarded { op, epoch, response }));
             }
         }

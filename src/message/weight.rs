@@ -108,6 +108,17 @@ pub fn of_request(request: &Request) -> usize {
     request.key.as_bytes().len() + value + token
 }
 
+/// Estimated size of the rows that a command names, with what it carries for them: each row has the key in its own.
+pub fn of_named_rows(request: &Request) -> usize {
+    let named = match &request.command {
+        Command::Collection { command: CollectionCommand::Write { changes }, .. } => changes.len(),
+        Command::Collection { command: CollectionCommand::Read { elements }, .. }
+        | Command::Upkeep(Upkeep::Remove { elements, .. }) => elements.len(),
+        _ => 0,
+    };
+    of_request(request) + named * (ITEM + request.key.as_bytes().len())
+}
+
 fn of_collection_command(command: &CollectionCommand) -> usize {
     match command {
         CollectionCommand::Write { changes } => changes
@@ -135,7 +146,8 @@ pub fn of_answer(answer: &Answer) -> usize {
     }
 }
 
-fn of_response(response: &Response) -> usize {
+/// Estimated size of an answer about a key.
+pub fn of_response(response: &Response) -> usize {
     match response {
         Response::Value(reply) => {
             3 * ITEM + of_value(&reply.value) + reply.answered.len() * ITEM + of_token(&reply.token)

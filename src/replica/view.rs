@@ -6,7 +6,7 @@
 //! ```
 //!
 //! What is shown is durable first: a crash must not un-show it. Bounded: a gather holds the side rows of one key within
-//! [`SIDE_ROWS_BYTES_MAX`]; there are at most as many as parked tasks may be.
+//! [`limits::SIDE_ROWS_BYTES_MAX`], as does an answer with named elements; there are at most as many as parked tasks may be.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,6 @@ use crate::message::peer::{PeerMessage, ReadAnswer, Refusal, Shown, Wanted};
 use crate::shard::{Asker, Env, Job, Local, Task, TaskBody, Turn, not_applied};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::{Beside, Row};
-
-/// Side rows that one answer may carry. Unit: bytes. Above what the bound on sessions allows.
-const SIDE_ROWS_BYTES_MAX: usize = 4 * limits::SESSION_BYTES_PER_KEY_MAX as usize;
 
 /// Side rows that are being read for answers.
 #[derive(Debug, Default)]
@@ -52,9 +49,10 @@ impl Replica {
         let (range, count) = match wanted {
             Wanted::Nothing => return answer(env, turn, &main, asker, Vec::new(), None),
             Wanted::Elements(rows) => {
-                let state = |row: RowKey| turn.row(&row).map(|stored| (row.clone(), stored.row.encode()));
-                let rows = rows.into_iter().filter_map(state).collect();
-                return answer(env, turn, &main, asker, rows, None);
+                return match elements(turn, rows) {
+                    Ok(rows) => answer(env, turn, &main, asker, rows, None),
+                    Err(refusal) => refuse(env, turn, &main, asker, &refusal),
+                };
             }
             Wanted::Sessions => {
                 if !turn.row(&main).is_some_and(|stored| stored.header.beside.has_sessions()) {
@@ -116,16 +114,39 @@ impl Gather {
         for (key, stored) in page.entries {
             let row = RowKey::parse(key).map_err(|error| Refusal::Failed(error.to_string()))?;
             let state = StoredRow::state_bytes(&stored).map_err(|error| Refusal::of_bytes(&error))?;
-            self.bytes += row.as_bytes().len() + state.len();
-            if self.bytes > SIDE_ROWS_BYTES_MAX {
-                return Err(Refusal::Failed("the side rows of this key would pass the bound of an answer".into()));
-            }
+            count_bytes(&mut self.bytes, &row, state.len())?;
             if !state.is_empty() {
                 self.rows.push((row, state));
             }
         }
         Ok(())
     }
+}
+
+/// The named elements that are there.
+fn elements(turn: &Turn, rows: Vec<RowKey>) -> Result<Vec<(RowKey, Bytes)>, Refusal> {
+    let mut shown = Vec::new();
+    let mut bytes = 0;
+    for row in rows {
+        if let Some(stored) = turn.row(&row) {
+            count_bytes(&mut bytes, &row, stored.row.encoded_bytes_max())?;
+            shown.push((row, stored.row.encode()));
+        }
+    }
+    Ok(shown)
+}
+
+/// Counts a side row that is to be shown; refuses what would not fit.
+fn count_bytes(bytes: &mut usize, row: &RowKey, state_bytes: usize) -> Result<(), Refusal> {
+    *bytes += row.as_bytes().len() + state_bytes;
+    if *bytes <= limits::SIDE_ROWS_BYTES_MAX {
+        return Ok(());
+    }
+    let bytes_max = limits::SIDE_ROWS_BYTES_MAX;
+    Err(Refusal::Failed(format!(
+        "the elements or sessions that are asked for take more than {bytes_max} bytes; name fewer elements, or wait until \
+         sessions have ended"
+    )))
 }
 
 /// Who may see what: coordinators what counts for a quorum, clients also what a newborn has.

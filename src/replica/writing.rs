@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::mint::next_event;
 use super::{Minting, Standing, StoredRow, family};
-use crate::causality::{Context, Dot, Tick};
+use crate::causality::{ActorId, Context, Dot, Tick};
 use crate::ids::{NodeId, RowVersion};
 use crate::limits;
 use crate::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Reason, SessionWrite, Upkeep};
@@ -52,20 +52,21 @@ impl Pen<'_> {
         if self.is_expired() && adds_to_what_stands(command) {
             // What has expired goes before anything new stands in its place.
             let observed = observed.ok_or(NotMinted::MustObserve)?;
-            self.cover(observed.row.clone(), |row, dot, stamp, seen| row.delete(dot, stamp, seen));
+            if let Command::IncrementAs(write) = command {
+                self.check_session(write)?;
+            }
+            self.cover(observed.row.clone(), |row, dot, stamp, seen| row.delete(dot, stamp, seen))?;
         }
         match command {
             Command::Increment { by } => self.increment(*by),
             Command::IncrementAs(write) => self.increment_as(write),
             Command::Put { value } => {
                 let seen = self.seen(observed, standing)?;
-                self.cover(seen, |row, dot, stamp, seen| row.put(dot, stamp, value.clone(), seen));
-                Ok(())
+                self.cover(seen, |row, dot, stamp, seen| row.put(dot, stamp, value.clone(), seen))
             }
             Command::Delete => {
                 let seen = self.seen(observed, standing)?;
-                self.cover(seen, |row, dot, stamp, seen| row.delete(dot, stamp, seen));
-                Ok(())
+                self.cover(seen, |row, dot, stamp, seen| row.delete(dot, stamp, seen))
             }
             Command::Overwrite { context, to } => self.overwrite(context, *to),
             Command::PutSibling { value, context } => self.put_sibling(value, context.as_ref()),
@@ -133,7 +134,7 @@ impl Pen<'_> {
         }
         let observed = observed.ok_or(NotMinted::MustObserve)?;
         if observed.row.is_expired(self.env.now.wall) {
-            self.cover(observed.row.clone(), |row, dot, stamp, seen| row.sweep(dot, stamp, seen));
+            return self.cover(observed.row.clone(), |row, dot, stamp, seen| row.sweep(dot, stamp, seen));
         }
         Ok(())
     }
@@ -185,8 +186,7 @@ impl Pen<'_> {
             Some(number) => whole.put(dot, stamp, Bytes::from(number.to_string()), &seen),
             None => whole.reset(dot, stamp, &seen),
         };
-        self.spread(delta, None);
-        Ok(())
+        self.spread(delta, None)
     }
 
     fn increment(&mut self, by: i64) -> Result<(), NotMinted> {
@@ -201,18 +201,9 @@ impl Pen<'_> {
 
     /// Takes over what a session did. Sent again it changes nothing, and is replicated again: who asks wants W copies.
     fn increment_as(&mut self, write: &SessionWrite) -> Result<(), NotMinted> {
+        self.check_session(write)?;
         let SessionWrite { actor, event, p, n } = *write;
         let totals = Totals { p, n };
-        let partition = self.main.partition(self.env.ring.layout().partitions);
-        let tick = Tick::at(self.env.now.wall, self.env.config.tick);
-        let ticks = u64::from(actor.expires.0.saturating_sub(tick.0));
-        let ticks_max = u64::from(self.env.config.actor_lease_ticks);
-        if ticks > ticks_max {
-            return Err(not_applied(Reason::LeaseTooLong { ticks, ticks_max }).into());
-        }
-        if actor.expires <= self.turn.refused(partition) {
-            return Err(unknown(Reason::SessionExpired).into());
-        }
         let session = self.main.session(actor);
         let nothing = Row::default();
         let known = self.turn.row(&session);
@@ -223,7 +214,8 @@ impl Pen<'_> {
                 .row(self.main)
                 .map_or((&nothing, &Beside::NONE), |stored| (&stored.row, &stored.header.beside));
             main.can_increment(by, beside).map_err(refused)?;
-            if known.is_none() && beside.sessions().bytes >= limits::SESSION_BYTES_PER_KEY_MAX {
+            let taken = beside.sessions().bytes_with_keys(session.as_bytes().len());
+            if known.is_none() && taken >= limits::SESSION_BYTES_PER_KEY_MAX {
                 return Err(not_applied(Reason::TooManySessions).into());
             }
         }
@@ -231,6 +223,21 @@ impl Pen<'_> {
         let delta = state.increment_as(actor, event, totals).map_err(refused)?;
         self.take(&session, state, delta);
         self.touch(ValueType::String)
+    }
+
+    /// Refuses a session whose lease is too long, or over.
+    fn check_session(&self, write: &SessionWrite) -> Result<(), NotMinted> {
+        let expires = write.actor.expires;
+        let tick = Tick::at(self.env.now.wall, self.env.config.tick);
+        let ticks = u64::from(expires.0.saturating_sub(tick.0));
+        let ticks_max = u64::from(self.env.config.actor_lease_ticks);
+        if ticks > ticks_max {
+            return Err(not_applied(Reason::LeaseTooLong { ticks, ticks_max }).into());
+        }
+        if expires <= self.turn.refused(self.main.partition(self.env.ring.layout().partitions)) {
+            return Err(unknown(Reason::SessionExpired).into());
+        }
+        Ok(())
     }
 
     /// What was observed, or else the own row: only if that is all there is.
@@ -250,18 +257,21 @@ impl Pen<'_> {
     }
 
     /// Covers what was seen.
-    fn cover(&mut self, seen: Row, write: impl FnOnce(&mut Row, Dot, Hlc, &Row) -> Row) {
+    fn cover(&mut self, seen: Row, write: impl FnOnce(&mut Row, Dot, Hlc, &Row) -> Row) -> Result<(), NotMinted> {
         let latest = self.latest_stamp(self.main).max(seen.latest_stamp());
         let minting = next_event(self.env, self.turn, self.main);
         let stamp = self.clock.stamp(self.env.now.wall, latest);
         let mut whole = seen.clone();
         let delta = write(&mut whole, Dot { actor: minting.actor, event: minting.event }, stamp, &seen);
-        self.spread(delta, Some(minting));
+        self.spread(delta, Some(minting))
     }
 
     /// Merges a delta of the whole counter: what sessions did goes to their rows.
-    pub(super) fn spread(&mut self, delta: Row, minting: Option<Minting>) {
+    fn spread(&mut self, delta: Row, minting: Option<Minting>) -> Result<(), NotMinted> {
         let (main, sessions) = delta.split_sessions();
+        let session_key_bytes = self.main.as_bytes().len() + ActorId::BYTES;
+        let deltas = sessions.iter().map(|(_, delta)| session_key_bytes + delta.encoded_bytes_max());
+        check_bytes(main.encoded_bytes_max() + deltas.sum::<usize>())?;
         let mut state = self.state(self.main);
         state.merge(&main);
         self.take(self.main, state, main);
@@ -274,6 +284,7 @@ impl Pen<'_> {
             state.merge(&delta);
             self.take(&row, state, delta);
         }
+        Ok(())
     }
 
     /// Mints on a row, in place: the fast way of an increment.
@@ -351,6 +362,15 @@ impl Pen<'_> {
 /// context does that by itself, under its own stamp.
 fn adds_to_what_stands(command: &Command) -> bool {
     !matches!(command, Command::Overwrite { .. } | Command::Delete | Command::Expire { .. })
+}
+
+/// Refuses a write whose parts would not travel in one message, before anything is minted.
+pub(super) fn check_bytes(bytes: usize) -> Result<(), NotMinted> {
+    if bytes <= limits::WRITE_BYTES_MAX {
+        return Ok(());
+    }
+    let (bytes, bytes_max) = (bytes as u64, limits::WRITE_BYTES_MAX as u64);
+    Err(not_applied(Reason::CommandTooLarge { bytes, bytes_max }).into())
 }
 
 pub(super) fn foreign_context() -> NotMinted {

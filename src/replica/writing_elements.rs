@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::writing::{Pen, refused};
+use super::writing::{Pen, check_bytes, refused};
 use crate::ids::CollectionKind;
 use crate::message::client::{ElementChange, ElementWrite};
 use crate::shard::{NotMinted, Observed};
@@ -16,6 +16,9 @@ use crate::value::{Beside, Row, Score, ValueType};
 /// A type that was touched longer ago than this is touched anew.
 const TOUCH_EVERY: Duration = Duration::from_secs(10);
 
+/// More than the dot and the stamp of a change take in a delta. Unit: bytes.
+const DELTA_BYTES: usize = 128;
+
 impl Pen<'_> {
     /// Changes elements, all or none.
     pub(super) fn write_elements(
@@ -25,6 +28,7 @@ impl Pen<'_> {
         observed: Option<&Observed>,
     ) -> Result<(), NotMinted> {
         let mut steps = Vec::with_capacity(changes.len());
+        let mut bytes = 0;
         for write in changes {
             let row = self.main.element(kind, &write.element);
             let own = self.turn.row(&row).map_or_else(Row::default, |stored| stored.row.clone());
@@ -48,8 +52,11 @@ impl Pen<'_> {
                     Change::Score(old.plus(more).map_err(refused)?)
                 }
             };
+            // A delta may hold all that was seen, and what is new.
+            bytes += row.as_bytes().len() + seen.encoded_bytes_max() + change.bytes() + DELTA_BYTES;
             steps.push((row, seen, change));
         }
+        check_bytes(bytes)?;
         let adds = steps.iter().any(|(_, _, change)| !matches!(change, Change::Remove));
         for (row, seen, change) in steps {
             self.change_element(kind, &row, &seen, change)?;
@@ -114,4 +121,11 @@ enum Change {
     Put(bytes::Bytes),
     Increment(i64),
     Score(Score),
+}
+
+impl Change {
+    /// Of what it carries.
+    fn bytes(&self) -> usize {
+        if let Change::Put(value) = self { value.len() } else { 0 }
+    }
 }

@@ -287,7 +287,7 @@ impl Scan {
     /// only remembers a removal may be forgotten. A swept row is no exception, or its partition would go to sleep too
     /// early. Returns whether there is anything to settle.
     fn note_rest(&self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, stored: &StoredRow) -> bool {
-        turn.deadlines().note(row, stored);
+        turn.deadlines().note_passed(row, stored);
         let compacted = turn.memory(self.partition).compacted;
         let actors = stored.row.actors().map(|(actor, _)| actor.expires);
         let ticks = actors.chain(normal::retires_at(stored, env.config)).filter(|tick| *tick > compacted);

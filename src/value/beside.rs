@@ -192,6 +192,11 @@ impl Beside {
 }
 
 impl SessionSum {
+    /// Bytes of these rows with their keys, each of which has so many.
+    pub fn bytes_with_keys(&self, key_bytes: usize) -> u64 {
+        self.bytes.saturating_add(self.rows.saturating_mul(key_bytes as u64))
+    }
+
     fn add(&mut self, row: &Row, actor: ActorId) {
         self.rows += 1;
         let encoded = row.encode();

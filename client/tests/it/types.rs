@@ -1,7 +1,7 @@
 //! Every type: what its calls and commands send, and how what comes back is shown.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use serde_json::json;
@@ -186,6 +186,11 @@ async fn too_many_elements_are_refused_before_they_are_sent() {
     let error = client.set(&key("k"), &Options::default()).add(many.clone()).await.unwrap_err();
     assert_eq!((error.code(), error.outcome()), ("too_many", Outcome::NotApplied));
     assert_eq!(client.add_to_sketch(&key("k"), many, &Options::default()).await.unwrap_err().code(), "too_many");
+    let large = (0..40).map(|number: u32| (Bytes::from(number.to_string()), Bytes::from(vec![b'x'; 1 << 20])));
+    let started = Instant::now();
+    let error = client.map(&key("k"), &Options::default()).put(large).await.unwrap_err();
+    assert_eq!((error.code(), error.outcome()), ("command_too_large", Outcome::NotApplied));
+    assert!(started.elapsed() < Duration::from_secs(1), "it is not tried until the deadline");
     assert!(node.calls().is_empty());
 }
 

@@ -151,6 +151,8 @@ impl OpOutcome {
             Reason::LeaseTooLong { .. } => "the lease is too long",
             Reason::SessionReused { .. } => "the session's event was used before",
             Reason::TooManySessions => "too many sessions",
+            Reason::CommandTooLarge { .. } => "the command is too large",
+            Reason::AnswerTooLarge { .. } => "the answer is too large",
             Reason::Stale => "stale",
             Reason::TwoClaimants { .. } => "two processes of one member",
         };

@@ -151,6 +151,27 @@ pub enum Reason {
         /// What is possible.
         bytes_max: u64,
     },
+    /// The command carries, or would write, more than travels in one message.
+    #[error(
+        "the command takes {bytes} bytes, its key counted once for each row, and at most {bytes_max} are allowed; send it in \
+         parts"
+    )]
+    CommandTooLarge {
+        /// What it takes.
+        bytes: u64,
+        /// What is possible.
+        bytes_max: u64,
+    },
+    /// What was asked for does not fit into one message.
+    #[error(
+        "the answer would have {bytes} bytes, and at most {bytes_max} fit; ask for fewer elements, or of fewer replicas"
+    )]
+    AnswerTooLarge {
+        /// What it would take.
+        bytes: u64,
+        /// What is possible.
+        bytes_max: u64,
+    },
     /// A queue is full.
     #[error("the node is busy ({queue} is full); retry after a pause")]
     Busy {
@@ -234,6 +255,8 @@ impl Reason {
             Reason::Stale => "stale",
             Reason::TwoClaimants { .. } => "two_claimants",
             Reason::ValueTooLarge { .. } => "value_too_large",
+            Reason::CommandTooLarge { .. } => "command_too_large",
+            Reason::AnswerTooLarge { .. } => "answer_too_large",
             Reason::Busy { .. } => "busy",
             Reason::NoOwner => "no_owner",
             Reason::NotEstablished => "not_established",

@@ -1,5 +1,6 @@
 //! Stories of a few shards on a bus without delays. Faults at random are the business of `simulations`.
 
+mod bounds;
 mod identity;
 mod public_bugs;
 mod stability;
@@ -15,8 +16,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::ids::{ClusterId, Key};
+use crate::limits;
 use crate::membership::{Layout, Member};
 use crate::message::client::{Command, Options, Reason, Response, Visible};
+use crate::message::weight;
 use crate::replica::{StoredRow, begin_start};
 use crate::storage::memory::MemoryStore;
 use crate::storage::{PageLimit, Range, Space};
@@ -109,6 +112,8 @@ impl Bus {
             }
             while let Some((from, to, frame)) = self.frames.pop_front() {
                 progressed = true;
+                let weight = weight::of_frame(&frame);
+                assert!(weight <= limits::FRAME_BYTES_MAX, "{weight} bytes: {:.400}", format!("{frame:?}"));
                 let is_question = |message: &&Addressed| matches!(message.message, PeerMessage::StabilityQuery(_));
                 self.questions += frame.messages.iter().filter(is_question).count();
                 if self.cut.contains(&from) || self.cut.contains(&to) {
