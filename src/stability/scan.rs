@@ -21,7 +21,7 @@ use crate::ids::{OpId, PartitionId};
 use crate::limits;
 use crate::replica::StoredRow;
 use crate::replica::normal::{self, Normal};
-use crate::shard::{Env, Job, Local, Task, TaskBody, TimerKey, Turn};
+use crate::shard::{Env, Job, Local, Observation, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, RowKind, StoreError, keyspace};
 use crate::time::Timestamp;
 
@@ -274,6 +274,12 @@ impl Scan {
             self.count.holds_back |= seal::holds_back(&stored.row, tick);
         }
         if let Purpose::Report(through, baselines) = self.purpose {
+            if row.kind() == RowKind::Session && stored.row.has_newer_fields() {
+                // Settling would delete it, with fields that only a newer program could take over.
+                let detail = "fields of a newer program in a session's row; upgrade, or its partition is never settled";
+                turn.out.observe(Observation::Malformed { row: row.clone(), detail: detail.to_owned() });
+                self.is_whole = false;
+            }
             self.count.add(&row, stored.row.digest(through), stored.row.baseline_digest(baselines));
         }
         if is_unsettled {

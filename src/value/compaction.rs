@@ -8,8 +8,7 @@
 //! ignore_settled   what an exchange brings of ticks that are settled here is dropped
 //! ```
 //!
-//! The proof is `stability`'s; here is what it allows. Nothing here looks at a clock. Digests hold only what fresh writes
-//! leave alone (entries, contexts, tombstones), or two busy replicas would never report the same.
+//! The proof is `stability`'s, by the digests of `digest`; here is what it allows. Nothing here looks at a clock.
 //!
 //! Source: rules R2 and R7 to R10 of the counters that count exactly once.
 
@@ -24,7 +23,7 @@ use super::per_actor::{Content, PerActor, Record};
 use super::register::Stamp;
 use super::settled::Settled;
 use super::{Row, others};
-use crate::causality::{ActorId, Context, Tick};
+use crate::causality::{ActorId, Tick};
 use crate::time::{Hlc, WallTime};
 
 impl Row {
@@ -209,6 +208,9 @@ impl Row {
         {
             return true;
         }
+        if self.unknown.is_touched_by(&incoming.unknown, frozen, compacted) {
+            return true;
+        }
         let Some(theirs) = &incoming.others else { return false };
         let nothing = Others::default();
         let ours = self.others.as_deref().unwrap_or(&nothing);
@@ -218,44 +220,6 @@ impl Row {
             || ours.presence.is_touched_by(&theirs.presence, frozen)
             || ours.scored.is_touched_by(&theirs.scored, frozen)
             || ours.sketch.is_touched_by(&theirs.sketch, frozen)
-    }
-
-    /// Hash of what must be equal everywhere before ticks up to `through` are compacted: the settled sum and the floors,
-    /// and of actors that expired by then the entries, the dots that were seen and the tombstones. `None` if there is
-    /// nothing of them. Of a main row, take it after [`super::Beside::settle`].
-    pub fn digest(&self, through: Tick) -> Option<u128> {
-        let mut digest = Digest::default();
-        let counter = &self.string.counter;
-        let settled = counter.settled();
-        if !settled.is_nothing() {
-            digest.part(1);
-            settled.encode(0, &mut digest.bytes);
-        }
-        digest.records(2, &counter.entries, through);
-        digest.tombstone(3, self.string.register.tombstone(), through);
-        if let Some(others) = &self.others {
-            digest.context(4, others.siblings.context(), through);
-            digest.context(5, others.flag.context(), through);
-            digest.context(6, others.presence.context(), through);
-            digest.context(7, others.scored.context(), through);
-            digest.tombstone(8, others.sketch.tombstone(), through);
-            digest.tombstone(9, others.expiry.tombstone(), through);
-        }
-        digest.finish()
-    }
-
-    /// Hash of what must be equal everywhere before baselines of ticks up to `through` are folded: the covered sum, and
-    /// those baselines. `None` if there is nothing of them.
-    pub fn baseline_digest(&self, through: Tick) -> Option<u128> {
-        let mut digest = Digest::default();
-        let counter = &self.string.counter;
-        let covered = counter.covered();
-        if !covered.is_nothing() {
-            digest.part(1);
-            covered.encode(0, &mut digest.bytes);
-        }
-        digest.records(2, &counter.baselines, through);
-        digest.finish()
     }
 
     /// Largest tick that stands in the settled sum; 0 if there is none. Session rows up to it are absent.
@@ -296,58 +260,6 @@ fn ignore_dotted<V: Content>(theirs: &mut Dotted<V>, ours: &Dotted<V>, compacted
     let has_settled = theirs.context().seen().dots().all(|(actor, _)| actor.expires <= compacted);
     if ours.is_empty() && !theirs.is_live() && has_settled && theirs.context().floor() <= compacted {
         *theirs = Dotted::default();
-    }
-}
-
-/// Bytes to be hashed, part by part; what has no part has no hash.
-#[derive(Default)]
-struct Digest {
-    bytes: Vec<u8>,
-}
-
-impl Digest {
-    fn part(&mut self, number: u8) {
-        self.bytes.push(number);
-    }
-
-    fn records(&mut self, number: u8, records: &PerActor<Totals>, through: Tick) {
-        let expired = records.through(through);
-        if expired.is_empty() {
-            return;
-        }
-        self.part(number);
-        self.bytes.extend_from_slice(&(expired.len() as u64).to_be_bytes());
-        for record in expired {
-            self.bytes.extend_from_slice(&record.actor.to_bytes());
-            self.bytes.extend_from_slice(&record.event.to_be_bytes());
-            self.bytes.extend_from_slice(&record.content.p.to_be_bytes());
-            self.bytes.extend_from_slice(&record.content.n.to_be_bytes());
-        }
-    }
-
-    fn context(&mut self, number: u8, context: &Context, through: Tick) {
-        let expired: Vec<(ActorId, u64)> = context.seen().through(through).collect();
-        if expired.is_empty() && context.floor() == Tick(0) {
-            return;
-        }
-        self.part(number);
-        self.bytes.extend_from_slice(&context.floor().0.to_be_bytes());
-        self.bytes.extend_from_slice(&(expired.len() as u64).to_be_bytes());
-        for (actor, event) in expired {
-            self.bytes.extend_from_slice(&actor.to_bytes());
-            self.bytes.extend_from_slice(&event.to_be_bytes());
-        }
-    }
-
-    fn tombstone(&mut self, number: u8, stamp: Option<&Stamp>, through: Tick) {
-        if let Some(stamp) = stamp.filter(|stamp| stamp.actor.expires <= through) {
-            self.part(number);
-            stamp.encode(&mut self.bytes);
-        }
-    }
-
-    fn finish(self) -> Option<u128> {
-        (!self.bytes.is_empty()).then(|| xxhash_rust::xxh3::xxh3_128(&self.bytes))
     }
 }
 

@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use super::dotted::Dotted;
 use super::error::DecodeError;
-use super::per_actor::PerActor;
+use super::per_actor::{PerActor, Record};
 use super::register::Stamp;
 use super::sketch::Sketch;
 use super::wire::{Reader, number_bytes, put_number};
@@ -117,6 +117,36 @@ impl Field {
             self.clone_from(other);
         }
         is_larger
+    }
+
+    /// Whether it would bring to `ours` anything of ticks after `floor` up to `frozen` that was never seen there, or a floor
+    /// up to `compacted` that is not there. What a kind does not tie to a tick is always welcome.
+    pub fn touches(&self, ours: Option<&Field>, floor: Tick, frozen: Tick, compacted: Tick) -> bool {
+        match (self, ours) {
+            (Field::LargestEventPerActor(theirs), ours) => {
+                let known = |actor| match ours {
+                    Some(Field::LargestEventPerActor(records)) => records.get(actor).map_or(0, |record| record.event),
+                    Some(_) | None => 0,
+                };
+                let is_news =
+                    |theirs: &Record<Bytes>| theirs.actor.expires > floor && theirs.event > known(theirs.actor);
+                theirs.through(frozen).iter().any(is_news)
+            }
+            (Field::Floor(_, theirs, _), Some(Field::Floor(_, ours, _))) => ours < theirs && *theirs <= compacted,
+            (Field::Floor(_, theirs, _), _) => *theirs <= compacted,
+            (Field::Dotted(theirs), Some(Field::Dotted(ours))) => ours.is_touched_by(theirs, frozen),
+            (Field::Dotted(theirs), _) => Dotted::default().is_touched_by(theirs, frozen),
+            (Field::Sketch(theirs), Some(Field::Sketch(ours))) => ours.is_touched_by(theirs, frozen),
+            (Field::Sketch(theirs), _) => Sketch::default().is_touched_by(theirs, frozen),
+            (Field::LatestStamp(theirs, payload), ours) => {
+                let is_later = match ours {
+                    Some(Field::LatestStamp(_, ours)) => payload > ours,
+                    Some(_) | None => true,
+                };
+                theirs.actor.expires <= frozen && is_later
+            }
+            (Field::LargestBytes(_) | Field::Union(_), _) => false,
+        }
     }
 
     /// Whether the actors or items are few enough to be read back.

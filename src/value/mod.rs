@@ -35,6 +35,7 @@
 mod beside;
 mod compaction;
 pub mod counter;
+mod digest;
 mod dotted;
 mod encoding;
 mod error;

@@ -56,6 +56,11 @@ impl Row {
         self.string.counter.sum(beside).to_string()
     }
 
+    /// Whether it holds fields of newer programs.
+    pub fn has_newer_fields(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
     /// The largest stamp anywhere in the row; the default if there is none. A new stamp must be larger.
     pub fn latest_stamp(&self) -> Hlc {
         let others = self.others.as_ref().map(|others| others.latest_stamp()).unwrap_or_default();

@@ -50,6 +50,17 @@ impl Unknown {
         }
     }
 
+    /// Whether a merge of `incoming` would bring anything of ticks up to `frozen` that was never seen here, or a floor up to
+    /// `compacted` that is not here: as of the fields that this program knows, see [`super::Row::touches`].
+    pub fn is_touched_by(&self, incoming: &Unknown, frozen: Tick, compacted: Tick) -> bool {
+        incoming.iter().any(|(tag, theirs)| {
+            let place = self.0.binary_search_by_key(tag, |(tag, _)| *tag).ok();
+            let ours = place.and_then(|place| self.0.get(place)).map(|(_, field)| field);
+            let floor = self.0.iter().filter_map(|(_, field)| field.floor()).find(|(of, _)| of == tag);
+            theirs.touches(ours, floor.map_or(Tick(0), |(_, tick)| tick), frozen, compacted)
+        })
+    }
+
     /// Appends a field that was read; tags come in ascending order.
     pub fn push(&mut self, tag: u32, kind: MergeKind, payload: &[u8]) -> Result<(), DecodeError> {
         self.0.push((tag, Field::decode(kind, payload)?));

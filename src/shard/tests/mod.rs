@@ -2,6 +2,7 @@
 
 mod bounds;
 mod identity;
+mod newer_fields;
 mod public_bugs;
 mod stability;
 mod staleness;

@@ -1,0 +1,53 @@
+//! Rows that a newer program has written: what this one does not know, it does not forget.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::causality::{ActorId, Epoch, Tenure, Tick};
+use crate::ids::OpId;
+use crate::message::client::SessionWrite;
+use crate::message::peer::{Part, Replicate};
+
+/// A row with one field under a tag that this program does not know, which merges to the larger bytes.
+const NEWER: &[u8] = &[1, 40, 1, 1, 7];
+
+fn config() -> ShardConfig {
+    ShardConfig {
+        tick: Duration::from_secs(1),
+        actor_lease_ticks: 4,
+        clock_ahead_max: Duration::from_secs(1),
+        stability_interval: Duration::from_millis(500),
+        ..ShardConfig::default()
+    }
+}
+
+#[test]
+fn a_sessions_row_with_a_field_of_a_newer_program_is_not_settled_away() {
+    let mut bus = Bus::with(3, config());
+    let expires = Tick(Tick::at(bus.now.wall, bus.config.tick).0 + 3);
+    let actor = ActorId { expires, epoch: Epoch(5), tenure: Tenure::SESSION };
+    let step = Command::IncrementAs(SessionWrite { actor, event: 1, p: 4, n: 0 });
+    written(&bus.ask(NodeId(1), "k", step));
+    let row = RowKey::main(&Key::new("k").unwrap()).session(actor);
+    let partition = bus.ring.partition_of(&Key::new("k").unwrap());
+    for node in 1..=3 {
+        let from = NodeId(node % 3 + 1);
+        let part = Part { row: row.clone(), version: crate::ids::RowVersion(1), delta: Bytes::from_static(NEWER) };
+        let replicate = Replicate { op: OpId(9_999), parts: vec![part], owed: Vec::new() };
+        let message = Addressed { partition, message: PeerMessage::Replicate(replicate) };
+        let frame = Frame {
+            layout: bus.ring.epoch(),
+            epoch: bus.nodes[&from].shard.site.identity.epoch,
+            clock: crate::time::Hlc::default(),
+            messages: vec![message],
+        };
+        bus.nodes.get_mut(&NodeId(node)).unwrap().shard.handle(bus.now, Input::Peer { from, frame });
+    }
+    bus.run(Duration::from_secs(16));
+    for node in 1..=3 {
+        let bytes = bus.nodes[&NodeId(node)].store.fetch(Space::Rows, row.as_bytes()).unwrap();
+        let stored = StoredRow::decode(&bytes.expect("it stays until a newer program settles it")).unwrap();
+        assert!(stored.row.has_newer_fields());
+        assert_eq!(bus.value(NodeId(node), "k"), number(4));
+    }
+}
