@@ -18,8 +18,7 @@ use super::exchanged::Began;
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal};
-use crate::replica::StoredRow;
-use crate::replica::marks;
+use crate::replica::{PartitionMemory, marks, normal};
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
@@ -54,8 +53,17 @@ struct Exchange {
 #[derive(Debug)]
 enum Stage {
     Reading,
-    Offered { end: Bytes, rows: BTreeMap<RowKey, Bytes> },
-    Repairing { covered: Bytes, merging: usize, is_pushing: bool },
+    /// The rows as they were when the marks were true.
+    Offered {
+        end: Bytes,
+        rows: BTreeMap<RowKey, Bytes>,
+        marks: Marks,
+    },
+    Repairing {
+        covered: Bytes,
+        merging: usize,
+        is_pushing: bool,
+    },
 }
 
 /// How an exchange ended.
@@ -128,18 +136,19 @@ impl Exchanges {
     ) -> Option<Outcome> {
         let exchange = self.open.get_mut(&op)?;
         let marks = marks::marks(env, turn, exchange.partition);
+        let memory = turn.memory(exchange.partition);
         let out = &mut turn.out;
         let Ok(page) = outcome else { return self.end(out, op, false) };
         let end = match page.entries.last() {
             Some((last, _)) if !page.is_last => keyspace::after(last),
             _ => exchange.range.end.clone().unwrap_or_default(),
         };
-        let rows: BTreeMap<RowKey, Bytes> = readable(page).collect();
+        let rows: BTreeMap<RowKey, Bytes> = readable(env, &memory, page).collect();
         let hashes = rows.iter().map(|(row, state)| (row.clone(), Row::state_hash_of(state))).collect();
         let offer = ExchangeOffer { op, start: exchange.range.start.clone(), end: end.clone(), hashes, marks };
         // The page may show rows of every turn sealed so far.
         out.send_after(out.sealed_ticket(), exchange.peer, exchange.partition, PeerMessage::ExchangeOffer(offer));
-        exchange.stage = Stage::Offered { end, rows };
+        exchange.stage = Stage::Offered { end, rows, marks };
         out.set_timer(TimerKey::ExchangeTimeout(op), env.now.mono.after(SILENCE_MAX));
         None
     }
@@ -150,9 +159,8 @@ impl Exchanges {
         let op = answer.op;
         let exchange = self.open.get_mut(&op)?;
         let memory = turn.memory(exchange.partition);
-        let own_marks = marks::marks(env, turn, exchange.partition);
         let is_known = |marks: &Marks| !memory.is_established || marks::is_known(env, turn, exchange.peer, marks);
-        let Stage::Offered { end, rows: own } = &mut exchange.stage else { return None };
+        let Stage::Offered { end, rows: own, marks: own_marks } = &mut exchange.stage else { return None };
         let first = |last: &Marks| exchange.marks.map_or(*last, |(first, _)| first);
         let findings = match answer.outcome {
             Ok(findings) if is_known(&findings.marks) => findings,
@@ -182,7 +190,7 @@ impl Exchanges {
         let is_pushing = !wanted.is_empty();
         exchange.sent += wanted.len() as u64;
         if is_pushing {
-            let push = ExchangePush { op, rows: wanted, marks: own_marks };
+            let push = ExchangePush { op, rows: wanted, marks: *own_marks };
             out.send(exchange.peer, exchange.partition, PeerMessage::ExchangePush(push));
         }
         exchange.stage = Stage::Repairing { covered: findings.covered, merging, is_pushing };
@@ -264,12 +272,12 @@ impl Exchange {
     }
 }
 
-/// The rows of a page with their encoded states. A row that cannot be read is left out: the other side's copy of it is
+/// The rows of a page with the states that travel. A row that cannot be read is left out: the other side's copy of it is
 /// merged then, which reports the fault.
-pub(super) fn readable(page: Page) -> impl Iterator<Item = (RowKey, Bytes)> {
+pub(super) fn readable(env: &Env<'_>, memory: &PartitionMemory, page: Page) -> impl Iterator<Item = (RowKey, Bytes)> {
     page.entries.into_iter().filter_map(|(key, stored)| {
         let row = RowKey::parse(key).ok()?;
-        let state = StoredRow::state_bytes(&stored).ok()?;
+        let state = normal::shipped(&row, &stored, memory, env.config).ok()?;
         // A main row may hold nothing but what this directory knows of the rows beside it.
         (!state.is_empty()).then_some((row, state))
     })

@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
+
 use super::exchange::readable;
 use crate::causality::Epoch;
 use crate::ids::{NodeId, OpId, PartitionId};
@@ -90,8 +92,15 @@ impl Responders {
     pub fn on_page(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, outcome: Result<Page, StoreError>) {
         let Some((asker, offer)) = self.offers.remove(&op) else { return };
         let marks = marks::marks(env, turn, asker.partition);
-        let outcome =
-            outcome.map(|page| compare(offer, page, marks)).map_err(|error| Refusal::Failed(error.to_string()));
+        let memory = turn.memory(asker.partition);
+        let findings = |page: Page| {
+            let end = match page.entries.last() {
+                Some((last, _)) if !page.is_last => keyspace::after(last),
+                _ => offer.end.clone(),
+            };
+            compare(offer, end, readable(env, &memory, page), marks)
+        };
+        let outcome = outcome.map(findings).map_err(|error| Refusal::Failed(error.to_string()));
         asker.answer_offer(&mut turn.out, outcome);
     }
 
@@ -163,18 +172,20 @@ impl Asker {
     }
 }
 
-/// What differs between the offered hashes and the own page, as far as the own page and the bounds of an answer reach.
-fn compare(offer: ExchangeOffer, page: Page, marks: Marks) -> ExchangeFindings {
-    let mut covered = match page.entries.last() {
-        Some((last, _)) if !page.is_last => keyspace::after(last),
-        _ => offer.end,
-    };
+/// What differs between the offered hashes and the own rows, which are whole up to `covered`, as far as the bounds of an
+/// answer reach.
+fn compare(
+    offer: ExchangeOffer,
+    mut covered: Bytes,
+    own: impl Iterator<Item = (RowKey, Bytes)>,
+    marks: Marks,
+) -> ExchangeFindings {
     let theirs: BTreeMap<RowKey, u128> = offer.hashes.into_iter().collect();
     let mut equal = BTreeSet::new();
     let mut rows = Vec::new();
     let mut wanted = Vec::new();
     let mut bytes = 0;
-    for (row, state) in readable(page) {
+    for (row, state) in own {
         if bytes >= limits::PAGE_BYTES_MAX {
             covered = row.as_bytes().clone();
             break;
@@ -199,8 +210,6 @@ fn compare(offer: ExchangeOffer, page: Page, marks: Marks) -> ExchangeFindings {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
     use crate::ids::Key;
@@ -217,20 +226,17 @@ mod tests {
         stored
     }
 
-    fn page(rows: &[(&str, u64)]) -> Page {
+    fn rows(rows: &[(&str, u64)]) -> impl Iterator<Item = (RowKey, Bytes)> {
         let mut entries: Vec<_> = rows
             .iter()
-            .map(|(key, events)| {
-                let row = RowKey::main(&Key::new(key.to_string()).unwrap());
-                (row.as_bytes().clone(), stored(*events).encode())
-            })
+            .map(|(key, events)| (RowKey::main(&Key::new(key.to_string()).unwrap()), stored(*events).row.encode()))
             .collect();
         entries.sort();
-        Page { entries, is_last: true }
+        entries.into_iter()
     }
 
     fn offer(rows: &[(&str, u64)]) -> ExchangeOffer {
-        let hashes = readable(page(rows)).map(|(row, state)| (row, Row::state_hash_of(&state))).collect();
+        let hashes = self::rows(rows).map(|(row, state)| (row, Row::state_hash_of(&state))).collect();
         ExchangeOffer {
             op: OpId(1),
             start: Bytes::new(),
@@ -248,7 +254,8 @@ mod tests {
     fn only_rows_that_differ_travel() {
         let findings = compare(
             offer(&[("same", 1), ("mine", 2), ("both", 1)]),
-            page(&[("same", 1), ("both", 2), ("theirs", 1)]),
+            Bytes::from_static(&[0xff; 4]),
+            rows(&[("same", 1), ("both", 2), ("theirs", 1)]),
             Marks::default(),
         );
         let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<BTreeSet<_>>();
@@ -259,12 +266,12 @@ mod tests {
 
     #[test]
     fn a_page_that_is_cut_covers_only_what_was_compared() {
-        let mut own = page(&[("a", 1), ("b", 1), ("c", 1)]);
-        own.entries.truncate(2);
-        own.is_last = false;
-        let last = own.entries[1].0.clone();
-        let findings = compare(offer(&[("a", 1), ("b", 1), ("c", 1)]), own, Marks::default());
-        assert_eq!(findings.covered, keyspace::after(&last));
+        let mut offered = offer(&[("a", 1), ("b", 1), ("c", 1)]);
+        offered.hashes.sort();
+        let own: Vec<_> = rows(&[("a", 1), ("b", 1), ("c", 1)]).take(2).collect();
+        let cut = keyspace::after(own[1].0.as_bytes());
+        let findings = compare(offered, cut.clone(), own.into_iter(), Marks::default());
+        assert_eq!(findings.covered, cut);
         assert!(findings.rows.is_empty() && findings.wanted.is_empty());
     }
 }

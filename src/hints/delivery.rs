@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
 use crate::limits;
 use crate::message::peer::{Deliver, Delivered, OwedRow, PeerMessage};
-use crate::replica::marks;
-use crate::replica::{Standing, StoredRow};
+use crate::replica::{Standing, StoredRow, marks, normal};
 use crate::shard::{DebtPage, Env, Job, Local, Outbox, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{PageLimit, Range, RowKey, StoreError, keyspace};
 
@@ -96,14 +95,14 @@ impl Delivery {
         let Some(owner) = self.owners.remove(&op) else { return };
         let Some(state) = self.by_owner.get_mut(&owner) else { return };
         state.stage = Stage::Idle;
-        let out = &mut turn.out;
-        let Ok(page) = outcome else { return self.back_off(env, out, owner) };
+        let Ok(page) = outcome else { return self.back_off(env, &mut turn.out, owner) };
         if let Some((last, _)) = page.entries.last() {
             state.cursor = Some(keyspace::after(last));
         }
         let partitions = env.ring.layout().partitions;
         let rows: Vec<OwedRow> =
-            page.entries.into_iter().filter_map(|(debt, row)| owed_row(env, owner, &debt, row?)).collect();
+            page.entries.into_iter().filter_map(|(debt, row)| owed_row(env, turn, owner, &debt, row?)).collect();
+        let out = &mut turn.out;
         if rows.is_empty() {
             return self.end_page(env, out, owner, page.is_last, 0);
         }
@@ -209,13 +208,14 @@ impl Delivery {
 
 /// The row of an index entry, if it is this shard's, still owed and readable. An unreadable one stays owed and is
 /// reported when it is next used in a turn.
-fn owed_row(env: &Env<'_>, owner: NodeId, debt: &bytes::Bytes, stored: bytes::Bytes) -> Option<OwedRow> {
+fn owed_row(env: &Env<'_>, turn: &Turn, owner: NodeId, debt: &bytes::Bytes, stored: bytes::Bytes) -> Option<OwedRow> {
     let row = keyspace::row_of_debt(debt).ok()?;
     let partition = row.partition(env.ring.layout().partitions);
     if !env.scope.has(partition) {
         return None;
     }
-    let (header, state) = StoredRow::header_and_state(&stored).ok()?;
+    let (header, _) = StoredRow::header_and_state(&stored).ok()?;
     header.debt_to(owner)?;
+    let state = normal::shipped(&row, &stored, &turn.memory(partition), env.config).ok()?;
     Some(OwedRow { row, version: header.version, state })
 }

@@ -6,6 +6,7 @@
 //! What may be lost: a write that only one node had acknowledged (`--w 1`) when a disk was damaged later; such writes
 //! count as "may or may not be there" ([`Evidence::certainty`]).
 
+pub mod actors_bounded;
 pub mod cell;
 pub mod convergence;
 pub mod counter_bounds;
@@ -173,6 +174,7 @@ pub const ALL: &[Checker] = &[
     expiry::check,
     tokens::check,
     forgotten::check,
+    actors_bounded::check,
 ];
 
 /// Asks every checker.

@@ -22,6 +22,7 @@ mod old_delete_returns;
 mod quiet_day;
 mod reset_retried;
 mod restored_backup;
+mod rolling_actors;
 mod session_failover;
 mod slow_reads;
 mod split_and_heal;
@@ -87,6 +88,7 @@ pub const ALL: &[Scenario] = &[
     quiet_day::SCENARIO,
     restored_backup::SCENARIO,
     reset_retried::SCENARIO,
+    rolling_actors::SCENARIO,
     session_failover::SCENARIO,
     slow_reads::SCENARIO,
     split_and_heal::SCENARIO,

@@ -42,6 +42,7 @@ scenarios![
     quiet_day,
     reset_retried,
     restored_backup,
+    rolling_actors,
     session_failover,
     slow_reads,
     split_and_heal,
