@@ -8,6 +8,7 @@
 
 pub mod checker;
 pub mod cli;
+pub mod cost;
 pub mod drill;
 pub mod faults;
 pub mod model;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 all well; 1 wrong use or an I/O failure; see [`exit`] for what a run found.
 
 pub mod cluster;
+pub mod cost;
 pub mod drill;
 pub mod list;
 pub mod model;
@@ -44,6 +45,7 @@ enum Command {
     List,
     Drill(drill::Args),
     Cluster(cluster::Args),
+    Cost(cost::Args),
     /// A scenario or a plan in the virtual world
     Run(run::Args),
     /// Many seeds: a random cluster, random faults, every checker
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::List => list::run(),
         Command::Drill(args) => drill::run(&args),
         Command::Cluster(args) => cluster::run(&args),
+        Command::Cost(args) => cost::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Swarm(args) => swarm::run(&args),
         Command::Model(args) => model::run(&args),

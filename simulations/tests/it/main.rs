@@ -7,4 +7,3 @@ mod same_seed;
 mod scenarios;
 mod shards;
 mod swarms;
-mod value_times;

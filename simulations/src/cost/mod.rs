@@ -1,0 +1,51 @@
+//! What operations cost the core: three shards in one thread, with everything but disks and sockets.
+//!
+//! Called by `starling-sim cost` (part of `make bench`). The shards take real turns, frames go through the codec, stores
+//! are in memory; what RocksDB, QUIC and the switches between threads cost on top is `starling bench`'s to say.
+//! Kinds of operations take turns round by round, so that other work on the machine weighs on all of them alike;
+//! ratios are taken within a round, and the median is shown. Times are wall time of one thread.
+
+mod bus;
+mod elements;
+mod increments;
+mod values;
+
+use std::time::{Duration, Instant};
+
+pub use bus::Bus;
+pub use elements::elements;
+pub use increments::increments;
+pub use values::values;
+
+/// What one kind of operation cost, round by round.
+#[derive(Clone, Debug)]
+pub struct Cost {
+    /// What was done.
+    pub name: String,
+    /// Time of one operation in each round.
+    pub rounds: Vec<Duration>,
+}
+
+impl Cost {
+    /// The median over the rounds.
+    pub fn median(&self) -> Duration {
+        let mut rounds = self.rounds.clone();
+        rounds.sort();
+        rounds.get(rounds.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// The median of the ratios to another kind, round by round.
+    pub fn ratio_to(&self, base: &Cost) -> f64 {
+        let pairs = self.rounds.iter().zip(&base.rounds);
+        let mut ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours.as_secs_f64() / theirs.as_secs_f64()).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// The time of one of `count` operations that `work` does.
+fn time_of(count: usize, work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed() / u32::try_from(count.max(1)).unwrap_or(u32::MAX)
+}
