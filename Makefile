@@ -111,7 +111,11 @@ soak: build ## The long runs: SEEDS seeds (300) from FIRST on of five minutes, l
 	$(bin)/starling-sim model shards --histories 5000 --first $(FIRST)
 	for plan in demo isolate_one kill_one split_two_three; do $(bin)/starling-sim drill $$plan || exit; done
 
-bench: build ## Increments per second on three nodes of this machine: random keys, then one hot key
+bench: build ## What operations cost: in the core; then on three nodes, random keys and one hot key, untagged and exactly once
+	@$(bin)/starling-sim cost
 	@$(bin)/starling-sim cluster --nodes 3 --port 7501 --dir .starling/bench --fresh -- bash -c '\
-	    starling bench --keys 100000 --in-flight 64 --seconds 10 --pid "$$STARLING_PIDS" && \
-	    starling bench --keys 1 --in-flight 1000 --seconds 10 --pid "$$STARLING_PIDS"'
+	    load() { starling bench --seconds 10 --pid "$$STARLING_PIDS" "$$@"; }; \
+	    load --keys 100000 --in-flight 64 && \
+	    load --keys 100000 --in-flight 64 --sessions 1 && \
+	    load --keys 1 --in-flight 1000 && \
+	    load --keys 1 --in-flight 1000 --sessions 1000'

@@ -49,9 +49,8 @@ pub struct ShardConfig {
     /// Rows owed to one owner. A fallback refuses hints beyond it; an owner leaves the rest to the exchange and says
     /// so. Default 1,000,000.
     pub debts_per_owner_max: u64,
-    /// Decoded rows that a shard keeps from turn to turn; beyond it all are dropped. Default 16,384. More memory, fewer
-    /// reads.
-    pub cached_rows_max: usize,
+    /// Memory that a shard's decoded rows may take from turn to turn, about. Default 128 MiB. More memory, fewer reads.
+    pub row_cache_bytes: usize,
     /// Requests parked behind rows that are being read from disk; a further one is answered `Busy`. Default 8192.
     pub parked_max: usize,
     /// Pause before a refused or lost delivery to an owner is tried again; doubles up to 32 times this. Default 200 ms.
@@ -88,7 +87,7 @@ impl Default for ShardConfig {
             ops_max: 8192,
             ledger_entries_max: 8192,
             debts_per_owner_max: 1_000_000,
-            cached_rows_max: 16_384,
+            row_cache_bytes: 128 << 20,
             parked_max: 8192,
             delivery_backoff: Duration::from_millis(200),
             tick: Duration::from_secs(10),

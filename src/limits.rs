@@ -61,9 +61,6 @@ pub const FRAME_WEIGHT_MAX: usize = 48 * 1024;
 /// Longest deadline that a client may ask for; a longer one is shortened to it.
 pub const DEADLINE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// A row that encodes to more than this is decoded anew in each turn that needs it. Unit: bytes.
-pub const CACHED_ROW_BYTES_MAX: usize = 4096;
-
 /// Elements that one command on a collection may name, and items that one may add to a sketch.
 pub const ELEMENTS_PER_COMMAND_MAX: usize = 512;
 

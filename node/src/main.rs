@@ -11,6 +11,10 @@ use starling_node::runtime::node::Node;
 use starling_node::{founding, logging};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Turns allocate many small things.
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let asked = match command_line::parse(std::env::args_os()) {
         Ok(asked) => asked,

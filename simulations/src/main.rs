@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// As in the node: what is measured here is what runs there.
+#[global_allocator]
+static HEAP: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     starling_sim::cli::main()
 }

@@ -157,15 +157,18 @@ impl Replica {
             self.check_memory(env, turn, &row, &incoming);
             let memory = turn.memory(row.partition(env.ring.layout().partitions));
             let main = row.main_row();
-            let state = |turn: &Turn, merged: &BTreeMap<RowKey, Merging>, row: &RowKey| match merged.get(row) {
-                Some(merging) => merging.state.clone(),
-                None => turn.row(row).map_or_else(Row::default, |stored| stored.row.clone()),
+            let settled = match merged.get(&main) {
+                Some(merging) => merging.state.settled_tick(),
+                None => turn.row(&main).map_or(Tick(0), |stored| stored.row.settled_tick()),
             };
-            let summed = state(turn, &merged, &main).settled_tick().max(memory.compacted);
+            let summed = settled.max(memory.compacted);
             // A settled session has no row of its own: what a reset saw of it is the main row's.
             let is_settled = row.actor().is_some_and(|actor| actor.expires <= summed);
             let (row, through) = if is_settled { (main, summed) } else { (row, memory.compacted) };
-            let ours = state(turn, &merged, &row);
+            let ours = match merged.get(&row) {
+                Some(merging) => merging.state.clone(),
+                None => turn.row(&row).map_or_else(Row::default, |stored| stored.row.clone()),
+            };
             incoming.ignore_settled(&ours, through, memory.folded);
             let beside = turn.row(&row).map_or(&Beside::NONE, |stored| &stored.header.beside);
             let config = env.config;

@@ -58,8 +58,9 @@ pub(super) fn replace(turn: &mut Turn, row: &RowKey, state: Row) -> RowVersion {
     let held = turn.held(row, partition);
     let compacted = turn.compacted(partition);
     if row.kind() != RowKind::Main {
-        let before = turn.row(row).map(|stored| stored.row.clone());
-        note(turn, row, before.as_ref(), Some(&state));
+        let is_new = turn.row(row).is_none();
+        let before = std::mem::take(&mut turn.row_mut(row).row);
+        note(turn, row, Some(&before).filter(|_| !is_new), Some(&state));
     }
     let stored = turn.row_mut(row);
     stored.row = state;

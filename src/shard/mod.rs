@@ -12,7 +12,7 @@
 //! `handle` inputs until a bound, `tick`, `seal`, write the batch, perform the effects, sync off the thread, and feed
 //! `Input::Durable` with the ticket back. This file only routes: it decides nothing.
 //!
-//! Promises: no I/O but point reads from memory; no clock, no entropy, no unordered map; the same inputs give the same
+//! Promises: no I/O but point reads from memory; no clock, no entropy, no order of a hash; the same inputs give the same
 //! effects. Everything that is held, queued or remembered is bounded by `config.rs` and `limits.rs`.
 
 mod deadlines;
@@ -22,6 +22,8 @@ mod local;
 pub mod observation;
 mod outbox;
 mod routes;
+mod row_cache;
+mod row_map;
 mod timer;
 mod turn;
 
@@ -102,8 +104,16 @@ impl Shard {
         let partitions = Partitions::open(store.as_ref(), &ring, |partition| scope.has(partition))?;
         let count = ring.layout().partitions;
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
-        let cached = config.cached_rows_max;
-        let turn = Turn::open(Outbox::new(identity.node), store, partitions, count, identity.start, cached, is_mine)?;
+        let cached = config.row_cache_bytes;
+        let turn = Turn::open(
+            Outbox::new(identity.node),
+            store,
+            partitions,
+            count,
+            (identity.epoch, identity.start),
+            cached,
+            is_mine,
+        )?;
         let members = || ring.layout().members.iter().map(|member| member.id);
         let liveness = Liveness::new(identity.node, members());
         let claims = Claims::new(identity.node, identity.epoch, members());

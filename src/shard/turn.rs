@@ -1,14 +1,12 @@
 //! The open turn: every row that the shard touches, the writes to come, and the outbox.
 //!
-//! Rows are loaded from the store into an overlay, changed there, and written as one batch when the turn is sealed, so
-//! a later input of the same turn sees them and a hot row is encoded once per turn. Clean rows stay decoded for the
-//! next turns, within `cached_rows_max`; this shard is the only writer, so they cannot go stale.
+//! Rows are loaded from the store into an overlay ([`row_cache`](super::row_cache)), changed there, and written as one
+//! batch when the turn is sealed, so a later input of the same turn sees them and a hot row is encoded once per turn.
 //!
 //! For every row changed since the last sync it remembers the ticket: whoever shows or acknowledges the row waits for
 //! that one ([`Turn::ticket_of`]), not for the newest.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +14,8 @@ use bytes::Bytes;
 use super::deadlines::Deadlines;
 use super::observation::Observation;
 use super::outbox::Outbox;
-use crate::causality::{Tenure, Tick};
+use super::row_cache::RowCache;
+use crate::causality::{Epoch, Tenure, Tick};
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
 use crate::message::peer::Refusal;
@@ -44,11 +43,7 @@ pub struct Turn {
     /// What leaves.
     pub out: Outbox,
     store: Arc<dyn Store>,
-    rows: BTreeMap<RowKey, LoadedRow>,
-    dirty: BTreeSet<RowKey>,
-    /// Rows by the ticket that makes their last change durable.
-    unsynced: BTreeMap<RowKey, Ticket>,
-    unsynced_by_ticket: BTreeMap<Ticket, Vec<RowKey>>,
+    rows: RowCache,
     memory_changes: BTreeMap<Bytes, Bytes>,
     memory_sealed: Ticket,
     partitions: Partitions,
@@ -59,17 +54,6 @@ pub struct Turn {
     start: u32,
     changes: u64,
     bytes: usize,
-    /// Loaded rows that are too large to keep.
-    large: Vec<RowKey>,
-    cached_rows_max: usize,
-}
-
-#[derive(Debug)]
-struct LoadedRow {
-    /// `None`: absent.
-    stored: Option<StoredRow>,
-    /// Owners with an entry in the debt index on disk.
-    indexed: Vec<NodeId>,
 }
 
 impl Turn {
@@ -79,8 +63,8 @@ impl Turn {
         store: Arc<dyn Store>,
         partitions: Partitions,
         partition_count: u16,
-        start: u32,
-        cached_rows_max: usize,
+        (epoch, start): (Epoch, u32),
+        row_cache_bytes: usize,
         is_mine: impl Fn(&RowKey) -> bool,
     ) -> Result<Turn, OpenError> {
         let mut owed = BTreeMap::new();
@@ -103,10 +87,7 @@ impl Turn {
         Ok(Turn {
             out,
             store,
-            rows: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            unsynced: BTreeMap::new(),
-            unsynced_by_ticket: BTreeMap::new(),
+            rows: RowCache::new(epoch, row_cache_bytes),
             memory_changes: BTreeMap::new(),
             memory_sealed: Ticket(0),
             partitions,
@@ -117,14 +98,12 @@ impl Turn {
             start,
             changes: 0,
             bytes: 0,
-            large: Vec::new(),
-            cached_rows_max,
         })
     }
 
     /// Loads a row, if memory has it.
     pub fn load(&mut self, row: &RowKey) -> Access {
-        if self.rows.contains_key(row) {
+        if self.rows.touch(row) {
             return Access::Ready;
         }
         match self.store.get(Space::Rows, row.as_bytes()) {
@@ -133,7 +112,7 @@ impl Turn {
                 Err(error) => Access::Failed(self.malformed(row, &error)),
             },
             Lookup::Absent => {
-                self.rows.insert(row.clone(), LoadedRow { stored: None, indexed: Vec::new() });
+                self.rows.keep(row, None, Vec::new(), 0);
                 Access::Ready
             }
             Lookup::NotInMemory => Access::NotInMemory,
@@ -150,10 +129,7 @@ impl Turn {
         if stored.as_mut().is_some_and(|stored| normal::settle(row, stored, &memory) == Normal::Absent) {
             stored = None;
         }
-        if size > limits::CACHED_ROW_BYTES_MAX {
-            self.large.push(row.clone());
-        }
-        self.rows.insert(row.clone(), LoadedRow { stored, indexed });
+        self.rows.keep(row, stored, indexed, size);
         Ok(())
     }
 
@@ -170,17 +146,17 @@ impl Turn {
 
     /// A loaded row to change; an absent one begins empty. It will be written when the turn is sealed.
     pub fn row_mut(&mut self, row: &RowKey) -> &mut StoredRow {
-        self.dirty.insert(row.clone());
-        let loaded = self.rows.get_mut(row).expect("a row is loaded before it is changed");
+        let loaded = self.rows.soil(row).expect("a row is loaded before it is changed");
         loaded.stored.get_or_insert_default()
     }
 
     /// Deletes a loaded row. If it could continue an own actor, the partition's tenure advances, so that the actor
     /// whose events are forgotten here is never continued.
     pub fn delete_row(&mut self, row: &RowKey, partition: PartitionId, keeps_tenure: bool) {
-        let loaded = self.rows.get_mut(row).expect("a row is loaded before it is deleted");
-        let Some(stored) = loaded.stored.take() else { return };
-        self.dirty.insert(row.clone());
+        if self.row(row).is_none() {
+            return;
+        }
+        let Some(stored) = self.rows.soil(row).and_then(|loaded| loaded.stored.take()) else { return };
         if stored.header.minting.is_some() && !keeps_tenure {
             self.advance_tenure(partition);
         }
@@ -194,10 +170,7 @@ impl Turn {
 
     /// What must be durable before anybody may show or acknowledge this row.
     pub fn ticket_of(&self, row: &RowKey) -> Ticket {
-        if self.dirty.contains(row) {
-            return self.out.open_ticket();
-        }
-        self.unsynced.get(row).copied().unwrap_or_default()
+        self.rows.ticket_of(row, self.out.open_ticket())
     }
 
     /// Events of clients' sessions that expire at this tick or before are refused in the partition.
@@ -267,21 +240,16 @@ impl Turn {
         &mut self.footing
     }
 
-    /// A partition was settled further: what is loaded of it follows. Clean rows are loaded anew.
+    /// A partition was settled further: what is loaded of it follows.
     pub fn settle_loaded(&mut self, partition: PartitionId) {
-        let range = keyspace::partition_range(partition, self.partition_count);
-        let bounds = (Bound::Included(&*range.start), range.end.as_deref().map_or(Bound::Unbounded, Bound::Excluded));
-        let loaded: Vec<RowKey> = self.rows.range::<[u8], _>(bounds).map(|(row, _)| row.clone()).collect();
-        let memory = self.memory(partition);
-        for row in loaded {
-            if !self.dirty.contains(&row) {
-                self.rows.remove(&row);
-            } else if let Some(LoadedRow { stored, .. }) = self.rows.get_mut(&row)
-                && stored.as_mut().is_some_and(|stored| normal::settle(&row, stored, &memory) == Normal::Absent)
+        let (memory, count) = (self.memory(partition), self.partition_count);
+        self.rows.for_each(|row, loaded| {
+            if row.partition(count) == partition
+                && loaded.stored.as_mut().is_some_and(|stored| normal::settle(row, stored, &memory) == Normal::Absent)
             {
-                *stored = None;
+                loaded.stored = None;
             }
-        }
+        });
     }
 
     /// What a loaded row holds of what a survey counts; to be given to [`Turn::note_change`] when it has changed.
@@ -317,9 +285,8 @@ impl Turn {
 
     /// Deletes a row that may stand on disk although it was loaded as absent.
     pub fn erase_row(&mut self, row: &RowKey) {
-        if let Some(loaded) = self.rows.get_mut(row) {
+        if let Some(loaded) = self.rows.soil(row) {
             loaded.stored = None;
-            self.dirty.insert(row.clone());
         }
     }
 
@@ -344,17 +311,7 @@ impl Turn {
     }
 
     pub(crate) fn on_durable(&mut self, ticket: Ticket) {
-        while let Some(entry) = self.unsynced_by_ticket.first_entry() {
-            if *entry.key() > ticket {
-                break;
-            }
-            let durable = *entry.key();
-            for row in entry.remove() {
-                if self.unsynced.get(&row) == Some(&durable) {
-                    self.unsynced.remove(&row);
-                }
-            }
-        }
+        self.rows.on_durable(ticket);
         self.out.on_durable(ticket);
     }
 
@@ -362,10 +319,10 @@ impl Turn {
     pub(crate) fn take_batch(&mut self) -> Batch {
         let mut batch = Batch::default();
         let ticket = self.out.open_ticket();
-        let dirty = std::mem::take(&mut self.dirty);
+        let dirty = self.rows.take_dirty();
         let mut debts = BTreeMap::new();
         for row in &dirty {
-            let Some(loaded) = self.rows.get_mut(row) else { continue };
+            let Some(loaded) = self.rows.write(row, ticket) else { continue };
             let owing = loaded.stored.iter().flat_map(|stored| &stored.header.debts);
             for debt in owing.clone() {
                 debts.insert(keyspace::debt_key(debt.owner, row), Some(debt.version));
@@ -385,14 +342,11 @@ impl Turn {
                 Some(stored) => {
                     self.deadlines.note(row, stored);
                     let bytes = stored.encode();
-                    if bytes.len() > limits::CACHED_ROW_BYTES_MAX {
-                        self.large.push(row.clone());
-                    }
+                    self.rows.weigh(row, bytes.len());
                     batch.put(Space::Rows, row.as_bytes().clone(), bytes);
                 }
                 None => batch.delete(Space::Rows, row.as_bytes().clone()),
             }
-            self.unsynced.insert(row.clone(), ticket);
         }
         for (key, version) in debts {
             match version {
@@ -408,28 +362,13 @@ impl Turn {
         for (key, value) in std::mem::take(&mut self.memory_changes) {
             batch.put(Space::Meta, key, value);
         }
-        if !dirty.is_empty() {
-            self.unsynced_by_ticket.insert(ticket, dirty.into_iter().collect());
-        }
-        self.trim();
+        self.bytes = 0;
+        self.rows.trim();
         batch
     }
 
     fn remember(&mut self, partition: PartitionId, memory: PartitionMemory) {
         let (key, value) = self.partitions.set(partition, memory);
         self.memory_changes.insert(key, value);
-    }
-
-    /// Forgets rows that are too many or too large to keep decoded; all are clean when a turn was sealed.
-    fn trim(&mut self) {
-        self.bytes = 0;
-        if self.rows.len() > self.cached_rows_max {
-            self.rows.clear();
-        } else {
-            for row in &self.large {
-                self.rows.remove(row);
-            }
-        }
-        self.large.clear();
     }
 }

@@ -129,12 +129,12 @@ pub const SETTINGS: &[Setting] = &[
         .block_cache =
         units::size(text)?),
     setting!(
-        "cached_rows",
-        "cached-rows",
-        "N",
-        Some("16384"),
-        "Decoded rows that each shard keeps in memory; more memory, fewer reads",
-        |to, text| to.shard.cached_rows_max = number(text, 1, 1 << 30)? as usize
+        "row_cache",
+        "row-cache",
+        "SIZE",
+        Some("128MiB"),
+        "Memory for decoded rows in each shard; more memory, fewer reads",
+        |to, text| to.shard.row_cache_bytes = usize::try_from(units::size(text)?).unwrap_or(usize::MAX)
     ),
     setting!(
         "strict",

@@ -3,14 +3,15 @@
 //! Called by `starling-sim cost` (part of `make bench`). The shards take real turns, frames go through the codec, stores
 //! are in memory; what RocksDB, QUIC and the switches between threads cost on top is `starling bench`'s to say.
 //! Kinds of operations take turns round by round, so that other work on the machine weighs on all of them alike;
-//! ratios are taken within a round, and the median is shown. Times are wall time of one thread.
+//! ratios are taken within a round, and the median is shown. Times are the thread's time on a processor.
 
 mod bus;
 mod elements;
 mod increments;
 mod values;
 
-use std::time::{Duration, Instant};
+use std::fs;
+use std::time::Duration;
 
 pub use bus::Bus;
 pub use elements::elements;
@@ -45,7 +46,15 @@ impl Cost {
 
 /// The time of one of `count` operations that `work` does.
 fn time_of(count: usize, work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
+    let start = on_processor();
     work();
-    start.elapsed() / u32::try_from(count.max(1)).unwrap_or(u32::MAX)
+    (on_processor() - start) / u32::try_from(count.max(1)).unwrap_or(u32::MAX)
+}
+
+/// How long this thread has run, waiting for a processor left out.
+fn on_processor() -> Duration {
+    let file = "/proc/thread-self/schedstat";
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file} tells the times: {error}"));
+    let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_else(|| panic!("{file} begins with a number: {text}")))
 }

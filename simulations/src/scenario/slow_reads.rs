@@ -17,7 +17,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 fn play(setting: Setting) -> Stage {
     let mut stage = Stage::open(setting, |options| {
         options.disk.not_in_memory_per_mille = 500;
-        options.config.cached_rows_max = 0;
+        options.config.row_cache_bytes = 0;
     });
     let keys = [stage.key_of(&[0, 1, 2]), stage.key_of(&[2, 3, 4])];
     for round in 0..300_u64 {

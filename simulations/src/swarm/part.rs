@@ -86,7 +86,7 @@ fn take_out(part: Part, shape: &mut Shape) {
         Part::Disks => shape.faults.disks = false,
         Part::ColdRows => {
             world.disk.not_in_memory_per_mille = 0;
-            world.config.cached_rows_max = starling::config::ShardConfig::default().cached_rows_max;
+            world.config.row_cache_bytes = starling::config::ShardConfig::default().row_cache_bytes;
         }
         Part::Shards => world.shards = 1,
         Part::Bounds => {

@@ -84,7 +84,7 @@ fn config(chance: &mut Chance) -> ShardConfig {
         debts_per_owner_max: if chance.happens(150) { chance.between(1, 40) } else { usual.debts_per_owner_max },
         parked_max: if chance.happens(100) { 4 } else { usual.parked_max },
         // None are kept from turn to turn: every turn reads anew, and may have to wait for the disk.
-        cached_rows_max: *chance.pick(&[0, 0, 8, usual.cached_rows_max]).unwrap_or(&0),
+        row_cache_bytes: *chance.pick(&[0, 0, 8 << 10, usual.row_cache_bytes]).unwrap_or(&0),
         tick: Duration::from_secs(1),
         stability_interval: millis(chance, 200, 3_000),
         clock_ahead_max: if chance.happens(500) { Duration::from_secs(2) } else { usual.clock_ahead_max },
