@@ -133,7 +133,7 @@ impl Instance {
             exchange_interval: Duration::from_secs(6),
             widen_after: Duration::from_millis(150),
             request_deadline: Duration::from_secs(2),
-            cached_rows_max: 1,
+            row_cache_bytes: 1,
             seal_key: SealKey([5; 32]),
             ..ShardConfig::default()
         }
