@@ -52,6 +52,11 @@ impl FaultMix {
         gap: Duration::from_secs(4),
     };
 
+    /// Whether no node is ever away, slow or wrong about the time.
+    pub fn is_quiet(&self) -> bool {
+        !(self.splits || self.crashes || self.damage || self.slowness || self.clocks || self.disks)
+    }
+
     /// A mix of its own for every seed; most kinds are there two times out of three.
     pub fn draw(chance: &mut Chance) -> FaultMix {
         FaultMix {

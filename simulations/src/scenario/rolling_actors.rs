@@ -3,12 +3,14 @@
 //! Every lease of every node, every start and every standing-in is an actor of its own. They must not add up: at every
 //! time the row names no more of them than a few leases can bring forth, and at rest none.
 
+use std::collections::BTreeSet;
+
 use starling::message::client::{Command, Options};
 use starling::storage::RowKey;
 
 use super::stage::{Stage, short_leases};
 use super::{Scenario, Setting};
-use crate::world::World;
+use crate::checker::actors_bounded;
 use crate::world::network::Cut;
 use crate::world::node::Damage;
 
@@ -18,9 +20,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
     play,
 };
 
-/// Names that a row may have while it is counted on: those of the leases that are not settled yet, by each of the five.
-/// Settling lags behind by the bound on clocks, an interval or two, and as long as a node was away.
-const ACTORS_MAX: usize = 100;
+/// The five nodes; one that has just started anew, and one that has stood in and forgotten the row.
+const MINTERS: usize = 5 + 2;
 
 fn play(setting: Setting) -> Stage {
     let mut stage = Stage::open(setting, short_leases);
@@ -48,24 +49,14 @@ fn play(setting: Setting) -> Stage {
             }
             _ => {}
         }
-        most = most.max(actors(&stage.world, &key));
+        most = most.max(actors_bounded::most(&stage.world).map_or(0, |(_, names)| names));
     }
+    let bound = actors_bounded::names_max(&stage.world.options.config, MINTERS);
     stage.must(most > 5, || format!("{most} actors at most: nothing has rolled over"));
-    stage.must(most <= ACTORS_MAX, || {
-        format!("the row named {most} actors at a time, at most {ACTORS_MAX} may be unsettled")
-    });
+    stage.must(most <= bound, || format!("the row named {most} actors at a time, at most {bound} can be unsettled"));
     let minted = stage.world.facts.mints.keys().filter(|(row, _)| *row == RowKey::main(&key)).map(|(_, dot)| dot.actor);
-    let minted = minted.collect::<std::collections::BTreeSet<_>>().len();
-    stage.must(minted > 2 * ACTORS_MAX, || format!("only {minted} actors have minted in all"));
+    let minted = minted.collect::<BTreeSet<_>>().len();
+    stage.must(minted > 2 * bound, || format!("only {minted} actors have minted in all"));
+    stage.note(format!("{minted} actors minted, {most} were named at a time, the bound is {bound}"));
     stage
-}
-
-/// The most actors that any owner's row of a key names.
-fn actors(world: &World, key: &starling::ids::Key) -> usize {
-    let rows = world.stored_rows();
-    let by_node = rows.get(&RowKey::main(key)).into_iter().flatten();
-    let count = |stored: &starling::replica::StoredRow| {
-        stored.row.actors().map(|(actor, _)| actor).collect::<std::collections::BTreeSet<_>>().len()
-    };
-    by_node.map(|(_, stored)| count(stored)).max().unwrap_or(0)
 }

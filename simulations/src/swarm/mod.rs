@@ -118,11 +118,12 @@ pub fn run_shape(shape: &Shape, options: SwarmOptions) -> (Verdict, RunStatistic
     };
     let mut workload = Workload::new(shape.world.seed, WorkloadOptions::of_rate(options.rate, shape.topics));
     load(&mut world, &mut workload, shape, options);
+    let too_many = if shape.is_quiet() { checker::actors_bounded::check_now(&world) } else { None };
     rest::end_dialogues(&mut world, &mut workload);
     let (mut restless, settled_after) = rest::settle(&mut world, shape.settles_within());
-    let mut violations = Vec::new();
+    let mut violations = Vec::from_iter(too_many);
     if restless.is_empty() {
-        violations = aftermath(&mut world, &mut workload, shape, options);
+        violations.extend(aftermath(&mut world, &mut workload, shape, options));
         rest::end_dialogues(&mut world, &mut workload);
         rest::forget(&mut world);
         restless = rest::settle(&mut world, shape.settles_within()).0;

@@ -60,6 +60,12 @@ impl Shape {
         Shape { world, faults, topics }
     }
 
+    /// Whether nothing goes wrong: all nodes are there all the time, and no message is lost.
+    pub fn is_quiet(&self) -> bool {
+        let NetworkOptions { loss_per_mille, queue_full_per_mille, reset_per_mille, .. } = self.world.network;
+        self.faults.is_quiet() && loss_per_mille + queue_full_per_mille + reset_per_mille == 0
+    }
+
     /// How long the cluster may take to come to rest once everything is well: deliveries back off up to 32 times the
     /// first pause, nodes may still stand still, and whatever nobody remembers waits for the timer of the exchange.
     pub fn settles_within(&self) -> Duration {
