@@ -53,11 +53,17 @@ pub enum Mutation {
     LocalBaselineFold,
     /// R11: a newborn owner seals, freezes and reports like an established one.
     NewbornReports,
+    /// An owner that a co-owner proves to have lost its memory goes on as if nothing were.
+    LossIgnored,
+    /// Who takes over what it has slept through keeps what the others have forgotten meanwhile.
+    ForgottenKept,
+    /// Answers count whichever start of another node they were given before.
+    StartsShareRounds,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 23] = [
+    pub const ALL: [Mutation; 26] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -81,6 +87,9 @@ impl Mutation {
         Mutation::CompactOnMajority,
         Mutation::LocalBaselineFold,
         Mutation::NewbornReports,
+        Mutation::LossIgnored,
+        Mutation::ForgottenKept,
+        Mutation::StartsShareRounds,
     ];
 }
 

@@ -8,13 +8,17 @@
 //! a refusal of one row does not: the rows behind it are compared, and the exchange ends as incomplete
 //! ```
 //!
+//! A newborn that has rows (its directory was replaced by an earlier copy) gives up what the other side has forgotten since:
+//! the other side then shows its rows in their normal form, and those that it lacks count as empty.
+//!
 //! Holds one page of rows at a time (within `PAGE_ROWS_MAX`, `PAGE_BYTES_MAX`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use super::exchanged::Began;
+use crate::causality::Tick;
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal};
@@ -86,6 +90,13 @@ pub struct Outcome {
 }
 
 impl Exchanges {
+    /// What this owner holds of a partition is in doubt: its exchanges end.
+    pub fn abandon(&mut self, out: &mut Outbox, partition: PartitionId) -> Vec<Outcome> {
+        let ops: Vec<OpId> =
+            self.open.iter().filter(|(_, exchange)| exchange.partition == partition).map(|(op, _)| *op).collect();
+        ops.into_iter().filter_map(|op| self.end(out, op, false)).collect()
+    }
+
     /// Exchanges under way.
     pub fn len(&self) -> usize {
         self.open.len()
@@ -172,14 +183,23 @@ impl Exchanges {
         }
         exchange.marks = Some((first(&findings.marks), findings.marks));
         let is_vouched = findings.marks.folded >= memory.folded;
+        let has_slept = !memory.is_established && findings.marks.folded > memory.compacted;
+        let forgotten = if has_slept { findings.marks.folded } else { Tick(0) };
         // Progress is a duty: an answer that covers nothing, or more than was asked, ends the exchange.
         if findings.covered <= exchange.range.start || findings.covered > *end {
             return self.end(out, op, false);
         }
-        let merging = findings.rows.len();
-        exchange.received += merging as u64;
-        for (row, state) in findings.rows {
-            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched } };
+        exchange.received += findings.rows.len() as u64;
+        let mut rows = findings.rows;
+        if has_slept {
+            // Of what the other side lacks, all is forgotten there, or never was there.
+            let came: BTreeSet<RowKey> = rows.iter().map(|(row, _)| row.clone()).collect();
+            let lacks = findings.wanted.iter().filter(|row| own.contains_key(*row) && !came.contains(*row));
+            rows.extend(lacks.map(|row| (row.clone(), Bytes::new())));
+        }
+        let merging = rows.len();
+        for (row, state) in rows {
+            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched, forgotten } };
             out.tell(Local::Task(Task { row, body }));
         }
         let wanted: Vec<(RowKey, Bytes)> = if exchange.pushes {

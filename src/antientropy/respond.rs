@@ -12,14 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::exchange::readable;
-use crate::causality::Epoch;
+use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::message::peer::{
     ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal,
 };
-use crate::replica::Standing;
-use crate::replica::marks;
+use crate::replica::{PartitionMemory, Standing, marks, normal};
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
@@ -93,6 +92,7 @@ impl Responders {
         let Some((asker, offer)) = self.offers.remove(&op) else { return };
         let marks = marks::marks(env, turn, asker.partition);
         let memory = turn.memory(asker.partition);
+        let has_slept = offer.marks.compacted < marks.folded;
         let findings = |page: Page| {
             let end = match page.entries.last() {
                 Some((last, _)) if !page.is_last => keyspace::after(last),
@@ -100,7 +100,12 @@ impl Responders {
             };
             compare(offer, end, readable(env, &memory, page), marks)
         };
-        let outcome = outcome.map(findings).map_err(|error| Refusal::Failed(error.to_string()));
+        let outcome = match outcome {
+            // A row that is left out would count as forgotten.
+            Ok(page) if has_slept => is_readable(env, turn, &memory, &page).map(|()| page),
+            other => other.map_err(|error| Refusal::Failed(error.to_string())),
+        };
+        let outcome = outcome.map(findings);
         asker.answer_offer(&mut turn.out, outcome);
     }
 
@@ -134,7 +139,7 @@ impl Responders {
         }
         self.pushes.insert(op, Push { asker, merging: push.rows.len(), refused: None });
         for (row, state) in push.rows {
-            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched } };
+            let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched, forgotten: Tick(0) } };
             out.tell(Local::Task(Task { row, body }));
         }
     }
@@ -170,6 +175,15 @@ impl Asker {
         let Asker { node, epoch, partition, op } = self;
         out.send(node, partition, PeerMessage::ExchangePushed(ExchangePushed { op, epoch, outcome }));
     }
+}
+
+/// Whether every row of a page can be shown.
+fn is_readable(env: &Env<'_>, turn: &mut Turn, memory: &PartitionMemory, page: &Page) -> Result<(), Refusal> {
+    for (key, stored) in &page.entries {
+        let row = RowKey::parse(key.clone()).map_err(|error| Refusal::Failed(error.to_string()))?;
+        normal::shipped(&row, stored, memory, env.config).map_err(|error| turn.malformed(&row, &error))?;
+    }
+    Ok(())
 }
 
 /// What differs between the offered hashes and the own rows, which are whole up to `covered`, as far as the bounds of an

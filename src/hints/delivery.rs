@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
 use crate::limits;
-use crate::message::peer::{Deliver, Delivered, OwedRow, PeerMessage};
+use crate::message::peer::{Deliver, Delivered, OwedRow, PeerMessage, Refusal};
 use crate::replica::{Standing, StoredRow, marks, normal};
 use crate::shard::{DebtPage, Env, Job, Local, Outbox, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{PageLimit, Range, RowKey, StoreError, keyspace};
@@ -127,11 +127,24 @@ impl Delivery {
         }
     }
 
-    /// The owner answered for some of the rows.
-    pub fn on_delivered(&mut self, env: &Env<'_>, out: &mut Outbox, from: NodeId, answer: Delivered) {
+    /// The owner answered for some of the rows. `is_behind` tells of a row whether this node has lost the memory of having
+    /// sealed: then what the owner refuses as frozen is a hint of that, and owed no longer.
+    pub fn on_delivered(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Outbox,
+        from: NodeId,
+        answer: Delivered,
+        is_behind: impl Fn(&RowKey) -> bool,
+    ) {
         for (row, version) in &answer.rows {
             let body = TaskBody::Strike { owner: from, version: *version };
             out.tell(Local::Task(Task { row: row.clone(), body }));
+        }
+        for (row, refusal) in &answer.refused {
+            if *refusal == Refusal::Frozen && is_behind(row) {
+                out.tell(Local::Task(Task { row: row.clone(), body: TaskBody::Lose { owner: from } }));
+            }
         }
         let Some(state) = self.by_owner.get_mut(&from) else { return };
         let Stage::Sent { op, unanswered, is_last, pause_ms, was_refused } = &mut state.stage else { return };

@@ -81,11 +81,9 @@ impl Liveness {
         !std::mem::replace(&mut peer.is_reachable, true)
     }
 
-    /// A peer's frame told in which start it is.
-    pub fn on_epoch(&mut self, from: NodeId, epoch: Epoch) {
-        if let Some(peer) = self.peers.get_mut(&from) {
-            peer.epoch = Some(epoch);
-        }
+    /// A peer's frame told in which start it is. True if that is another one than was heard last, or the first.
+    pub fn on_epoch(&mut self, from: NodeId, epoch: Epoch) -> bool {
+        self.peers.get_mut(&from).is_some_and(|peer| peer.epoch.replace(epoch) != Some(epoch))
     }
 
     /// The start in which a peer was last heard.

@@ -397,13 +397,21 @@ pub struct Marks {
     pub folded: Tick,
 }
 
+impl Marks {
+    /// Whether each tick is at most the one that it rests on, as in every directory.
+    pub fn are_in_order(&self) -> bool {
+        self.folded <= self.compacted && self.compacted <= self.frozen && self.frozen <= self.sealed
+    }
+}
+
 /// Asks a node of the accept set how far the partition is settled with it, and to seal what it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StabilityQuery {
     /// Round of the asker. Only answers to its present one count.
     pub round: u64,
-    /// The asker's directory. Whatever another one of this node said before counts no longer.
-    pub incarnation: Incarnation,
+    /// The asker's directory, and how far the partition is settled there. Whatever another directory of this node said
+    /// before counts no longer.
+    pub marks: Marks,
     /// The asker has something to settle of this tick: seal it, if the clock allows.
     pub wanted: Tick,
     /// The asker has something to settle, and needs the receiver to take part.
@@ -463,6 +471,13 @@ pub struct ExchangeDone {
     pub to: Epoch,
     /// What the receiver's clock showed before it began.
     pub since: WallTime,
+}
+
+impl Delivered {
+    /// The first row that the owner refused because it would have changed what is frozen.
+    pub fn first_frozen(&self) -> Option<&RowKey> {
+        self.refused.iter().find(|(_, refusal)| *refusal == Refusal::Frozen).map(|(row, _)| row)
+    }
 }
 
 impl Refusal {
@@ -529,6 +544,19 @@ impl PeerMessage {
                 None
             }
             (_, next) => Some(next),
+        }
+    }
+
+    /// How far the partition is settled with the sender, if it says so.
+    pub fn marks(&self) -> Option<Marks> {
+        match self {
+            PeerMessage::Deliver(deliver) => deliver.marks,
+            PeerMessage::ExchangeOffer(offer) => Some(offer.marks),
+            PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().ok().map(|findings| findings.marks),
+            PeerMessage::ExchangePush(push) => Some(push.marks),
+            PeerMessage::StabilityQuery(query) => Some(query.marks),
+            PeerMessage::StabilityAnswer(answer) => Some(answer.state.marks),
+            _ => None,
         }
     }
 

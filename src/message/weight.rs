@@ -68,6 +68,7 @@ pub fn of_message(message: &PeerMessage) -> usize {
                 MARKS + found.covered.len() + of_rows(&found.rows) + found.wanted.iter().map(of_key).sum::<usize>()
             }),
             PeerMessage::ExchangePush(push) => MARKS + of_rows(&push.rows),
+            PeerMessage::StabilityQuery(_) => MARKS,
             // Ticks, two reports, and the owners' directories.
             PeerMessage::StabilityAnswer(answer) => MARKS + 8 * ITEM + answer.state.tags.len() * ITEM,
             PeerMessage::Ping(_)
@@ -76,7 +77,6 @@ pub fn of_message(message: &PeerMessage) -> usize {
             | PeerMessage::Claim(_)
             | PeerMessage::NewbornQuery(_)
             | PeerMessage::NewbornAnswer(_)
-            | PeerMessage::StabilityQuery(_)
             | PeerMessage::ExchangePushed(_)
             | PeerMessage::ExchangeDone(_) => 0,
         }
@@ -327,7 +327,7 @@ mod tests {
             PeerMessage::ExchangePush(ExchangePush { op: OP, rows: vec![(row(), bytes(count)); 3], marks: MARKS }),
             PeerMessage::StabilityQuery(StabilityQuery {
                 round: u64::MAX,
-                incarnation: DIRECTORY,
+                marks: MARKS,
                 wanted: LATE,
                 is_needed: true,
             }),

@@ -36,6 +36,8 @@ enum Passage {
     Free,
     /// No: it is refused whole.
     Refused,
+    /// By the sync of a newborn, which gives up what stands here up to this tick and not there.
+    TakesOver(Tick),
 }
 
 /// A row that is being merged.
@@ -133,6 +135,7 @@ impl Replica {
         let (from, passage) = match source {
             MergeSource::Delivery { from, is_vouched: false, .. } => (from, Passage::Refused),
             MergeSource::Delivery { from, is_vouched: true, .. } => (from, Passage::Free),
+            MergeSource::Exchange { forgotten, .. } if forgotten > Tick(0) => (env.me, Passage::TakesOver(forgotten)),
             MergeSource::Exchange { is_vouched, .. } => {
                 (env.me, if is_vouched { Passage::Free } else { Passage::Refused })
             }
@@ -165,20 +168,30 @@ impl Replica {
             // A settled session has no row of its own: what a reset saw of it is the main row's.
             let is_settled = row.actor().is_some_and(|actor| actor.expires <= summed);
             let (row, through) = if is_settled { (main, summed) } else { (row, memory.compacted) };
-            let ours = match merged.get(&row) {
+            let mut ours = match merged.get(&row) {
                 Some(merging) => merging.state.clone(),
                 None => turn.row(&row).map_or_else(Row::default, |stored| stored.row.clone()),
             };
-            incoming.ignore_settled(&ours, through, memory.folded);
             let beside = turn.row(&row).map_or(&Beside::NONE, |stored| &stored.header.beside);
-            let config = env.config;
-            incoming.ignore_old_touch(&ours, memory.folded, config.tick, config.actor_lease_ticks, beside);
+            let (tick, lease) = (env.config.tick, env.config.actor_lease_ticks);
+            let mut has_changed = false;
+            if let Passage::TakesOver(folded) = passage
+                && !is_settled
+                && !mutation::is_off(Mutation::ForgottenKept)
+            {
+                has_changed = ours.give_up(&incoming, folded, tick, lease, beside);
+            }
+            incoming.ignore_settled(&ours, through, memory.folded);
+            incoming.ignore_old_touch(&ours, memory.folded, tick, lease, beside);
+            if has_changed {
+                turn.out.observe(Observation::GivenUp { row: row.clone() });
+            }
             let is_frozen = passage == Passage::Refused && !mutation::is_off(Mutation::FreezeIgnored);
             if is_frozen && ours.touches(&incoming, memory.frozen, memory.compacted) {
                 turn.out.observe(Observation::FrozenRefused { row, from });
                 return Err(Refusal::Frozen);
             }
-            let merging = merged.entry(row).or_insert(Merging { state: ours, bytes: 0, has_changed: false });
+            let merging = merged.entry(row).or_insert(Merging { state: ours, bytes: 0, has_changed });
             merging.has_changed |= merging.state.merge(&incoming);
             merging.bytes += incoming.encoded_bytes_max();
             if !merging.state.is_within_limits() {
@@ -189,8 +202,13 @@ impl Replica {
         let changed = !merged.is_empty();
         let mut mains = BTreeSet::new();
         for (row, Merging { state, bytes, .. }) in merged {
+            let is_given_up = state.is_empty();
             family::replace(turn, &row, state);
             turn.count_bytes(bytes);
+            if is_given_up {
+                // Nothing is left to be kept, or owed to anybody.
+                family::delete(env, turn, &row, false);
+            }
             mains.insert(row.main_row());
         }
         for row in mains {

@@ -53,6 +53,15 @@ pub(super) fn strike(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId
     }
 }
 
+/// An owner refuses a hint of what this node had sealed: it was delivered before the memory of that was lost, or nobody but
+/// this node has it.
+pub(super) fn lose(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId) {
+    if turn.row(row).and_then(|stored| stored.header.debt_to(owner)).is_some() {
+        turn.out.observe(Observation::HintLost { row: row.clone(), owner });
+        strike(env, turn, row, owner, RowVersion(u64::MAX));
+    }
+}
+
 /// Whether a fallback may hold this row for these owners: a hint that counted towards W is never dropped, so beyond
 /// the bound a new one is refused.
 pub(super) fn check_room(env: &Env<'_>, turn: &Turn, row: &RowKey, owed: &[NodeId]) -> Result<(), Refusal> {

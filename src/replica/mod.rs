@@ -132,7 +132,10 @@ impl Replica {
     /// The first task on a row starts its fetch. Tasks of clients and peers beyond the bound are refused, and start
     /// none; the shard's own marks are not, they belong to bounded ledgers and pages.
     fn park(&mut self, env: &Env<'_>, turn: &mut Turn, row: RowKey, task: Task) {
-        let is_own = matches!(task.body, TaskBody::Owe { .. } | TaskBody::Strike { .. } | TaskBody::Settle { .. });
+        let is_own = matches!(
+            task.body,
+            TaskBody::Owe { .. } | TaskBody::Strike { .. } | TaskBody::Lose { .. } | TaskBody::Settle { .. }
+        );
         if self.parked_count >= env.config.parked_max && !is_own {
             refuse(env, turn, task, &Refusal::Busy);
             return;
@@ -156,6 +159,7 @@ impl Replica {
             TaskBody::Show { asker, rows, until } => view::answer(env, turn, &row, asker, rows, until),
             TaskBody::Owe { owners, version } => debts::owe(env, turn, &row, &owners, version),
             TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
+            TaskBody::Lose { owner } => debts::lose(env, turn, &row, owner),
             TaskBody::Settle { op } => {
                 settle::settle(env, turn, &row);
                 turn.out.tell(Local::Settled { op, is_done: true });
@@ -189,7 +193,7 @@ fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
         // The owner stays unacknowledged; the exchange closes what no mark tells.
         TaskBody::Owe { .. } => {}
         // The mark stays, and the row is delivered again.
-        TaskBody::Strike { .. } => {}
+        TaskBody::Strike { .. } | TaskBody::Lose { .. } => {}
         // The sweep is not whole, and will be repeated.
         TaskBody::Settle { op } => turn.out.tell(Local::Settled { op, is_done: false }),
         TaskBody::Merge { source, .. } => apply::acknowledge_merge(env, turn, row, source, Err(refusal.clone())),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::causality::Epoch;
+use crate::causality::{Epoch, Tick};
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, RowVersion};
 use crate::message::client::{Command, Outcome, Reason, Request, RequestError, Response, Visible};
 use crate::message::peer::{Addressed, Part, Refusal, Wanted};
@@ -121,6 +121,11 @@ pub enum TaskBody {
         owner: NodeId,
         /// Up to which version.
         version: RowVersion,
+    },
+    /// An owner refuses the hint as one of what this node had sealed: it is owed no longer.
+    Lose {
+        /// Who.
+        owner: NodeId,
     },
     /// Merge a whole row.
     Merge {
@@ -245,6 +250,9 @@ pub enum MergeSource {
         op: OpId,
         /// The sender has forgotten as much as this node: its rows may change frozen ticks.
         is_vouched: bool,
+        /// A newborn takes over what it has slept through: what stands here up to this tick, and not in what comes, is
+        /// given up. 0: nothing is.
+        forgotten: Tick,
     },
 }
 

@@ -50,7 +50,7 @@ use crate::limits;
 use crate::membership::claims::{Change, Claims, Question};
 use crate::membership::liveness::Liveness;
 use crate::message::client::{Request, ShardStatus};
-use crate::message::peer::{Addressed, Challenge, Claim, Frame, OwedRow, PeerMessage, Ping, Read, Replicate};
+use crate::message::peer::{Addressed, Challenge, Claim, Frame, Marks, OwedRow, PeerMessage, Ping, Read, Replicate};
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
 use crate::stability::{Hurry, Stability};
@@ -227,7 +227,7 @@ impl Shard {
             newborn_partitions: owned().filter(|(_, memory)| !memory.is_established).count() as u32,
             exchanges: self.exchanges_done,
             exchanged_rows: self.exchanged_rows,
-            amnesia_alarms: self.replica.amnesia_alarms,
+            amnesia_alarms: self.replica.amnesia_alarms + self.stability.losses(),
             claim_alarms: self.site.claims.alarms(),
             rival: self.site.claims.rival().map(|epoch| epoch.to_string()),
             clock_ahead_ms: self.site.liveness.clock_ahead() / 1000,

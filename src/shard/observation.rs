@@ -2,6 +2,7 @@
 
 use crate::causality::{ActorId, Dot, Tenure, Tick};
 use crate::ids::{NodeId, PartitionId, RowVersion};
+use crate::message::peer::Marks;
 use crate::storage::RowKey;
 
 /// One fact.
@@ -99,6 +100,32 @@ pub enum Observation {
         partition: PartitionId,
         /// Up to here.
         tick: Tick,
+    },
+    /// A node of the accept set has settled further than this directory ever was, although it rests on what this directory
+    /// said: it was replaced by an earlier copy, or lost what it had synced. An owner takes its data over anew, and gives up
+    /// what was deleted and forgotten meanwhile; a fallback refuses what it had sealed.
+    MemoryLost {
+        /// Where.
+        partition: PartitionId,
+        /// Who proves it.
+        peer: NodeId,
+        /// How far the peer is settled.
+        theirs: Marks,
+        /// How far this directory remembers.
+        own: Marks,
+    },
+    /// A row held what the others have forgotten: that part is given up.
+    GivenUp {
+        /// Which row.
+        row: RowKey,
+    },
+    /// A hint of what this node had sealed once, which the owner refuses: it was delivered before this directory was replaced
+    /// by an earlier copy, or taken after that by this node alone, and is lost.
+    HintLost {
+        /// Which row.
+        row: RowKey,
+        /// Whom it was owed.
+        owner: NodeId,
     },
     /// A message was refused, for it would have changed what is frozen, or brought what is sealed.
     FrozenRefused {

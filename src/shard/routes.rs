@@ -24,7 +24,9 @@ impl Shard {
         if frame.layout != self.site.ring.epoch() {
             self.turn.out.observe(Observation::ForeignLayout { from, number: frame.layout.number });
         }
-        self.site.liveness.on_epoch(from, frame.epoch);
+        if self.site.liveness.on_epoch(from, frame.epoch) {
+            self.stability.on_other_start(&self.site.env(now), from);
+        }
         self.site.claims.on_frame(from, frame.epoch, now.mono);
         self.replica.clock.observe(frame.clock, now.wall, self.site.config.clock_ahead_max);
         for addressed in frame.messages {
@@ -42,6 +44,9 @@ impl Shard {
         if message.asked_by().is_some_and(|asker| asker != self.site.identity.epoch) {
             // Whoever asked is gone.
             return;
+        }
+        if let Some(marks) = message.marks().filter(|_| is_peer) {
+            self.on_marks(now, partition, from, marks);
         }
         let env = self.site.env(now);
         let Shard { turn, coordinator, replica, ledger, delivery, stability, next_exchange, .. } = self;
@@ -91,7 +96,16 @@ impl Shard {
                     replica.on_task(&env, turn, Task { row, body: TaskBody::Merge { state, source } });
                 }
             }
-            PeerMessage::Delivered(answer) => delivery.on_delivered(&env, &mut turn.out, from, answer),
+            PeerMessage::Delivered(answer) => {
+                if let Some(frozen) = answer.first_frozen()
+                    && Standing::of(&env, turn, partition_of(&env, frozen)) == Standing::Fallback
+                {
+                    // A fallback holds nothing of what it has sealed: perhaps it has lost its memory.
+                    stability.ask_again(&env, turn, partition_of(&env, frozen), from);
+                }
+                let is_behind = |row: &RowKey| stability.is_behind(partition_of(&env, row));
+                delivery.on_delivered(&env, &mut turn.out, from, answer, is_behind);
+            }
             PeerMessage::NewbornQuery(query) => Newborns::on_query(&env, turn, (from, epoch), partition, query),
             PeerMessage::NewbornAnswer(answer) => {
                 let finding = self.newborns.on_answer(&env, turn, (from, epoch), partition, answer);
@@ -135,6 +149,16 @@ impl Shard {
                 let hurries = stability.on_answer(&env, turn, from, partition, *answer, || next_op(next_exchange));
                 self.on_hurries(now, hurries);
             }
+        }
+    }
+
+    /// An owner told how far a partition is settled there.
+    pub(super) fn on_marks(&mut self, now: Now, partition: PartitionId, from: NodeId, marks: Marks) {
+        let env = self.site.env(now);
+        if self.stability.on_marks(&env, &mut self.turn, partition, from, marks) {
+            // They took the own rows for an owner's.
+            let ended = self.exchanges.abandon(&mut self.turn.out, partition);
+            self.on_exchange_ends(now, ended);
         }
     }
 
@@ -384,6 +408,10 @@ impl Shard {
         self.turn.establish(partition);
         self.turn.out.observe(Observation::Established { partition, is_founding });
     }
+}
+
+fn partition_of(env: &Env<'_>, row: &RowKey) -> PartitionId {
+    row.partition(env.ring.layout().partitions)
 }
 
 /// A fresh dialogue of an exchange, begun here or there.

@@ -21,7 +21,7 @@
 //! steps.rs    what is done
 //! seal.rs     when a tick may be sealed                             takeover.rs  learning how far others have settled
 //! footing.rs  what turns must know while they change rows           part.rs      what is known of one partition
-//!
+//! loss.rs     the proof that the own directory has lost its memory
 //! ```
 //!
 //! Called by the shard. Costs nothing for a partition in which nothing can be settled; else one message per node of the
@@ -31,6 +31,7 @@
 pub mod decide;
 mod findings;
 mod footing;
+mod loss;
 mod part;
 mod rounds;
 mod scan;
@@ -51,10 +52,10 @@ use crate::message::peer::{
     Marks, PeerMessage, Report, StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState,
 };
 use crate::mutation::{self, Mutation};
-use crate::replica::PartitionMemory;
+use crate::replica::{PartitionMemory, marks};
 use crate::shard::{Env, Local, Observation, TimerKey, Turn};
 use crate::storage::{Page, StoreError};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WallTime, micros};
 use part::Part;
 use scan::Scans;
 
@@ -119,6 +120,10 @@ pub struct Stability {
     scans: Scans,
     /// Owners that are ahead, and from whom this node must take over what they have settled.
     catching_up: BTreeSet<(PartitionId, NodeId)>,
+    /// Partitions of which this fallback had sealed ticks up to these, in a memory that it has lost.
+    behind: BTreeMap<PartitionId, Tick>,
+    /// Partitions that were found to have lost their memory, since the start.
+    losses: u64,
 }
 
 impl Part {
@@ -138,6 +143,7 @@ fn is_fallback(env: &Env<'_>, partition: PartitionId) -> bool {
 
 fn ask(env: &Env<'_>, turn: &mut Turn, partition: PartitionId, node: NodeId, round: u64, want: Want) {
     let wanted = if let Want::Seal(tick) = want { tick } else { Tick(0) };
-    let query = StabilityQuery { round, incarnation: env.incarnation, wanted, is_needed: want != Want::Answer };
+    let marks = marks::marks(env, turn, partition);
+    let query = StabilityQuery { round, marks, wanted, is_needed: want != Want::Answer };
     turn.out.send(node, partition, PeerMessage::StabilityQuery(query));
 }

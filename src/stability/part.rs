@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// One partition.
 #[derive(Debug)]
 pub struct Part {
-    /// The present round; answers to another one are not looked at.
+    /// The present round, 0 if there is none; answers to another one are not looked at.
     pub round: u64,
     /// When it began.
     pub round_at: Timestamp,
@@ -68,6 +68,12 @@ impl Part {
     pub fn begin(&mut self, round: u64, now: Timestamp) {
         self.round = round;
         self.round_at = now;
+        self.said.clear();
+    }
+
+    /// No round is under way: nobody's answer counts.
+    pub fn end_round(&mut self) {
+        self.round = 0;
         self.said.clear();
     }
 

@@ -5,8 +5,8 @@
 //! a peer answers again, or speaks from an unknown directory ──→ the same, to that peer alone
 //! ```
 //!
-//! Only answers to the present round count, the first of each node. Who speaks from another directory than before takes
-//! back all that it said, and voids what was reported with it.
+//! Only answers to the present round count, the first of each node, and a round ends when another start of a node is heard.
+//! Who speaks from another directory than before takes back all that it said, and voids what was reported with it.
 
 use super::*;
 
@@ -132,7 +132,7 @@ impl Stability {
         if !env.ring.accepts(partition, env.me) || !env.ring.accepts(partition, node) {
             return;
         }
-        if turn.footing().incarnation_of(node).is_some_and(|known| known != query.incarnation) {
+        if turn.footing().incarnation_of(node).is_some_and(|known| known != query.marks.incarnation) {
             self.on_other_directory(turn, node);
         }
         if query.is_needed {
@@ -184,6 +184,17 @@ impl Stability {
         hurries
     }
 
+    /// Another start of a node is heard: a round that began before may hold what its earlier start said, and what others
+    /// said who rested on that. A directory that was replaced by an earlier copy does not hold it any more.
+    pub fn on_other_start(&mut self, env: &Env<'_>, node: NodeId) {
+        if mutation::is_off(Mutation::StartsShareRounds) {
+            return;
+        }
+        for part in self.parts.iter_mut().filter(|(partition, _)| env.ring.accepts(**partition, node)) {
+            part.1.end_round();
+        }
+    }
+
     /// A node speaks from another directory than before: what its earlier one said, and what rests on that, is void.
     pub(super) fn on_other_directory(&mut self, turn: &mut Turn, node: NodeId) {
         turn.footing_mut().doubt(node);
@@ -195,5 +206,18 @@ impl Stability {
             part.void();
             turn.footing_mut().unwatch(*partition);
         }
+    }
+}
+
+#[cfg(test)]
+impl Stability {
+    /// Its present round.
+    pub fn round_of(&self, partition: PartitionId) -> u64 {
+        self.parts.get(&partition).map_or(0, |part| part.round)
+    }
+
+    /// Whether a node's answer counts.
+    pub fn has_said(&self, partition: PartitionId, node: NodeId) -> bool {
+        self.parts.get(&partition).is_some_and(|part| part.said.contains_key(&node))
     }
 }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::message::client::Need;
-use crate::replica::marks::marks;
 
 impl Stability {
     /// R6: seals what the clock allows, if the wanted tick is not sealed yet.
@@ -146,6 +145,6 @@ impl Stability {
         let baseline_report = part.and_then(|part| part.baseline_report).filter(|report| {
             report.tick <= memory.folded || watch.is_some_and(|watch| watch.baselines == Some(report.tick))
         });
-        StabilityState { standing, marks: marks(env, turn, partition), tags, report, baseline_report }
+        StabilityState { standing, marks: marks::marks(env, turn, partition), tags, report, baseline_report }
     }
 }

@@ -18,6 +18,10 @@ impl Stability {
         if first.compacted <= memory.compacted && first.folded <= memory.folded && memory.is_established {
             return;
         }
+        if loss::is_proved(&memory, &first) && memory.is_established {
+            // Its own rows may hold what the other has forgotten: they must be taken over as a newborn's.
+            return;
+        }
         turn.change_memory(partition, |memory| {
             memory.compacted = memory.compacted.max(first.compacted);
             memory.folded = memory.folded.max(first.folded);

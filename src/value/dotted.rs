@@ -137,6 +137,11 @@ impl<V: Content> Dotted<V> {
         self.context.merge(&other.context) || changed
     }
 
+    /// Takes away what stands under these dots; they stay seen.
+    pub(super) fn kill(&mut self, is_dead: impl Fn(&Dot) -> bool) {
+        self.live.retain(|(dot, _)| !is_dead(dot));
+    }
+
     /// Leaves out of the context the actors that expired by `through`. Returns whether there were any.
     pub fn compact(&mut self, through: Tick) -> bool {
         self.context.compact(through)

@@ -22,6 +22,7 @@
 //! | `show`, `visible`, `kind` | which type a key shows, and the conflicts of a split |
 //! | `writing`, `session` | the writes of every type, each with its delta |
 //! | `compaction`, `settled`, `beside` | what is added up and forgotten once it is proved to be known everywhere |
+//! | `giving_up` | what a row gives up that has slept through the forgetting of others |
 //! | `register`, `counter`, `string`, `dotted`, `sketch`, `expiry`, `score`, `others` | the types |
 //! | `laws`, `history`, `fuzz_tests` (tests) | the laws, histories beside models, random input |
 //!
@@ -43,6 +44,7 @@ mod expiry;
 mod field;
 #[cfg(test)]
 mod fuzz_tests;
+mod giving_up;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]

@@ -77,8 +77,12 @@ counters! {
     hints_dropped,
     /// Exchanges completed.
     exchanges,
-    /// Own entries that came back and that this node does not remember.
+    /// Own entries that came back and that this node does not remember, and partitions that it was further with once.
     amnesia,
+    /// Rows of which a part was given up that the other owners had forgotten.
+    given_up,
+    /// Hints that owners refused because this node had sealed their ticks once.
+    hints_lost,
     /// Alarms about two live processes that claim one member id.
     two_claimants,
     /// Rows that could not be read.

@@ -22,6 +22,8 @@ pub struct Observer {
     malformed: Alarm,
     needs_repair: Alarm,
     foreign_layout: Alarm,
+    memory_lost: Alarm,
+    hint_lost: Alarm,
 }
 
 /// Decides which alarms of a kind are logged.
@@ -53,6 +55,8 @@ impl Observer {
             malformed: Alarm::default(),
             needs_repair: Alarm::default(),
             foreign_layout: Alarm::default(),
+            memory_lost: Alarm::default(),
+            hint_lost: Alarm::default(),
         }
     }
 
@@ -129,6 +133,27 @@ impl Observer {
             }
             Observation::Folded { partition, tick } => {
                 debug!(shard, %partition, tick = tick.0, "what was deleted is forgotten");
+            }
+            Observation::MemoryLost { partition, peer, theirs, own } => {
+                self.counters.amnesia.add(1);
+                if let Some(left_out) = self.memory_lost.ring(Instant::now()) {
+                    warn!(shard, %partition, %peer, ?theirs, ?own, left_out, "this directory has forgotten what it once told \
+                        its peers: it was replaced by an earlier copy, or the disk lost what was synced. Its data is taken \
+                        over anew from the other owners, and what they have deleted and forgotten is given up; writes that \
+                        only this node had acknowledged since the copy are lost");
+                }
+            }
+            Observation::GivenUp { row } => {
+                self.counters.given_up.add(1);
+                debug!(shard, key = %row, "what the other owners have deleted and forgotten is given up");
+            }
+            Observation::HintLost { row, owner } => {
+                self.counters.hints_lost.add(1);
+                if let Some(left_out) = self.hint_lost.ring(Instant::now()) {
+                    warn!(shard, key = %row, peer = %owner, left_out, "a hint is dropped: this node had sealed its ticks, so it \
+                        was delivered before the directory was replaced by an earlier copy, or taken by this node alone \
+                        since, and is lost");
+                }
             }
             Observation::FrozenRefused { row, from } => {
                 self.counters.frozen_refused.add(1);

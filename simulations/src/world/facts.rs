@@ -99,6 +99,9 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::Frozen { .. } => "frozen",
         Observation::Compacted { .. } => "compacted",
         Observation::Folded { .. } => "folded",
+        Observation::MemoryLost { .. } => "memory lost",
+        Observation::GivenUp { .. } => "given up",
+        Observation::HintLost { .. } => "hint lost",
         Observation::FrozenRefused { .. } => "frozen refused",
         Observation::ForeignLayout { .. } => "foreign layout",
     }

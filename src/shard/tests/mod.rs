@@ -2,6 +2,7 @@
 
 mod bounds;
 mod identity;
+mod loss;
 mod newer_fields;
 mod public_bugs;
 mod stability;

@@ -6,7 +6,7 @@ use crate::message::client::Need;
 use crate::message::client::{SessionWrite, ShardStatus};
 
 /// Ticks of a second, leases of a few, questions twice a second.
-fn config() -> ShardConfig {
+pub(super) fn config() -> ShardConfig {
     ShardConfig {
         tick: Duration::from_secs(1),
         actor_lease_ticks: 4,
@@ -18,46 +18,46 @@ fn config() -> ShardConfig {
 }
 
 /// Longer than two leases, the bound on clocks and a few rounds.
-const SETTLED: Duration = Duration::from_secs(16);
+pub(super) const SETTLED: Duration = Duration::from_secs(16);
 
 impl Bus {
-    fn session(&self, epoch: u64) -> ActorId {
+    pub(super) fn session(&self, epoch: u64) -> ActorId {
         let tick = Tick::at(self.now.wall, self.config.tick);
         ActorId { expires: Tick(tick.0 + 3), epoch: Epoch(epoch), tenure: Tenure::SESSION }
     }
 
-    fn increment_as(&mut self, to: NodeId, key: &str, actor: ActorId, event: u64, p: u128) -> Response {
+    pub(super) fn increment_as(&mut self, to: NodeId, key: &str, actor: ActorId, event: u64, p: u128) -> Response {
         self.ask(to, key, Command::IncrementAs(SessionWrite { actor, event, p, n: 0 }))
     }
 
-    fn row_keys(&self, at: NodeId) -> Vec<RowKey> {
+    pub(super) fn row_keys(&self, at: NodeId) -> Vec<RowKey> {
         let all = Range { start: bytes::Bytes::new(), end: None };
         let page = self.nodes[&at].store.scan(Space::Rows, &all, EVERYTHING).unwrap();
         page.entries.into_iter().map(|(key, _)| RowKey::parse(key).unwrap()).collect()
     }
 
-    fn actors(&self, at: NodeId, key: &str) -> usize {
+    pub(super) fn actors(&self, at: NodeId, key: &str) -> usize {
         self.stored(at, key).map_or(0, |stored| stored.row.actors().count())
     }
 
-    fn partition(&self, key: &str) -> PartitionId {
+    pub(super) fn partition(&self, key: &str) -> PartitionId {
         self.ring.partition_of(&Key::new(key.to_owned()).unwrap())
     }
 
-    fn compacted(&self, at: NodeId, key: &str) -> Tick {
+    pub(super) fn compacted(&self, at: NodeId, key: &str) -> Tick {
         self.nodes[&at].shard.turn.memory(self.partition(key)).compacted
     }
 
-    fn status(&self, at: NodeId) -> ShardStatus {
+    pub(super) fn status(&self, at: NodeId) -> ShardStatus {
         self.nodes[&at].shard.status(self.now)
     }
 
-    fn restart(&mut self, at: NodeId) {
+    pub(super) fn restart(&mut self, at: NodeId) {
         let store = self.nodes[&at].store.clone();
         self.start(at, store);
     }
 
-    fn wipe(&mut self, at: NodeId) {
+    pub(super) fn wipe(&mut self, at: NodeId) {
         self.entropy += 1;
         self.start(at, Arc::new(MemoryStore::new(self.entropy)));
     }
