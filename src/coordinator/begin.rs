@@ -78,7 +78,7 @@ impl Coordinator {
         let observes_quorum = observes::is_covering(&command) && request.options.observe == Observe::Quorum;
         let mut write = WriteOp { row, candidates, r, w, command, stage: Stage::Minting, waiters: vec![waiter] };
         if observes_quorum {
-            let progress = write.observe(env, out, op, false);
+            let progress = write.observe(env, out, op);
             self.ops.insert(op, Op::Write(write));
             out.set_timer(TimerKey::OpWiden(op), env.now.mono.after(env.config.widen_after));
             self.follow(env, out, op, progress);

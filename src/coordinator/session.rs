@@ -8,13 +8,15 @@
 //! ```
 //!
 //! A covering write observes like such a read, so it never covers less than its session has seen. What only adds does not
-//! wait. Rows are followed one by one: the key's main row with its sessions, and elements that a command names. **Pages and
+//! wait. Rows are followed one by one: the key's main row with its sessions, and elements that a command names, with the
+//! deadline that the main row sets them. **Pages and
 //! sizes of collections are not**: they neither wait for a token nor add to it, because a page cannot tell which of the
 //! elements that it lacks a token means. Costs nothing without a token; with one, a read shows session rows at once.
 
 use std::collections::BTreeMap;
 
 use super::quorum_read::{Merge, QuorumRead};
+use crate::causality::Tick;
 use crate::ids::{OpId, RowVersion};
 use crate::message::client::{Command, Reason, Response};
 use crate::message::peer::Wanted;
@@ -23,6 +25,7 @@ use crate::mutation::{self, Mutation};
 use crate::sealed::NotSealedHere;
 use crate::shard::{Env, Outbox};
 use crate::storage::{RowKey, RowKind};
+use crate::time::{WallTime, micros};
 use crate::value::{Answered, Row};
 
 /// Opens a request's token.
@@ -44,8 +47,8 @@ pub(super) fn wanted(command: &Command, wanted: Wanted) -> Wanted {
 pub(super) fn add_write(token: &mut Token, main: &RowKey, parts: &BTreeMap<RowKey, (RowVersion, Row)>) {
     for (row, (_, delta)) in parts {
         match row.kind() {
-            RowKind::Main | RowKind::Session => token.add(main, delta.seen()),
-            RowKind::Element(_) => token.add(row, delta.seen()),
+            RowKind::Main | RowKind::Session => token.add(main, &delta.seen()),
+            RowKind::Element(_) => token.add(row, &delta.seen()),
         }
     }
 }
@@ -59,6 +62,13 @@ pub(super) fn put(response: &mut Response, token: bytes::Bytes) {
         Response::Page(reply) => reply.token = Some(token),
         Response::Inspected(_) | Response::Located(_) | Response::Failed(_) => {}
     }
+}
+
+/// Whoever may have written before this moment has expired by this tick: an actor lives for at most two leases.
+fn written_before(env: &Env<'_>, settled: Tick) -> WallTime {
+    let leases = env.config.actor_lease_ticks.saturating_mul(2);
+    let ticks = settled.0.checked_sub(leases).map_or(0, |last| u64::from(last) + 1);
+    WallTime(ticks.saturating_mul(micros(env.config.tick)))
 }
 
 impl QuorumRead {
@@ -80,12 +90,16 @@ impl QuorumRead {
             settled: merge.settled,
             an_owner: merge.owners > 0,
             every_owner: merge.owners == env.ring.owners(self.candidates.partition).len(),
+            written_before: written_before(env, merge.settled),
         };
         let nothing = Row::default();
         let shows = |row: &RowKey, state: &Row| token.of(row).is_none_or(|seen| seen.is_covered_by(state, answered));
         match &self.wanted {
             Wanted::Sessions => shows(&self.row, &merge.row),
-            Wanted::Elements(rows) => rows.iter().all(|row| shows(row, merge.elements.get(row).unwrap_or(&nothing))),
+            Wanted::Elements(rows) => {
+                token.of(&self.row).is_none_or(|seen| seen.shows_deadline(&merge.row, answered))
+                    && rows.iter().all(|row| shows(row, merge.elements.get(row).unwrap_or(&nothing)))
+            }
             Wanted::Nothing | Wanted::Page { .. } => true,
         }
     }
@@ -93,10 +107,11 @@ impl QuorumRead {
     /// Adds what the merge shows.
     pub fn add_read(&self, token: &mut Token, merge: &Merge) {
         match &self.wanted {
-            Wanted::Sessions => token.add(&self.row, merge.row.seen()),
+            Wanted::Sessions => token.add_shown(&self.row, &merge.row.seen()),
             Wanted::Elements(rows) => {
+                token.add(&self.row, &merge.row.seen_deadline());
                 for row in rows {
-                    token.add(row, merge.elements.get(row).map(Row::seen).unwrap_or_default());
+                    token.add_shown(row, &merge.elements.get(row).map(Row::seen).unwrap_or_default());
                 }
             }
             Wanted::Nothing | Wanted::Page { .. } => {}

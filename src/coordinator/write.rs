@@ -95,13 +95,13 @@ pub(super) enum Progress {
 }
 
 impl WriteOp {
-    /// Observes first: min(R, reachable) replicas, or the own one alone.
-    pub fn observe(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, alone: bool) -> Progress {
+    /// Observes first: min(R, reachable) replicas.
+    pub fn observe(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
         let everyone = Candidates { strict: false, ..self.candidates };
         let reachable = everyone.reachable(env).len();
-        let needed = if alone { 1 } else { reachable.min(self.r) };
+        let needed = reachable.min(self.r);
         let wanted = observes::wanted(&self.row, &self.command);
-        let token = self.waiters.first().and_then(|waiter| waiter.token.clone()).filter(|_| !alone);
+        let token = self.waiters.first().and_then(|waiter| waiter.token.clone());
         let quorum = QuorumRead::new(self.row.clone(), everyone, needed, wanted).of_session(token);
         self.stage = Stage::Observing(quorum);
         self.advance_observation(env, out, op)
@@ -201,11 +201,12 @@ impl WriteOp {
     ) -> Progress {
         match outcome {
             Err(NotMinted::Refused(error)) => self.end(|_| Response::Failed(error.clone())),
-            Err(NotMinted::MustObserve) => self.observe(env, out, op, false),
+            Err(NotMinted::MustObserve) => self.observe(env, out, op),
             // What is asked for is so already, as removing what is not there.
             Ok(fresh) if fresh.parts.is_empty() => self.end(|waiter| {
                 let (value, partial) = (fresh.value.clone(), waiter.partial);
-                Response::Written(WriteReply { value, acks: Vec::new(), partial, token: None })
+                let token = seal(env, waiter.token.as_ref());
+                Response::Written(WriteReply { value, acks: Vec::new(), partial, token })
             }),
             Ok(fresh) => {
                 for waiter in &mut self.waiters {

@@ -83,12 +83,21 @@ impl Token {
         self.rows.iter().find(|(known, _)| *known == hash).map(|(_, seen)| seen)
     }
 
-    /// Adds what was seen of a row, which is now the one used last.
-    pub fn add(&mut self, row: &RowKey, seen: Seen) {
+    /// Adds what was written to a row, which is now the one used last.
+    pub fn add(&mut self, row: &RowKey, seen: &Seen) {
+        self.change(row, |all| all.merge(seen));
+    }
+
+    /// Adds what was shown of a row after all that was known of it: it is now the one used last.
+    pub fn add_shown(&mut self, row: &RowKey, seen: &Seen) {
+        self.change(row, |all| all.add_shown(seen));
+    }
+
+    fn change(&mut self, row: &RowKey, change: impl FnOnce(&mut Seen)) {
         let hash = hash(row);
         let known = self.rows.iter().position(|(known, _)| *known == hash).map(|place| self.rows.remove(place).1);
         let mut all = known.unwrap_or_default();
-        all.merge(&seen);
+        change(&mut all);
         if !all.is_nothing() {
             self.rows.push((hash, all));
         }
@@ -125,8 +134,8 @@ mod tests {
     #[test]
     fn a_token_comes_back_and_only_as_this_cluster_sealed_it() {
         let mut token = Token::default();
-        token.add(&row("a"), seen(1));
-        token.add(&row("b"), seen(2));
+        token.add(&row("a"), &seen(1));
+        token.add(&row("b"), &seen(2));
         let sealed = token.seal(&KEY);
         assert_eq!(Token::open(&KEY, &sealed), Ok(token));
         assert_eq!(Token::open(&KEY, &Bytes::new()), Ok(Token::default()), "begins one");
@@ -144,15 +153,15 @@ mod tests {
     fn a_token_is_bounded_and_forgets_the_row_used_longest_ago() {
         let mut token = Token::default();
         for number in 0..4000 {
-            token.add(&row(&format!("k{number}")), seen(5));
+            token.add(&row(&format!("k{number}")), &seen(5));
         }
-        token.add(&row("k0"), Seen::default());
+        token.add(&row("k0"), &Seen::default());
         let sealed = token.seal(&KEY);
         assert!(sealed.len() <= limits::TOKEN_BYTES_MAX + 64, "{}", sealed.len());
         let opened = Token::open(&KEY, &sealed).unwrap();
         assert!(opened.of(&row("k0")).is_some(), "used last");
         assert!(opened.of(&row("k3999")).is_some() && opened.of(&row("k1")).is_none());
-        token.add(&row("huge"), seen(20_000));
+        token.add(&row("huge"), &seen(20_000));
         let opened = Token::open(&KEY, &token.seal(&KEY)).unwrap();
         assert!(opened.of(&row("huge")).is_none() && opened.of(&row("k0")).is_some(), "too large alone");
     }

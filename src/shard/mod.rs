@@ -156,6 +156,7 @@ impl Shard {
 
     /// Takes one input in. What it causes leaves with [`Shard::seal`].
     pub fn handle(&mut self, now: Now, input: Input) {
+        self.site.exchanged.on_clocks(now);
         match input {
             Input::Client { connection, request_id, request } => {
                 self.on_client(now, connection, request_id, request);

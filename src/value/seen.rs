@@ -22,6 +22,7 @@ use super::register::Stamp;
 use super::sketch::Sketch;
 use super::wire::{Reader, put_number};
 use crate::causality::{ActorId, Context, Dot, Tick, VersionVector};
+use crate::time::WallTime;
 
 /// What was seen of a row; the default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct Answered {
     pub an_owner: bool,
     /// Every owner is.
     pub every_owner: bool,
+    /// Whoever may have written before this moment has expired and is settled.
+    pub written_before: WallTime,
 }
 
 const SETTLED: u16 = 1 << 0;
@@ -78,6 +81,14 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Of [`Row::seen`] only when the key goes: what a main row says of its elements.
+    pub fn seen_deadline(&self) -> Seen {
+        let expiry = self.others.as_deref().and_then(|others| others.expiry.stamp().copied());
+        Seen { expiry, ..Seen::default() }
+    }
+}
+
 impl Seen {
     /// Whether it is nothing.
     pub fn is_nothing(&self) -> bool {
@@ -102,6 +113,23 @@ impl Seen {
         if self.covered.0 > Tick(0) {
             self.baselines.forget(self.covered.0);
         }
+    }
+
+    /// Adds what was shown of the row, which covers all that was seen before. What it does not show was forgotten by every
+    /// owner, and is followed no longer: else every later read would need the word of all of them, and a generation of the
+    /// sketch that is gone would hide what was added since.
+    pub fn add_shown(&mut self, shown: &Seen) {
+        self.merge(shown);
+        self.covered = shown.covered;
+        self.baselines.clone_from(&shown.baselines);
+        self.register = shown.register;
+        self.expiry = shown.expiry;
+        self.sketch.clone_from(&shown.sketch);
+    }
+
+    /// Whether the row shows when the key goes, as it was seen; see [`Seen::is_covered_by`].
+    pub fn shows_deadline(&self, row: &Row, answered: Answered) -> bool {
+        Seen { expiry: self.expiry, ..Seen::default() }.is_covered_by(row, answered)
     }
 
     /// Whether the row, the merge of what these replicas have shown, shows all of it.
@@ -137,8 +165,9 @@ impl Seen {
                 seen.seen().dots().all(|(actor, event)| is_settled(actor) || shown.has_seen(Dot { actor, event }));
             has_dots && (seen.floor() <= shown.floor().max(answered.settled) || answered.an_owner)
         });
-        let shows_sketch = !others.sketch.clone().merge(&self.sketch)
-            || self.sketch.latest().is_some_and(|latest| others.sketch.is_unwritten() && is_forgotten(latest.actor));
+        // It names only its last writer; all others wrote before. It may have been written anew since.
+        let is_sketch_forgotten = answered.every_owner && self.sketch.hlc().wall < answered.written_before.0;
+        let shows_sketch = is_sketch_forgotten || !others.sketch.clone().merge(&self.sketch);
         shows_settled
             && shows_entries
             && shows_covered

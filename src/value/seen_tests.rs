@@ -5,7 +5,7 @@ use crate::causality::{Epoch, Tenure};
 use crate::time::Hlc;
 use crate::value::{Beside, Score};
 
-const OWNER: Answered = Answered { settled: Tick(0), an_owner: true, every_owner: false };
+const OWNER: Answered = Answered { settled: Tick(0), an_owner: true, every_owner: false, written_before: WallTime(0) };
 
 fn actor(epoch: u64) -> ActorId {
     ActorId { expires: Tick(9), epoch: Epoch(epoch), tenure: Tenure(0) }
@@ -92,7 +92,7 @@ fn what_expired_is_covered_where_it_is_settled_and_removals_where_every_owner_ha
     write(&mut row, 2, 1, 2);
     let seen = row.seen();
     let empty = Row::default();
-    let answered = |settled: u32, every_owner: bool| Answered { settled: Tick(settled), an_owner: true, every_owner };
+    let answered = |settled: u32, every_owner: bool| Answered { settled: Tick(settled), every_owner, ..OWNER };
     assert!(!seen.is_covered_by(&empty, answered(8, true)), "not expired by then");
     assert!(!seen.is_covered_by(&empty, answered(9, false)), "another owner may hold the removal");
     assert!(seen.is_covered_by(&empty, answered(9, true)));
@@ -101,4 +101,28 @@ fn what_expired_is_covered_where_it_is_settled_and_removals_where_every_owner_ha
     assert!(seen.is_covered_by(&settled, OWNER), "the sum and the register are there");
     assert!(settled.seen().is_covered_by(&row, OWNER), "an owner that has not summed up yet holds the entries");
     assert!(!settled.seen().is_covered_by(&row, Answered::default()), "a fallback may not");
+}
+
+#[test]
+fn a_sketch_that_was_forgotten_and_is_written_anew_is_followed_anew() {
+    let mut row = Row::default();
+    write(&mut row, 5, 1, 1);
+    write(&mut row, 2, 1, 2);
+    write(&mut row, 5, 1, 3);
+    let mut seen = row.seen();
+    // Deleted once more, forgotten by everybody, and begun anew.
+    let mut anew = Row::default();
+    write(&mut anew, 5, 2, 100);
+    let answered = |written_before: u64, every_owner: bool| Answered {
+        settled: Tick(99),
+        every_owner,
+        written_before: WallTime(written_before),
+        ..OWNER
+    };
+    assert!(!seen.is_covered_by(&anew, answered(4, false)), "another owner may hold it");
+    assert!(!seen.is_covered_by(&anew, answered(3, true)), "an addition before the last one may be held as a hint");
+    assert!(seen.is_covered_by(&anew, answered(4, true)));
+    seen.add_shown(&anew.seen());
+    assert!(seen.is_covered_by(&anew, OWNER));
+    assert!(!seen.is_covered_by(&Row::default(), answered(4, true)), "what was added since is followed");
 }

@@ -295,3 +295,51 @@ fn a_request_that_may_be_repeated_goes_to_the_next_coordinator_when_the_first_is
         assert_eq!(bus.value(outside, "k"), number(3), "once, whoever carried it out");
     }
 }
+
+#[test]
+fn a_deadline_that_a_session_set_is_followed_where_it_reads_elements() {
+    let mut bus = Bus::new(5);
+    let (owners, _) = bus.list("set");
+    let set = |command| Command::Collection { kind: CollectionKind::Set, command };
+    let changes = |change| vec![ElementWrite { element: "m".into(), change }];
+    let read = || set(CollectionCommand::Read { elements: vec!["m".into()] });
+    let mut session = Session::new();
+    written(&session.ask(
+        &mut bus,
+        owners[0],
+        "set",
+        set(CollectionCommand::Write { changes: changes(ElementChange::Add) }),
+    ));
+    only(&mut bus, &[owners[0]]);
+    let soon = Command::Expire { deadline: Some(WallTime(bus.now.wall.0 + 1_000_000)) };
+    let options = Options { token: Some(session.token.clone()), ..one() };
+    written(&session.ask_with(&mut bus, owners[0], "set", soon, options));
+    let others: Vec<NodeId> = bus.nodes.keys().copied().filter(|node| *node != owners[0]).collect();
+    only(&mut bus, &others);
+    match bus.ask(owners[1], "set", read()) {
+        Response::Page(page) => assert_eq!(page.elements.len(), 1, "the others have not heard of the deadline"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(refused(session.ask(&mut bus, owners[1], "set", read())), Reason::Stale);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(4));
+    let mut reader = Session::new();
+    for session in [&mut session, &mut reader] {
+        match session.ask(&mut bus, owners[1], "set", read()) {
+            Response::Page(page) => assert!(page.elements.is_empty(), "{page:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_write_that_finds_nothing_to_do_brings_what_it_saw() {
+    let mut bus = Bus::new(5);
+    let remove = ElementWrite { element: "m".into(), change: ElementChange::Remove };
+    let command = CollectionCommand::Write { changes: vec![remove] };
+    let mut session = Session::new();
+    let command = Command::Collection { kind: CollectionKind::Set, command };
+    written(&session.ask(&mut bus, NodeId(1), "s", command));
+    written(&session.ask(&mut bus, NodeId(2), "s", Command::Expire { deadline: None }));
+    written(&session.ask(&mut bus, NodeId(2), "s", Command::Delete));
+}
