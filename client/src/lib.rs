@@ -55,6 +55,8 @@ mod config;
 mod connection;
 mod dial;
 mod error;
+#[doc(hidden)]
+pub mod hex;
 mod link;
 mod nodes;
 mod pending;

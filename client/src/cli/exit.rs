@@ -73,6 +73,7 @@ impl Failure {
             Failure::TokenLost(_) => "token_not_written",
             Failure::Kept(KeptError::Io { .. }) => "state_unusable",
             Failure::Kept(KeptError::Malformed { .. }) => "state_malformed",
+            Failure::Kept(KeptError::TooLarge { .. }) => "state_too_large",
             Failure::Kept(KeptError::InUse { .. }) => "state_in_use",
             Failure::Call(error) | Failure::Increment { error, .. } => error.code(),
             Failure::Incomplete(_) => "incomplete",

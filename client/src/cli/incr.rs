@@ -26,7 +26,8 @@ const PATIENCE_MIN: Duration = Duration::from_millis(100);
 ///
 /// A session kept in the state directory makes the increment count once, through whichever node it is sent and however
 /// often. If it ends as "unknown" (exit code 3), or the program is killed, do not send it again: the next incr or decr
-/// asks for the same increment once more, and says what became of it.
+/// asks for the same increment once more, and says what became of it. A copy of the directory goes on under a session of
+/// its own; not so a machine that is resumed twice from one snapshot of its memory.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -2,9 +2,11 @@
 //! added to a key, so that repeating it changes nothing.
 //!
 //! ```text
-//! Session (this file)   callers, sends, retries, leases        state   what to send next (no I/O)
-//! kept                  a session in files, for programs        lease   the name, and until when
-//!                       that end and come back
+//! Session (this file)   callers                                 state    what to send next (no I/O)
+//! delivery              sends, retries, leases                   event    what is sent for increments
+//! kept, form            a session in files, for programs         names    what was done under each name
+//!                       that end and come back                   lease    a name, and until when
+//!                                                                clock    the cluster's time
 //! ```
 //!
 //! [`crate::Client::increment`] uses a session by itself; open one with [`crate::Client::session`] to set its lease. A
@@ -12,34 +14,31 @@
 //! acknowledges it, refuses it, or the lease is over, as long as a handle of the session lives. Costs one question for
 //! the terms per lease, and a task per event under way.
 
+mod clock;
+mod delivery;
+mod event;
+mod form;
 mod kept;
 mod lease;
+mod names;
 mod state;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use starling::ids::{Key, NodeId};
-use starling::message::client::{
-    Command, NodeAnswer, NodeCall, Options, Outcome, Reason, Response, SessionTerms, WriteReply,
-};
-use starling::time::{WallTime, micros};
+use starling::message::client::{Options, WriteReply};
 use tokio::sync::{oneshot, watch};
 
 pub use kept::{KeptError, Resumed};
 
 use crate::caller::Caller;
 use crate::error::Error;
+use clock::ClusterClock;
+use event::Ticket;
 use kept::KeptFile;
-use lease::Lease;
-use state::{Answer, Bounds, Effects, Send, SessionState, Settled, Ticket};
-
-/// First pause before an event in doubt is sent again; it doubles each time.
-const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
-
-/// Longest such pause.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+use state::{Bounds, Effects, SessionState};
 
 /// How long after its lease a session still asks what became of an event: clocks of nodes may be behind.
 const GRACE: Duration = Duration::from_secs(30);
@@ -50,15 +49,22 @@ pub struct SessionConfig {
     /// How long the session keeps one name, at least, if the cluster allows it; then it takes another by itself. A short
     /// one costs more names, a long one keeps rows of this session in the cluster longer. Default 60 s.
     pub lease: Duration,
-    /// Keys under one name; at this many the session takes another. Default 65,536 (about 10 MiB).
+    /// Keys under one name; at this many the session takes another. Default 65,536.
     pub keys_max: usize,
+    /// Bytes of these keys; at so many the session takes another name. Default 16 MiB.
+    pub key_bytes_max: usize,
     /// Increments that have no outcome yet; a further one is refused. Default 65,536.
     pub increments_max: usize,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        SessionConfig { lease: Duration::from_secs(60), keys_max: 65_536, increments_max: 65_536 }
+        SessionConfig {
+            lease: Duration::from_secs(60),
+            keys_max: 65_536,
+            key_bytes_max: 16 * 1024 * 1024,
+            increments_max: 65_536,
+        }
     }
 }
 
@@ -69,7 +75,12 @@ impl SessionConfig {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { keys_max: self.keys_max.max(1), increments_max: self.increments_max, grace: GRACE }
+        Bounds {
+            keys_max: self.keys_max,
+            key_bytes_max: self.key_bytes_max,
+            increments_max: self.increments_max,
+            grace: GRACE,
+        }
     }
 }
 
@@ -102,41 +113,6 @@ struct Inner {
 struct Terms {
     pinned: Option<NodeId>,
     options: Options,
-}
-
-/// The cluster's clock as this process sees it.
-#[derive(Clone, Copy, Debug)]
-struct ClusterClock {
-    told: WallTime,
-    at: Instant,
-    /// What the clock of this machine showed then.
-    own: WallTime,
-}
-
-impl ClusterClock {
-    fn told(told: WallTime) -> ClusterClock {
-        ClusterClock { told, at: Instant::now(), own: own_wall() }
-    }
-
-    /// The later of two guesses: the monotonic clock stands still while a machine sleeps, the wall clock may be set.
-    fn now(&self) -> WallTime {
-        let slept = own_wall().0.saturating_sub(self.own.0);
-        WallTime(self.told.0.saturating_add(micros(self.at.elapsed()).max(slept)))
-    }
-
-    /// The cluster's clock minus the own one. Unit: microseconds.
-    fn ahead_us(&self) -> i64 {
-        i64::try_from(i128::from(self.told.0) - i128::from(self.own.0)).unwrap_or(0)
-    }
-
-    fn from_ahead(ahead_us: i64) -> ClusterClock {
-        let own = own_wall();
-        ClusterClock { told: WallTime(own.0.saturating_add_signed(ahead_us)), at: Instant::now(), own }
-    }
-}
-
-fn own_wall() -> WallTime {
-    WallTime(micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
 }
 
 impl Session {
@@ -270,16 +246,16 @@ impl Shared {
             for (ticket, settled) in effects.settled {
                 if let Some(caller) = inner.callers.remove(&ticket) {
                     // A caller that went away wants nothing any more.
-                    let _ = caller.send(outcome(settled, cause));
+                    let _ = caller.send(delivery::outcome(settled, cause));
                 }
             }
             self.count(&inner);
         }
         for send in effects.sends {
-            tokio::spawn(deliver(Arc::downgrade(self), send));
+            tokio::spawn(delivery::deliver(Arc::downgrade(self), send));
         }
         if effects.open {
-            tokio::spawn(open(Arc::downgrade(self), terms.clone()));
+            tokio::spawn(delivery::open(Arc::downgrade(self), terms.clone()));
         }
     }
 
@@ -294,126 +270,6 @@ impl Shared {
                 .await
             }
             None => Ok(()),
-        }
-    }
-
-    /// Sends an event once.
-    async fn attempt(&self, send: &Send<Terms>) -> Result<WriteReply, Error> {
-        // A repetition was written down before its first send.
-        if send.attempt == 1
-            && let Err(error) = self.keep().await
-        {
-            return Err(Error::NotSent { cause: error.to_string() });
-        }
-        let caller = Caller { pinned: send.terms.pinned, ..self.caller.clone() };
-        match caller.key_call(&send.key, Command::IncrementAs(send.write), &send.terms.options).await? {
-            (_, Response::Written(reply)) => Ok(reply),
-            (node, other) => Err(caller.mismatch_of_write(node, &other)),
-        }
-    }
-}
-
-/// Sends an event until its outcome is known, or nobody holds the session any more.
-async fn deliver(session: Weak<Shared>, mut send: Send<Terms>) {
-    let mut pause = RETRY_PAUSE_MIN;
-    loop {
-        {
-            let Some(shared) = session.upgrade() else { return };
-            let outcome = shared.attempt(&send).await;
-            let answer = answer_of(&outcome);
-            let mut effects = {
-                let mut inner = shared.lock();
-                let now = inner.clock.now();
-                if is_name_spent(&outcome) {
-                    inner.state.abandon(send.write.actor);
-                }
-                let effects = inner.state.answered(&send, answer, now);
-                match (&effects.retry, &outcome) {
-                    (Some(_), Err(error)) => inner.doubts.insert(send.key.clone(), plain(error)),
-                    (Some(_) | None, _) => inner.doubts.remove(&send.key),
-                };
-                effects
-            };
-            let retry = effects.retry.take();
-            shared.act(effects, Some(&outcome), &send.terms);
-            match retry {
-                Some(next) => send = next,
-                None => return,
-            }
-        }
-        tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-        pause = (pause * 2).min(RETRY_PAUSE_MAX);
-    }
-}
-
-/// Asks for the terms of a new lease.
-async fn open(session: Weak<Shared>, terms: Terms) {
-    let Some(shared) = session.upgrade() else { return };
-    let opened = session_terms(&shared.caller, &terms).await.and_then(|told| {
-        let lease = Lease::open(&told, shared.config.lease, rand::random());
-        if lease.is_fresh(told.wall) { Ok((told, lease)) } else { Err(impossible(&told)) }
-    });
-    match opened {
-        Ok((told, lease)) => {
-            let effects = {
-                let mut inner = shared.lock();
-                inner.clock = ClusterClock::told(told.wall);
-                inner.state.opened(lease, told.wall)
-            };
-            shared.act(effects, None, &terms);
-        }
-        Err(error) => {
-            let effects = shared.lock().state.not_opened();
-            shared.act(effects, Some(&Err(error)), &terms);
-        }
-    }
-}
-
-fn impossible(terms: &SessionTerms) -> Error {
-    Error::NotSent { cause: format!("no session can live with ticks of {} µs at {} µs", terms.tick_us, terms.wall.0) }
-}
-
-async fn session_terms(caller: &Caller, terms: &Terms) -> Result<SessionTerms, Error> {
-    let caller = Caller { pinned: terms.pinned, ..caller.clone() };
-    match caller.any_node_call(NodeCall::Status, &terms.options).await? {
-        (_, NodeAnswer::Status(status)) => Ok(status.sessions),
-        (node, other) => Err(caller.mismatch(node, &other)),
-    }
-}
-
-fn answer_of(outcome: &Result<WriteReply, Error>) -> Answer {
-    match outcome {
-        Ok(_) => Answer::Acknowledged,
-        Err(error) if error.outcome() == Outcome::NotApplied => Answer::NotApplied,
-        Err(error) if error.reason() == Some(&Reason::SessionExpired) => Answer::Expired,
-        Err(_) => Answer::MaybeApplied,
-    }
-}
-
-/// Whether every later event under this name would be refused too.
-fn is_name_spent(outcome: &Result<WriteReply, Error>) -> bool {
-    let reason = outcome.as_ref().err().and_then(Error::reason);
-    matches!(reason, Some(Reason::SessionExpired | Reason::LeaseTooLong { .. } | Reason::SessionReused { .. }))
-}
-
-/// An error without the advice, which is another one for sessions.
-fn plain(error: &Error) -> String {
-    match error {
-        Error::Unknown { node, cause } => format!("node {node}: {cause}"),
-        Error::Refused { node, said, .. } => format!("node {node}: {said}"),
-        other => other.to_string(),
-    }
-}
-
-/// What a caller is told.
-fn outcome(settled: Settled, cause: Option<&Result<WriteReply, Error>>) -> Result<WriteReply, Error> {
-    match (settled, cause) {
-        (Settled::Applied, Some(Ok(reply))) => Ok(reply.clone()),
-        (Settled::NotApplied, Some(Err(error))) => Err(error.clone()),
-        (Settled::Expired, Some(Err(error))) => Err(Error::SessionOver { cause: plain(error) }),
-        // A step settles only what its answer says.
-        (Settled::Applied | Settled::NotApplied | Settled::Expired, _) => {
-            Err(Error::InDoubt { cause: "the session lost the answer".into() })
         }
     }
 }

@@ -28,56 +28,21 @@ use starling::ids::Key;
 use starling::message::client::SessionWrite;
 use starling::time::WallTime;
 
+use super::event::{Answer, Send, Settled, Ticket, UnderWay, Waiting, take_batch};
 use super::lease::Lease;
-
-/// Names one increment of one caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Ticket(u64);
+use super::names::{Kept, Named};
 
 /// How much a session may hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     /// Keys under one name; at this many the session takes another.
     pub(crate) keys_max: usize,
+    /// Bytes of these keys; at so many the session takes another name. A name has at least one key.
+    pub(crate) key_bytes_max: usize,
     /// Increments that wait or are under way; a further one is refused.
     pub(crate) increments_max: usize,
     /// How long after its lease an event is still asked for: clocks of nodes may be behind.
     pub(crate) grace: Duration,
-}
-
-/// An event to be sent. It may be sent any number of times, through any node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Send<T> {
-    pub(crate) key: Key,
-    pub(crate) write: SessionWrite,
-    /// How it is to be carried out: all increments in it want the same.
-    pub(crate) terms: T,
-    /// Counts the sends of this event.
-    pub(crate) attempt: u32,
-}
-
-/// What came of one send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// It is applied.
-    Acknowledged,
-    /// This send changed nothing, and never will.
-    NotApplied,
-    /// It may have been applied, or may still be.
-    MaybeApplied,
-    /// A node says that the session has expired, and cannot tell what became of other sends.
-    Expired,
-}
-
-/// What became of increments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Settled {
-    /// They count, once each.
-    Applied,
-    /// They do not count, and never will.
-    NotApplied,
-    /// The session is over: they count if one of their sends was applied. They are never sent again.
-    Expired,
 }
 
 /// What is to be done after a step.
@@ -119,51 +84,6 @@ pub(crate) struct SessionState<T> {
     increments: usize,
     next_ticket: u64,
     is_opening: bool,
-}
-
-/// One name of the session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Named {
-    pub(crate) lease: Lease,
-    /// Per key the last event number that was given, and the totals without the event under way.
-    pub(crate) keys: BTreeMap<Key, Totals>,
-}
-
-/// One name of a session as it is kept for a later process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Kept<T> {
-    pub(crate) named: Named,
-    /// New events may be made under it.
-    pub(crate) is_current: bool,
-    pub(crate) under_way: Vec<(Key, SessionWrite, T)>,
-}
-
-/// What a session has done to one key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    /// Last event number that was given.
-    pub(crate) event: u64,
-    /// Sum of the increments that may count.
-    pub(crate) p: u128,
-    /// Sum of the decrements that may count.
-    pub(crate) n: u128,
-}
-
-#[derive(Debug)]
-struct Waiting<T> {
-    ticket: Ticket,
-    by: i64,
-    terms: T,
-}
-
-#[derive(Clone, Debug)]
-struct UnderWay<T> {
-    write: SessionWrite,
-    terms: T,
-    attempt: u32,
-    /// Some send of it may have been applied.
-    is_in_doubt: bool,
-    tickets: Vec<Ticket>,
 }
 
 impl<T: Clone + PartialEq> SessionState<T> {
@@ -210,7 +130,7 @@ impl<T: Clone + PartialEq> SessionState<T> {
     pub(crate) fn opened(&mut self, lease: Lease, now: WallTime) -> Effects<T> {
         self.is_opening = false;
         self.retire();
-        self.current = Some(Named { lease, keys: BTreeMap::new() });
+        self.current = Some(Named::new(lease));
         let mut effects = Effects::default();
         let keys = self.waiting.keys().cloned().collect::<Vec<_>>();
         for key in keys {
@@ -276,7 +196,7 @@ impl<T: Clone + PartialEq> SessionState<T> {
     pub(crate) fn amount(&self, actor: ActorId, key: &Key) -> Option<(u128, u128)> {
         let event = self.under_way.get(&(actor, key.clone()))?;
         let named = self.old.iter().chain(&self.current).find(|named| named.lease.actor == actor)?;
-        let base = named.keys.get(key).copied().unwrap_or_default();
+        let base = named.totals(key);
         Some((event.write.p.saturating_sub(base.p), event.write.n.saturating_sub(base.n)))
     }
 
@@ -293,7 +213,11 @@ impl<T: Clone + PartialEq> SessionState<T> {
                 let event = self.under_way.get(&(named.lease.actor, key.clone()))?;
                 Some((key.clone(), event.write, event.terms.clone()))
             };
-            Kept { named: named.clone(), is_current, under_way: named.keys.keys().filter_map(event).collect() }
+            Kept {
+                named: named.clone(),
+                is_current,
+                under_way: named.keys().filter_map(|(key, _)| event(key)).collect(),
+            }
         };
         let old = self.old.iter().map(|named| kept(named, false));
         old.chain(self.current.iter().map(|named| kept(named, true))).collect()
@@ -332,11 +256,8 @@ impl<T: Clone + PartialEq> SessionState<T> {
         if !self.waiting.contains_key(key) {
             return;
         }
-        let keys_max = self.bounds.keys_max;
-        let usable = self
-            .current
-            .as_mut()
-            .filter(|named| named.lease.is_fresh(now) && (named.keys.contains_key(key) || named.keys.len() < keys_max));
+        let bounds = &self.bounds;
+        let usable = self.current.as_mut().filter(|named| named.lease.is_fresh(now) && named.has_room_for(key, bounds));
         let Some(named) = usable else {
             effects.open |= !std::mem::replace(&mut self.is_opening, true);
             return;
@@ -347,7 +268,7 @@ impl<T: Clone + PartialEq> SessionState<T> {
             return;
         }
         let Some(queue) = self.waiting.get_mut(key) else { return };
-        let totals = named.keys.entry(key.clone()).or_default();
+        let totals = named.totals_mut(key);
         let Some((batch, added, taken)) = take_batch(queue) else { return };
         if queue.is_empty() {
             self.waiting.remove(key);
@@ -374,18 +295,17 @@ impl<T: Clone + PartialEq> SessionState<T> {
         effects.settled.extend(event.tickets.into_iter().map(|ticket| (ticket, settled)));
         match self.current.as_mut().filter(|named| named.lease.actor == id.0) {
             Some(named) => {
-                if settled != Settled::NotApplied
-                    && let Some(totals) = named.keys.get_mut(&id.1)
-                {
+                if settled != Settled::NotApplied {
+                    let totals = named.totals_mut(&id.1);
                     (totals.p, totals.n) = (event.write.p, event.write.n);
                 }
             }
             // Nothing new comes under an old name, so its totals are needed no more.
             None => {
                 self.old.iter_mut().filter(|named| named.lease.actor == id.0).for_each(|named| {
-                    named.keys.remove(&id.1);
+                    named.retain(|key| *key != id.1);
                 });
-                self.old.retain(|named| !named.keys.is_empty());
+                self.old.retain(|named| !named.is_empty());
             }
         }
     }
@@ -395,37 +315,11 @@ impl<T: Clone + PartialEq> SessionState<T> {
         let Some(mut named) = self.current.take() else { return };
         let actor = named.lease.actor;
         let under_way = &self.under_way;
-        named.keys.retain(|key, _| under_way.contains_key(&(actor, key.clone())));
-        if !named.keys.is_empty() {
+        named.retain(|key| under_way.contains_key(&(actor, key.clone())));
+        if !named.is_empty() {
             self.old.push(named);
         }
     }
-}
-
-impl<T: Clone> UnderWay<T> {
-    fn send(&self, key: &Key) -> Send<T> {
-        Send { key: key.clone(), write: self.write, terms: self.terms.clone(), attempt: self.attempt }
-    }
-}
-
-/// Takes from the front what may share an event: equal terms, and sums that a node accepts as one increment. Gives the
-/// sum of the increments and that of the decrements.
-fn take_batch<T: PartialEq>(queue: &mut VecDeque<Waiting<T>>) -> Option<(Vec<Waiting<T>>, u128, u128)> {
-    const SUM_MAX: u128 = i64::MAX as u128;
-    let first = queue.pop_front()?;
-    let amounts =
-        |by: i64| if by < 0 { (0, u128::from(by.unsigned_abs())) } else { (u128::from(by.unsigned_abs()), 0) };
-    let (mut added, mut taken) = amounts(first.by);
-    let mut batch = vec![first];
-    while let (Some(next), Some(head)) = (queue.front(), batch.first()) {
-        let (p, n) = amounts(next.by);
-        if next.terms != head.terms || added + p > SUM_MAX || taken + n > SUM_MAX {
-            break;
-        }
-        (added, taken) = (added + p, taken + n);
-        batch.extend(queue.pop_front());
-    }
-    Some((batch, added, taken))
 }
 
 #[cfg(test)]

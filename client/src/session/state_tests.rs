@@ -21,7 +21,7 @@ fn lease(now: WallTime, random: u64) -> Lease {
 }
 
 fn session(keys_max: usize) -> SessionState<u8> {
-    SessionState::new(Bounds { keys_max, increments_max: 1000, grace: GRACE })
+    SessionState::new(Bounds { keys_max, key_bytes_max: 1000, increments_max: 1000, grace: GRACE })
 }
 
 fn opened(keys_max: usize) -> SessionState<u8> {
@@ -198,7 +198,7 @@ fn without_a_lease_what_waits_is_not_applied() {
 
 #[test]
 fn a_full_session_refuses_and_takes_more_when_some_are_settled() {
-    let mut session = SessionState::new(Bounds { keys_max: 9, increments_max: 1, grace: GRACE });
+    let mut session = SessionState::new(Bounds { keys_max: 9, key_bytes_max: 1000, increments_max: 1, grace: GRACE });
     session.opened(lease(WallTime(0), 1), WallTime(0));
     let (_, effects) = session.add(&key(1), 1, 0u8, WallTime(0)).unwrap();
     assert_eq!(session.add(&key(2), 1, 0, WallTime(0)).unwrap_err(), Full);

@@ -15,7 +15,7 @@ use starling::ids::{Key, NodeId};
 use starling::membership::Layout;
 use starling::membership::principal::Role;
 use starling::message::client::{
-    Answer, AnswerBody, Call, CallBody, Command, FaultPlan, Hello, NodeAnswer, NodeCall, NodeStatus, Outcome,
+    Answer, AnswerBody, Call, CallBody, Command, FaultPlan, Hello, NodeAnswer, NodeCall, NodeStatus, Options, Outcome,
     PeerStatus, Reason, Request, RequestError, Response, SessionTerms, SessionWrite, ShardStatus, Visible, WriteAck,
     WriteReply,
 };
@@ -208,6 +208,16 @@ pub fn told(id: u64, terms: SessionTerms) -> Reaction {
     Reaction::Answer(AnswerBody::Node(NodeAnswer::Status(Box::new(NodeStatus { sessions: terms, ..status(id) }))))
 }
 
+/// Whether a call is a session's increment.
+pub fn is_event(body: &CallBody) -> bool {
+    matches!(body, CallBody::Key(Request { command: Command::IncrementAs(_), .. }))
+}
+
+/// Options with this deadline.
+pub fn within(deadline_ms: u32) -> Options {
+    Options { deadline_ms: Some(deadline_ms), ..Options::default() }
+}
+
 pub fn refused(outcome: Outcome, reason: Reason) -> AnswerBody {
     AnswerBody::Key(Response::Failed(RequestError { outcome, reason }))
 }
@@ -262,9 +272,14 @@ impl Counters {
         rows.iter().filter(|((row, _), _)| row == key).map(|(_, write)| write.p as i64 - write.n as i64).sum()
     }
 
+    /// The names of sessions that wrote the key.
+    pub fn actors(&self, key: &Key) -> Vec<ActorId> {
+        self.0.lock().unwrap().keys().filter(|(row, _)| row == key).map(|(_, actor)| *actor).collect()
+    }
+
     /// Sessions that wrote the key.
     pub fn sessions(&self, key: &Key) -> usize {
-        self.0.lock().unwrap().keys().filter(|(row, _)| row == key).count()
+        self.actors(key).len()
     }
 
     /// A node that takes events of sessions, and tells the terms.

@@ -8,6 +8,7 @@ mod certificates;
 mod cluster;
 mod command_line;
 mod fake_node;
+mod kept_sessions;
 mod lost_calls;
 mod program;
 mod routing;

@@ -6,20 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use starling::ids::NodeId;
-use starling::message::client::{CallBody, Command, Options, Outcome, Reason, Request};
-use starling_client::{Error, KeptError, SessionConfig};
+use starling::message::client::{CallBody, Options, Outcome, Reason};
+use starling_client::{Error, SessionConfig};
 use tokio::task::JoinSet;
 
 use crate::cluster::{TestCluster, key};
-use crate::fake_node::{Counters, FakeNode, Reaction, events, obliging, refused, terms, told};
-
-fn within(deadline_ms: u32) -> Options {
-    Options { deadline_ms: Some(deadline_ms), ..Options::default() }
-}
-
-fn is_event(body: &CallBody) -> bool {
-    matches!(body, CallBody::Key(Request { command: Command::IncrementAs(_), .. }))
-}
+use crate::fake_node::{Counters, FakeNode, Reaction, events, is_event, obliging, refused, terms, told, within};
 
 #[tokio::test]
 async fn increments_are_cumulative_events_of_one_session() {
@@ -281,122 +273,4 @@ async fn pinned_increments_go_to_their_node_alone() {
     let nodes = [0, 1].map(|at| FakeNode::start(&mut cluster, order[at], obliging));
     cluster.client().on(order[1]).increment(&likes, 1, &Options::default()).await.unwrap();
     assert_eq!((nodes[0].calls().len(), events(&nodes[1]).len()), (0, 1));
-}
-
-#[tokio::test]
-async fn a_kept_session_goes_on_in_the_next_process() {
-    let mut cluster = TestCluster::new(1);
-    let counters = Counters::default();
-    let served = counters.clone();
-    let node = FakeNode::start(&mut cluster, NodeId(1), move |body| served.serve(body));
-    let directory = tempfile::tempdir().unwrap();
-    for _ in 0..3 {
-        let client = cluster.client();
-        let kept = client.kept_session(directory.path(), Duration::from_secs(60), Duration::ZERO).await.unwrap();
-        let (session, others, resumed) = kept;
-        assert!(resumed.is_empty() && others.is_empty());
-        session.increment(&key("k"), 2, &Options::default()).await.unwrap();
-    }
-    let sent = events(&node).iter().map(|write| (write.event, write.p)).collect::<Vec<_>>();
-    assert_eq!(sent, [(1, 2), (2, 4), (3, 6)]);
-    assert_eq!(counters.sessions(&key("k")), 1);
-}
-
-#[tokio::test]
-async fn what_a_dead_process_left_without_an_answer_is_asked_for_by_the_next() {
-    let mut cluster = TestCluster::new(1);
-    let counters = Counters::default();
-    let (served, is_answering) = (counters.clone(), Arc::new(AtomicBool::new(false)));
-    let answers = is_answering.clone();
-    let node = FakeNode::start(&mut cluster, NodeId(1), move |body| {
-        let reaction = served.serve(body);
-        // Applied, and the answer is lost.
-        if is_event(body) && !answers.load(Ordering::Relaxed) { Reaction::Silence } else { reaction }
-    });
-    let directory = tempfile::tempdir().unwrap();
-    {
-        let client = cluster.client();
-        let kept = client.kept_session(directory.path(), Duration::from_secs(60), Duration::ZERO).await.unwrap();
-        assert!(kept.0.increment(&key("k"), 2, &within(200)).await.is_err());
-    }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    is_answering.store(true, Ordering::Relaxed);
-    let client = cluster.client();
-    let (session, _, mut resumed) =
-        client.kept_session(directory.path(), Duration::from_secs(60), Duration::from_secs(5)).await.unwrap();
-    let resumed = resumed.pop().unwrap();
-    assert_eq!((resumed.key.clone(), resumed.added, resumed.subtracted), (key("k"), 2, 0));
-    resumed.outcome(Duration::from_secs(5)).await.unwrap();
-    session.increment(&key("k"), 1, &Options::default()).await.unwrap();
-    assert_eq!(counters.value(&key("k")), 3);
-    let writes = events(&node);
-    assert!(writes[..writes.len() - 1].iter().all(|write| *write == writes[0]), "{writes:?}");
-}
-
-#[tokio::test]
-async fn two_processes_use_two_sessions_of_one_directory() {
-    let mut cluster = TestCluster::new(1);
-    let counters = Counters::default();
-    let served = counters.clone();
-    let _node = FakeNode::start(&mut cluster, NodeId(1), move |body| served.serve(body));
-    let directory = tempfile::tempdir().unwrap();
-    let client = cluster.client();
-    let lease = Duration::from_secs(60);
-    let (first, ..) = client.kept_session(directory.path(), lease, Duration::ZERO).await.unwrap();
-    let (second, ..) = client.kept_session(directory.path(), lease, Duration::ZERO).await.unwrap();
-    first.increment(&key("k"), 1, &Options::default()).await.unwrap();
-    second.increment(&key("k"), 1, &Options::default()).await.unwrap();
-    assert_eq!((counters.value(&key("k")), counters.sessions(&key("k"))), (2, 2));
-}
-
-#[tokio::test]
-async fn a_file_that_is_no_session_of_this_cluster_is_refused_by_name() {
-    let mut cluster = TestCluster::new(1);
-    let _node = FakeNode::start(&mut cluster, NodeId(1), obliging);
-    let client = cluster.client();
-    let lease = Duration::from_secs(60);
-    let directory = tempfile::tempdir().unwrap();
-    {
-        let (session, ..) = client.kept_session(directory.path(), lease, Duration::ZERO).await.unwrap();
-        session.increment(&key("k"), 1, &Options::default()).await.unwrap();
-    }
-    let file = directory.path().join("session-0.json");
-    let good = std::fs::read_to_string(&file).unwrap();
-    let damaged = [
-        String::new(),
-        good[..good.len() / 2].to_owned(),
-        good.replace("\"version\": 1", "\"version\": 2"),
-        good.replace(&cluster.layout.cluster.to_string(), "another"),
-        good.replace("\"event\": 1", "\"event\": -1"),
-    ];
-    for text in damaged {
-        std::fs::write(&file, &text).unwrap();
-        // The session that was dropped may hold its slot a moment longer.
-        let patience = Duration::from_secs(2);
-        let Err(error) = client.kept_session(directory.path(), lease, patience).await else { panic!("{text}") };
-        assert!(matches!(&error, KeptError::Malformed { path, .. } if *path == file), "{error:?}");
-    }
-}
-
-#[tokio::test]
-async fn nothing_is_added_under_the_names_of_another_boot() {
-    let mut cluster = TestCluster::new(1);
-    let counters = Counters::default();
-    let served = counters.clone();
-    let node = FakeNode::start(&mut cluster, NodeId(1), move |body| served.serve(body));
-    let client = cluster.client();
-    let lease = Duration::from_secs(60);
-    let directory = tempfile::tempdir().unwrap();
-    {
-        let (session, ..) = client.kept_session(directory.path(), lease, Duration::ZERO).await.unwrap();
-        session.increment(&key("k"), 1, &Options::default()).await.unwrap();
-    }
-    let file = directory.path().join("session-0.json");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    std::fs::write(&file, text.replace(boot.trim(), "another boot")).unwrap();
-    let (session, ..) = client.kept_session(directory.path(), lease, Duration::from_secs(2)).await.unwrap();
-    session.increment(&key("k"), 1, &Options::default()).await.unwrap();
-    assert_eq!((counters.value(&key("k")), counters.sessions(&key("k"))), (2, 2));
-    assert_eq!(events(&node).iter().map(|write| write.event).collect::<Vec<_>>(), [1, 1]);
 }
