@@ -46,6 +46,10 @@ pub(super) fn to(env: &Env<'_>, op: OpId, command: &Command, main: &RowKey, merg
         }),
         Command::Observe => match check_type(env, &merge, ValueType::String) {
             Err(reason) => Response::Failed(not_applied(reason)),
+            // What fallbacks hold of a counter is a part of it.
+            Ok(()) if merge.owners == 0 && merge.row.has_live_counter(&merge.beside) => {
+                Response::Failed(not_applied(Reason::NoOwner))
+            }
             Ok(()) => {
                 let context = counter_context(env, op, &merge.row).seal(&env.config.seal_key, main);
                 observed(env, context, &merge, partial)

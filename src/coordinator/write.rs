@@ -154,11 +154,13 @@ impl WriteOp {
                     return self.refuse(Reason::NoOwner);
                 }
                 let is_nothing = merge.row.visible(&merge.beside, env.now.wall) == Visible::Nothing && !is_live;
+                // A deadline that outlived its key would take away what is written next.
+                let is_nothing = is_nothing && merge.row.deadline().is_none();
                 if is_nothing && !partial && self.command == Command::Delete {
                     // With a partial view there may be something on the other side, and an older put must not win.
                     return self.nothing_to_delete(env);
                 }
-                let observed = Observed { row: merge.row, elements: merge.elements };
+                let observed = Observed { row: merge.row, elements: merge.elements, beside: merge.beside };
                 self.mint(out, op, Some(observed));
                 Progress::Open
             }
@@ -435,6 +437,7 @@ impl WriteOp {
                 op,
                 parts: parts.clone(),
                 owed: if owners.contains(&node) { Vec::new() } else { owed.clone() },
+                only_removes: self.command.only_removes(),
             };
             out.send(node, self.candidates.partition, PeerMessage::Replicate(replicate));
         }

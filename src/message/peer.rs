@@ -145,6 +145,9 @@ pub struct Replicate {
     pub parts: Vec<Part>,
     /// Only to a fallback: the owners it is to hold the delta for.
     pub owed: Vec<NodeId>,
+    /// The command only takes away: taken below the disk reserve, too.
+    #[serde(default)]
+    pub only_removes: bool,
 }
 
 /// What a write changed in one row.

@@ -295,6 +295,7 @@ mod tests {
                 op: OP,
                 parts: vec![Part { row: row(), version: VERSION, delta: bytes(count) }; 2],
                 owed: vec![NodeId(u64::MAX); items],
+                only_removes: true,
             }),
             PeerMessage::Replicated(Replicated {
                 op: OP,

@@ -58,9 +58,6 @@ impl Replica {
         parts: &[Part],
         owed: &[NodeId],
     ) -> Result<bool, Refusal> {
-        if env.is_below_reserve {
-            return Err(Refusal::DiskReserve);
-        }
         if env.has_rival {
             return Err(Refusal::TwoClaimants);
         }

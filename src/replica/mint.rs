@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::writing::Pen;
 use super::{Minting, Replica, Standing, debts};
 use crate::causality::{ActorId, Tick};
-use crate::message::client::{Command, Reason};
+use crate::message::client::Reason;
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, FreshWrite, Local, Mint, Minted, NotMinted, Observation, Turn, not_applied};
 use crate::storage::RowKey;
@@ -87,7 +87,7 @@ fn check(env: &Env<'_>, turn: &Turn, main: &RowKey, mint: &Mint, standing: Stand
     if env.has_rival {
         return Err(not_applied(Reason::TwoClaimants { node: env.me }).into());
     }
-    if env.is_below_reserve && mint.command != Command::Delete {
+    if env.is_below_reserve && !mint.command.only_removes() {
         return Err(not_applied(Reason::DiskReserve { node: env.me }).into());
     }
     if mint.command.writes_a_stamp()

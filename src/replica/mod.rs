@@ -151,8 +151,11 @@ impl Replica {
         let Task { row, body } = task;
         match body {
             TaskBody::Mint(mint) => self.mint(env, turn, &row, &mint),
-            TaskBody::Replicate { from, epoch, op, parts, owed } => {
-                let outcome = self.replicate(env, turn, from, &row, &parts, &owed);
+            TaskBody::Replicate { from, epoch, op, parts, owed, only_removes } => {
+                let outcome = match env.is_below_reserve && !only_removes {
+                    true => Err(Refusal::DiskReserve),
+                    false => self.replicate(env, turn, from, &row, &parts, &owed),
+                };
                 apply::acknowledge_replicate(env, turn, &row, apply::Sent { from, epoch, op, parts }, outcome);
             }
             TaskBody::Read { asker, beside } => self.show(env, turn, row, asker, beside),

@@ -39,7 +39,7 @@ impl Pen<'_> {
         observed: Option<&Observed>,
         standing: Standing,
     ) -> Result<(), NotMinted> {
-        self.check_type(command)?;
+        self.check_type(command, observed)?;
         match command {
             Command::Upkeep(Upkeep::Sweep) => return self.sweep(observed),
             Command::Upkeep(Upkeep::Remove { kind, elements }) => {
@@ -102,8 +102,8 @@ impl Pen<'_> {
         }
     }
 
-    /// A command of another type than the one that is shown is refused.
-    fn check_type(&self, command: &Command) -> Result<(), NotMinted> {
+    /// A command of another type than the one that is shown is refused: shown here, or where it was observed.
+    fn check_type(&self, command: &Command, observed: Option<&Observed>) -> Result<(), NotMinted> {
         let kind = match command {
             Command::Increment { .. } | Command::IncrementAs(_) | Command::Put { .. } | Command::Overwrite { .. } => {
                 ValueType::String
@@ -115,11 +115,19 @@ impl Pen<'_> {
             // They are of every type.
             _ => return Ok(()),
         };
-        let Some(stored) = self.turn.row(self.main) else { return Ok(()) };
-        stored
-            .row
-            .can_write(kind, &stored.header.beside, self.env.now.wall)
-            .map_err(|held| not_applied(Reason::WrongType { held: held.to_string() }).into())
+        let nothing = StoredRow::default();
+        let StoredRow { row, header } = self.turn.row(self.main).unwrap_or(&nothing);
+        let now = self.env.now.wall;
+        let judged = match observed {
+            None => row.can_write(kind, &header.beside, now),
+            Some(Observed { row: seen, beside: seen_beside, .. }) => {
+                let (mut row, mut beside) = (row.clone(), seen_beside.clone());
+                row.merge(seen);
+                beside.take_counts(&header.beside);
+                row.can_write(kind, &beside, now)
+            }
+        };
+        judged.map_err(|held| not_applied(Reason::WrongType { held: held.to_string() }).into())
     }
 
     fn is_expired(&self) -> bool {

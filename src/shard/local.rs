@@ -17,7 +17,7 @@ use crate::message::peer::{Addressed, Part, Refusal, Wanted};
 use crate::stability::Surveyed;
 use crate::storage::RowKey;
 use crate::time::Timestamp;
-use crate::value::Row;
+use crate::value::{Beside, Row};
 
 /// One thing that is told.
 #[derive(Clone, Debug)]
@@ -91,6 +91,8 @@ pub enum TaskBody {
         parts: Vec<Part>,
         /// To a fallback: whom to hold it for.
         owed: Vec<NodeId>,
+        /// The command only takes away.
+        only_removes: bool,
     },
     /// Show the main row and what else is wanted.
     Read {
@@ -182,6 +184,8 @@ pub struct Observed {
     pub row: Row,
     /// The elements that were named.
     pub elements: BTreeMap<RowKey, Row>,
+    /// What stands beside the main row and is not in it.
+    pub beside: Beside,
 }
 
 /// What came of a mint.

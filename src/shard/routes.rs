@@ -67,9 +67,9 @@ impl Shard {
                 coordinator.on_forward(&env, &mut turn.out, standing, (from, epoch), forward);
             }
             PeerMessage::Forwarded(answer) => coordinator.on_forwarded(&env, &mut turn.out, from, answer),
-            PeerMessage::Replicate(Replicate { op, parts, owed }) => {
+            PeerMessage::Replicate(Replicate { op, parts, owed, only_removes }) => {
                 let Some(row) = parts.first().map(|part| part.row.main_row()) else { return };
-                let body = TaskBody::Replicate { from, epoch, op, parts, owed };
+                let body = TaskBody::Replicate { from, epoch, op, parts, owed, only_removes };
                 replica.on_task(&env, turn, Task { row, body });
             }
             PeerMessage::Replicated(answer) => {

@@ -63,10 +63,15 @@ impl Row {
     }
 
     /// What the second step of a reset or of setting a number needs of this row, and no more: the counter's entries and its
-    /// settled sum.
+    /// settled sum, and the deadline that a number which is set takes away.
     pub fn counter_seen(&self) -> Row {
         let counter = self.string.counter.without_baselines();
-        Row { string: StringState { counter, ..StringState::default() }, ..Row::default() }
+        let mut seen = Row { string: StringState { counter, ..StringState::default() }, ..Row::default() };
+        if self.deadline().is_some() {
+            let expiry = self.others.as_ref().map(|others| others.expiry.clone()).unwrap_or_default();
+            seen.change_others(|others| others.expiry = expiry);
+        }
+        seen
     }
 }
 

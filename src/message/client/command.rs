@@ -198,6 +198,20 @@ impl Command {
         }
     }
 
+    /// Whether it only takes away, so that it makes room in time: carried out below the disk reserve, too.
+    pub fn only_removes(&self) -> bool {
+        match self {
+            Command::Delete
+            | Command::Overwrite { to: None, .. }
+            | Command::SetFlag { on: false }
+            | Command::Upkeep(_) => true,
+            Command::Collection { command: CollectionCommand::Write { changes }, .. } => {
+                changes.iter().all(|write| write.change == ElementChange::Remove)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it may overlap commands of its kind on one connection and key: they commute.
     pub fn is_increment(&self) -> bool {
         matches!(self, Command::Increment { .. } | Command::IncrementAs(_))

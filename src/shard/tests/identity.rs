@@ -24,6 +24,7 @@ fn hand_back(bus: &mut Bus, to: NodeId, key: &str, delta: &Row) {
         op: OpId(1),
         parts: vec![Part { row, version: RowVersion(1), delta: delta.encode() }],
         owed: Vec::new(),
+        only_removes: false,
     });
     let frame = Frame {
         layout: bus.ring.epoch(),

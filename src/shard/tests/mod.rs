@@ -1,6 +1,7 @@
 //! Stories of a few shards on a bus without delays. Faults at random are the business of `simulations`.
 
 mod bounds;
+mod covering;
 mod identity;
 mod loss;
 mod newer_fields;
@@ -47,6 +48,8 @@ struct Bus {
     cut: BTreeSet<NodeId>,
     /// While false nothing becomes durable.
     syncs: bool,
+    /// By how much the wall clocks of nodes are ahead. Unit: microseconds.
+    ahead: BTreeMap<NodeId, u64>,
     /// Nodes of which nothing becomes durable.
     never_syncs: BTreeSet<NodeId>,
     next_request: u64,
@@ -84,6 +87,7 @@ impl Bus {
             replies: BTreeMap::new(),
             cut: BTreeSet::new(),
             syncs: true,
+            ahead: BTreeMap::new(),
             never_syncs: BTreeSet::new(),
             next_request: 0,
             entropy: 1000,
@@ -121,8 +125,9 @@ impl Bus {
                 if self.cut.contains(&from) || self.cut.contains(&to) {
                     continue;
                 }
+                let now = self.now_at(to);
                 if let Some(node) = self.nodes.get_mut(&to) {
-                    node.shard.handle(self.now, Input::Peer { from, frame });
+                    node.shard.handle(now, Input::Peer { from, frame });
                 }
             }
             if !progressed {
@@ -132,9 +137,10 @@ impl Bus {
     }
 
     fn turn(&mut self, id: NodeId) -> bool {
+        let now = self.now_at(id);
         let Some(node) = self.nodes.get_mut(&id) else { return false };
-        node.shard.tick(self.now);
-        let SealedTurn { batch, ticket, effects } = node.shard.seal(self.now);
+        node.shard.tick(now);
+        let SealedTurn { batch, ticket, effects } = node.shard.seal(now);
         let mut progressed = !effects.is_empty();
         if !batch.is_empty() {
             node.store.write(&batch).unwrap();
@@ -150,7 +156,7 @@ impl Bus {
                 Effect::SendBack { to, frame, .. } => self.frames.push_back((id, to, frame)),
                 Effect::StartJob(job) => {
                     let result = job.run(node.store.as_ref());
-                    node.shard.handle(self.now, Input::JobDone(result));
+                    node.shard.handle(now, Input::JobDone(result));
                 }
                 Effect::Observe(observation) => node.observations.push(observation),
             }
@@ -160,7 +166,7 @@ impl Bus {
             && let Some(ticket) = node.written.take()
         {
             node.store.sync().unwrap();
-            node.shard.handle(self.now, Input::Durable(ticket));
+            node.shard.handle(now, Input::Durable(ticket));
             progressed = true;
         }
         progressed
@@ -180,8 +186,14 @@ impl Bus {
         self.next_request += 1;
         let request = Request { key: Key::new(key.to_owned()).unwrap(), command, options };
         let input = Input::Client { connection: ConnectionId(1), request_id: RequestId(self.next_request), request };
-        self.nodes.get_mut(&to).unwrap().shard.handle(self.now, input);
+        let now = self.now_at(to);
+        self.nodes.get_mut(&to).unwrap().shard.handle(now, input);
         self.next_request
+    }
+
+    fn now_at(&self, id: NodeId) -> Now {
+        let ahead = self.ahead.get(&id).copied().unwrap_or(0);
+        Now { wall: WallTime(self.now.wall.0 + ahead), ..self.now }
     }
 
     fn ask(&mut self, to: NodeId, key: &str, command: Command) -> Response {

@@ -18,14 +18,14 @@ fn step(actor: ActorId, event: u64, p: u128) -> Command {
     Command::IncrementAs(SessionWrite { actor, event, p, n: 0 })
 }
 
-fn observe(bus: &mut Bus, at: NodeId, key: &str, command: Command) -> (Visible, Bytes) {
+pub(super) fn observe(bus: &mut Bus, at: NodeId, key: &str, command: Command) -> (Visible, Bytes) {
     match bus.ask(at, key, command) {
         Response::Observed(reply) => (reply.value, reply.context),
         other => panic!("{other:?}"),
     }
 }
 
-fn change(kind: CollectionKind, changes: &[(&str, ElementChange)]) -> Command {
+pub(super) fn change(kind: CollectionKind, changes: &[(&str, ElementChange)]) -> Command {
     let write = |(element, change): &(&str, ElementChange)| ElementWrite {
         element: Bytes::from(element.to_string()),
         change: change.clone(),
@@ -33,7 +33,7 @@ fn change(kind: CollectionKind, changes: &[(&str, ElementChange)]) -> Command {
     Command::Collection { kind, command: CollectionCommand::Write { changes: changes.iter().map(write).collect() } }
 }
 
-fn list(bus: &mut Bus, at: NodeId, key: &str, kind: CollectionKind, count: u16) -> Vec<(String, Visible)> {
+pub(super) fn list(bus: &mut Bus, at: NodeId, key: &str, kind: CollectionKind, count: u16) -> Vec<(String, Visible)> {
     let mut all = Vec::new();
     let mut after = None;
     loop {
