@@ -79,6 +79,9 @@ pub const WRITE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// smaller. Unit: bytes. With the main row, which may have [`ROW_BYTES_MAX`], it is three quarters of a frame.
 pub const SIDE_ROWS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Elements of one key whose rows an inspection looks at. What lies behind them is left out, and the view says so.
+pub const INSPECTED_ELEMENTS_MAX: usize = 262_144;
+
 /// Largest answer to a client. One that is larger is answered with an error that says so. Unit: bytes.
 pub const ANSWER_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024 * 1024;
 

@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use identity::{Identity, OpenError, begin_start};
 pub use partitions::{PartitionMemory, Partitions};
 pub use stored_row::{Debt, LocalHeader, Minting, StoredRow};
+pub use view::Gathered;
 
 use crate::ids::PartitionId;
 use crate::message::client::Reason;
@@ -159,7 +160,7 @@ impl Replica {
                 apply::acknowledge_replicate(env, turn, &row, apply::Sent { from, epoch, op, parts }, outcome);
             }
             TaskBody::Read { asker, beside } => self.show(env, turn, row, asker, beside),
-            TaskBody::Show { asker, rows, until } => view::answer(env, turn, &row, asker, rows, until),
+            TaskBody::Show { asker, gathered } => view::answer(env, turn, &row, asker, gathered),
             TaskBody::Owe { owners, version } => debts::owe(env, turn, &row, &owners, version),
             TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
             TaskBody::Lose { owner } => debts::lose(env, turn, &row, owner),

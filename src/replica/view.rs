@@ -7,19 +7,31 @@
 //!
 //! What is shown is durable first: a crash must not un-show it. Bounded: a gather holds the side rows of one key within
 //! [`limits::SIDE_ROWS_BYTES_MAX`], as does an answer with named elements; there are at most as many as parked tasks may be.
+//! An inspection looks at the elements, too, one page in memory at a time; what it keeps of them is a hash.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Replica, Standing, StoredRow};
-use crate::ids::OpId;
+use super::{Replica, Standing, StoredRow, normal};
+use crate::ids::{CollectionKind, OpId};
 use crate::limits;
 use crate::message::client::{Reason, ReplicaView, Response};
 use crate::message::peer::{PeerMessage, ReadAnswer, Refusal, Shown, Wanted};
 use crate::shard::{Asker, Env, Job, Local, Task, TaskBody, Turn, not_applied};
-use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
+use crate::storage::{Page, PageLimit, Range, RowKey, RowKind, StoreError, keyspace};
 use crate::value::{Beside, Row};
+
+/// What was read beside a main row.
+#[derive(Clone, Debug, Default)]
+pub struct Gathered {
+    /// Side rows, encoded.
+    pub rows: Vec<(RowKey, Bytes)>,
+    /// As in [`crate::message::peer::Shown`].
+    pub until: Option<Bytes>,
+    /// Of an inspection: the elements.
+    pub elements: ElementSum,
+}
 
 /// Side rows that are being read for answers.
 #[derive(Debug, Default)]
@@ -37,6 +49,27 @@ struct Gather {
     count: Option<usize>,
     rows: Vec<(RowKey, Bytes)>,
     bytes: usize,
+    elements: ElementSum,
+}
+
+/// The rows of a key's elements, added up: equal sums, equal elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ElementSum {
+    /// Σ of a hash of (row key, state in its normal form).
+    hash: u128,
+    /// Rows that were looked at.
+    rows: usize,
+    /// There are more than are looked at.
+    leaves_out: bool,
+}
+
+impl ElementSum {
+    fn add(&mut self, row: &RowKey, state: &[u8]) {
+        let mut bytes = Vec::with_capacity(row.as_bytes().len() + state.len());
+        bytes.extend_from_slice(row.as_bytes());
+        bytes.extend_from_slice(state);
+        self.hash = self.hash.wrapping_add(xxhash_rust::xxh3::xxh3_128(&bytes));
+    }
 }
 
 impl Replica {
@@ -47,18 +80,25 @@ impl Replica {
         }
         let settled = turn.compacted(main.partition(env.ring.layout().partitions));
         let (range, count) = match wanted {
-            Wanted::Nothing => return answer(env, turn, &main, asker, Vec::new(), None),
+            Wanted::Nothing => return answer(env, turn, &main, asker, Gathered::default()),
             Wanted::Elements(rows) => {
                 return match elements(turn, rows) {
-                    Ok(rows) => answer(env, turn, &main, asker, rows, None),
+                    Ok(rows) => answer(env, turn, &main, asker, Gathered { rows, ..Gathered::default() }),
                     Err(refusal) => refuse(env, turn, &main, asker, &refusal),
                 };
             }
             Wanted::Sessions => {
-                if !turn.row(&main).is_some_and(|stored| stored.header.beside.has_sessions()) {
-                    return answer(env, turn, &main, asker, Vec::new(), None);
+                let inspects = matches!(asker, Asker::Client { .. });
+                let beside = turn.row(&main).map(|stored| &stored.header.beside);
+                if !beside.is_some_and(|beside| beside.has_sessions() || inspects && !beside.is_empty()) {
+                    return answer(env, turn, &main, asker, Gathered::default());
                 }
-                (keyspace::sessions_after(&main, settled), None)
+                let mut range = keyspace::sessions_after(&main, settled);
+                if inspects {
+                    // Elements stand behind the sessions, the last kind of them last.
+                    range.end = keyspace::elements_after(&main, CollectionKind::SortedSet, None).end;
+                }
+                (range, None)
             }
             Wanted::Page { kind, after, count } => {
                 let count = usize::from(count).clamp(1, limits::PAGE_ROWS_MAX);
@@ -70,7 +110,8 @@ impl Replica {
         }
         self.gathers.next += 1;
         let op = OpId(self.gathers.next);
-        let gather = Gather { asker, main, range, count, rows: Vec::new(), bytes: 0 };
+        let elements = ElementSum::default();
+        let gather = Gather { asker, main, range, count, rows: Vec::new(), bytes: 0, elements };
         gather.read_page(turn, op);
         self.gathers.open.insert(op, gather);
     }
@@ -86,18 +127,19 @@ impl Replica {
             }
         };
         let next = page.entries.last().filter(|_| !page.is_last).map(|(last, _)| keyspace::after(last));
-        if let Err(refusal) = gather.take(page) {
+        if let Err(refusal) = gather.take(env, turn, page) {
             return refuse(env, turn, &gather.main, gather.asker, &refusal);
         }
         match next {
-            Some(next) if gather.count.is_none() => {
+            Some(next) if gather.count.is_none() && !gather.elements.leaves_out => {
                 gather.range.start = next;
                 gather.read_page(turn, op);
                 self.gathers.open.insert(op, gather);
             }
             until => {
-                let Gather { asker, main, rows, .. } = gather;
-                turn.out.tell(Local::Task(Task { row: main, body: TaskBody::Show { asker, rows, until } }));
+                let Gather { asker, main, rows, elements, .. } = gather;
+                let gathered = Gathered { rows, until, elements };
+                turn.out.tell(Local::Task(Task { row: main, body: TaskBody::Show { asker, gathered } }));
             }
         }
     }
@@ -110,14 +152,35 @@ impl Gather {
     }
 
     /// A row that cannot be read fails the whole answer: it is never taken for absent.
-    fn take(&mut self, page: Page) -> Result<(), Refusal> {
+    fn take(&mut self, env: &Env<'_>, turn: &Turn, page: Page) -> Result<(), Refusal> {
         for (key, stored) in page.entries {
             let row = RowKey::parse(key).map_err(|error| Refusal::Failed(error.to_string()))?;
+            if matches!((self.asker, row.kind()), (Asker::Client { .. }, RowKind::Element(_))) {
+                self.look_at(env, turn, &row, &stored)?;
+                continue;
+            }
             let state = StoredRow::state_bytes(&stored).map_err(|error| Refusal::of_bytes(&error))?;
             count_bytes(&mut self.bytes, &row, state.len())?;
             if !state.is_empty() {
                 self.rows.push((row, state));
             }
+        }
+        Ok(())
+    }
+}
+
+impl Gather {
+    /// Adds up an element that is inspected.
+    fn look_at(&mut self, env: &Env<'_>, turn: &Turn, row: &RowKey, stored: &Bytes) -> Result<(), Refusal> {
+        if self.elements.rows >= limits::INSPECTED_ELEMENTS_MAX {
+            self.elements.leaves_out = true;
+            return Ok(());
+        }
+        self.elements.rows += 1;
+        let memory = turn.memory(turn.partition_of(row));
+        let state = normal::shipped(row, stored, &memory, env.config).map_err(|error| Refusal::of_bytes(&error))?;
+        if !state.is_empty() {
+            self.elements.add(row, &state);
         }
         Ok(())
     }
@@ -159,20 +222,14 @@ fn may_show(env: &Env<'_>, turn: &Turn, main: &RowKey, asker: Asker) -> Result<(
 }
 
 /// Answers with the main row and these side rows, once they are durable.
-pub(super) fn answer(
-    env: &Env<'_>,
-    turn: &mut Turn,
-    main: &RowKey,
-    asker: Asker,
-    rows: Vec<(RowKey, Bytes)>,
-    until: Option<Bytes>,
-) {
+pub(super) fn answer(env: &Env<'_>, turn: &mut Turn, main: &RowKey, asker: Asker, gathered: Gathered) {
+    let Gathered { rows, until, elements } = gathered;
     if let Err(refusal) = may_show(env, turn, main, asker) {
         return refuse(env, turn, main, asker, &refusal);
     }
     let partition = main.partition(env.ring.layout().partitions);
     let mut ticket = turn.ticket_of(main);
-    if !rows.is_empty() {
+    if !rows.is_empty() || elements.rows > 0 {
         // Elements stand in this turn; a page may show rows of every turn sealed so far.
         let newest = rows.iter().map(|(row, _)| turn.ticket_of(row)).max().unwrap_or_default();
         ticket = ticket.max(newest).max(turn.out.sealed_ticket());
@@ -192,7 +249,7 @@ pub(super) fn answer(
             turn.out.send_after(ticket, from, partition, answer);
         }
         Asker::Client { connection, request_id } => {
-            let response = match replica_view(env, turn, main, rows) {
+            let response = match replica_view(env, turn, main, rows, elements) {
                 Ok(view) => Response::Inspected(view),
                 Err(refusal) => {
                     let reason = Reason::StorageFailed { node: env.me, detail: refusal.to_string() };
@@ -204,25 +261,27 @@ pub(super) fn answer(
     }
 }
 
-/// This replica's own view, whatever its standing.
+/// This replica's own view, whatever its standing. In the normal form, so that two replicas that have settled as much show
+/// the same, whatever each of them has rewritten yet.
 fn replica_view(
     env: &Env<'_>,
     turn: &Turn,
     main: &RowKey,
     sessions: Vec<(RowKey, Bytes)>,
+    elements: ElementSum,
 ) -> Result<ReplicaView, Refusal> {
-    let partition = main.partition(env.ring.layout().partitions);
+    let partition = turn.partition_of(main);
     let standing = Standing::of(env, turn, partition);
-    let stored = turn.row(main);
-    let mut state = stored.map_or_else(Row::default, |stored| stored.row.clone());
+    let memory = turn.memory(partition);
+    let mut stored = turn.row(main).cloned().unwrap_or_default();
+    normal::retire(main, &mut stored, &memory, env.config);
+    let StoredRow { header, row: mut state } = stored;
     for (_, session) in &sessions {
         state.merge(&Row::decode(session).map_err(|error| Refusal::of_bytes(&error))?);
     }
-    // The sessions are merged in; of elements there are only counts.
+    // The sessions are merged in; of elements there are only counts and a hash.
     let mut beside = Beside::NONE;
-    if let Some(stored) = stored {
-        beside.take_counts(&stored.header.beside);
-    }
+    beside.take_counts(&header.beside);
     Ok(ReplicaView {
         node: env.me,
         is_owner: env.ring.is_owner(partition, env.me),
@@ -230,8 +289,12 @@ fn replica_view(
         value: state.visible(&beside, env.now.wall),
         counter: state.counter_sum_text(&beside),
         seen: state.version_vector(),
-        owes: stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect(),
-        state_hash: format!("{:032x}", state.state_hash()),
+        owes: header.debts.iter().map(|debt| debt.owner).collect(),
+        state_hash: format!("{:032x}", state.state_hash().wrapping_add(elements.hash)),
+        compared_elements: elements.rows as u64,
+        leaves_out_elements: elements.leaves_out,
+        compacted: memory.compacted,
+        folded: memory.folded,
     })
 }
 

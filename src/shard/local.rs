@@ -14,6 +14,7 @@ use crate::causality::{Epoch, Tick};
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, RowVersion};
 use crate::message::client::{Command, Outcome, Reason, Request, RequestError, Response, Visible};
 use crate::message::peer::{Addressed, Part, Refusal, Wanted};
+use crate::replica::Gathered;
 use crate::stability::Surveyed;
 use crate::storage::RowKey;
 use crate::time::Timestamp;
@@ -105,10 +106,8 @@ pub enum TaskBody {
     Show {
         /// Who asks.
         asker: Asker,
-        /// Side rows, encoded.
-        rows: Vec<(RowKey, Bytes)>,
-        /// As in [`crate::message::peer::Shown`].
-        until: Option<Bytes>,
+        /// These.
+        gathered: Gathered,
     },
     /// Mark owners that have not acknowledged the row.
     Owe {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde_json::{Value, json};
-use starling::causality::{ActorId, VersionVector};
+use starling::causality::{ActorId, Tenure, VersionVector};
 use starling::ids::NodeId;
 use starling::message::client::ReplicaView;
 use starling_client::{Client, Error};
@@ -19,7 +19,8 @@ use super::{everyone, output};
 
 /// Show each replica's own view of a key, and what it has not seen yet.
 ///
-/// Says at the end whether the owners are equal. Exit code 6 if they differ, 4 if they could not all be asked.
+/// Says at the end whether the owners are equal, their elements too. Exit code 6 if they differ, 4 if they could not all be
+/// asked, or if the key has more elements than are compared (262144).
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -30,8 +31,8 @@ Examples:
 Columns:
   value     what this replica alone shows
   counter   sum of its counter alone
-  state     hash of all that it knows: equal hashes, equal replicas
-  lacks     writes that another replica has and this one does not: how many, of whom
+  state     hash of all that it knows, elements too: equal hashes, equal replicas
+  lacks     writes that another replica has and this one does not: how many, of whom; elements are not counted here
             (a fallback holds only what it took for an owner, so it may lack much)
   owes      the owners for whom it holds the row until they are back")]
 pub(crate) struct Compare {
@@ -106,27 +107,42 @@ enum Verdict {
     Equal,
     /// At least two owners hold different states.
     Different,
+    /// They differ, and have not settled equally far: that alone makes them differ, for a while.
+    Unsettled,
     /// Those that answered are equal; these could not be asked.
     Incomplete(Vec<NodeId>),
+    /// They are equal as far as was looked: there are more elements than that.
+    Bounded(u64),
 }
 
 impl Verdict {
     fn of(asked: &[Asked]) -> Verdict {
         let owners = || asked.iter().filter(|asked| asked.is_owner);
-        let mut hashes = owners().filter_map(|owner| owner.view.as_ref().ok()).map(|view| &view.state_hash);
-        let first = hashes.next();
-        if hashes.any(|hash| Some(hash) != first) {
-            return Verdict::Different;
+        let mut views = owners().filter_map(|owner| owner.view.as_ref().ok());
+        let first = views.next();
+        let mut is_settled_alike = true;
+        let mut is_different = false;
+        for view in views {
+            is_different |= Some(&view.state_hash) != first.map(|first| &first.state_hash);
+            is_settled_alike &=
+                first.map(|first| (first.compacted, first.folded)) == Some((view.compacted, view.folded));
+        }
+        if is_different {
+            return if is_settled_alike { Verdict::Different } else { Verdict::Unsettled };
         }
         let silent = owners().filter(|owner| owner.view.is_err()).map(|owner| owner.node).collect::<Vec<_>>();
-        if silent.is_empty() { Verdict::Equal } else { Verdict::Incomplete(silent) }
+        match first.filter(|view| view.leaves_out_elements) {
+            _ if !silent.is_empty() => Verdict::Incomplete(silent),
+            Some(view) => Verdict::Bounded(view.compared_elements),
+            None => Verdict::Equal,
+        }
     }
 
     fn word(&self) -> &'static str {
         match self {
             Verdict::Equal => "equal",
-            Verdict::Different => "different",
-            Verdict::Incomplete(_) => "incomplete",
+            Verdict::Different | Verdict::Unsettled => "different",
+            Verdict::Incomplete(_) | Verdict::Bounded(_) => "incomplete",
         }
     }
 
@@ -134,6 +150,14 @@ impl Verdict {
         match self {
             Verdict::Equal => Ok(()),
             Verdict::Different => Err(Failure::Different("the owners differ".into())),
+            Verdict::Unsettled => Err(Failure::Different(
+                "the owners differ, and they have not settled equally far, which alone makes them differ: compare again in \
+                 some seconds"
+                    .into(),
+            )),
+            Verdict::Bounded(elements) => Err(Failure::Incomplete(format!(
+                "the owners are equal in the first {elements} elements; the others were not compared"
+            ))),
             Verdict::Incomplete(silent) => {
                 let names = silent.iter().map(|node| client.name_of(*node)).collect::<Vec<_>>().join(", ");
                 Err(Failure::Incomplete(format!("the owners that answered are equal; not asked: {names}")))
@@ -207,6 +231,9 @@ impl Report<'_> {
     }
 
     fn actor_name(&self, actor: ActorId) -> String {
+        if actor.tenure == Tenure::SESSION {
+            return "sessions".into();
+        }
         let epoch = actor.epoch.to_string();
         match self.epochs.get(&epoch) {
             Some(name) => name.clone(),
@@ -236,6 +263,10 @@ impl Report<'_> {
                     ("is_newborn", json!(view.is_newborn)),
                     ("counter", json!(view.counter)),
                     ("state_hash", json!(view.state_hash)),
+                    ("compared_elements", json!(view.compared_elements)),
+                    ("leaves_out_elements", json!(view.leaves_out_elements)),
+                    ("compacted", json!(view.compacted.0)),
+                    ("folded", json!(view.folded.0)),
                     ("lacks", json!(self.missing(view))),
                     ("owes", json!(owes)),
                     ("seen", Value::Object(seen.collect())),
@@ -255,6 +286,7 @@ impl Report<'_> {
 
 #[cfg(test)]
 mod tests {
+    use starling::causality::Tick;
     use starling::message::client::Visible;
 
     use super::*;
@@ -271,6 +303,10 @@ mod tests {
                 seen: VersionVector::default(),
                 owes: Vec::new(),
                 state_hash: hash.into(),
+                compared_elements: 0,
+                leaves_out_elements: false,
+                compacted: Tick(1),
+                folded: Tick(1),
             }),
             None => Err(Error::Unreachable { tried: Vec::new() }),
         };
@@ -295,5 +331,21 @@ mod tests {
             Verdict::of(&[asked(1, true, Some("x")), asked(2, true, None), asked(3, true, Some("x"))]),
             Verdict::Incomplete(vec![NodeId(2)])
         );
+    }
+    #[test]
+    fn owners_that_have_settled_unequally_far_are_to_be_compared_again() {
+        let mut owners = [asked(1, true, Some("x")), asked(2, true, Some("y"))];
+        owners[1].view.as_mut().unwrap().compacted = Tick(2);
+        assert_eq!(Verdict::of(&owners), Verdict::Unsettled);
+    }
+
+    #[test]
+    fn elements_that_were_left_out_are_not_called_equal() {
+        let mut owners = [asked(1, true, Some("x")), asked(2, true, Some("x"))];
+        for owner in &mut owners {
+            let view = owner.view.as_mut().unwrap();
+            (view.compared_elements, view.leaves_out_elements) = (7, true);
+        }
+        assert_eq!(Verdict::of(&owners), Verdict::Bounded(7));
     }
 }

@@ -291,6 +291,10 @@ fn replica(id: u64, events: [u64; 2]) -> impl Fn(&CallBody) -> Reaction + Send +
                 seen,
                 owes: Vec::new(),
                 state_hash: format!("{events:?}"),
+                compared_elements: 0,
+                leaves_out_elements: false,
+                compacted: Tick(0),
+                folded: Tick(0),
             })))
         }
         CallBody::Node(NodeCall::Status) => {

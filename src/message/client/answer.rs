@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::RequestError;
-use crate::causality::VersionVector;
+use crate::causality::{Tick, VersionVector};
 use crate::config::Durability;
 use crate::ids::{NodeId, PartitionId};
 use crate::value::Visible;
@@ -35,7 +35,8 @@ pub struct ValueReply {
     pub value: Visible,
     /// Fewer than R owners answered: there may be writes that nobody on this side has.
     pub partial: bool,
-    /// A live counter stands beside a text register (a split made both); the next put covers it.
+    /// Two types are live, or a text stands beside increments that it did not see. A delete covers all of it; a put covers
+    /// increments only.
     pub conflict: bool,
     /// Whose answers were merged.
     pub answered: Vec<NodeId>,
@@ -118,8 +119,21 @@ pub struct ReplicaView {
     pub seen: VersionVector,
     /// Owners to whom this node owes the row.
     pub owes: Vec<NodeId>,
-    /// Hash of the row's causal state: equal hashes, equal replicas. Hexadecimal.
+    /// Hash of the causal state of the key's rows, elements too: equal hashes, equal replicas. Replicas that have not settled
+    /// equally far differ in it, though they may show the same. Hexadecimal.
     pub state_hash: String,
+    /// Rows of elements that are in the hash.
+    #[serde(default)]
+    pub compared_elements: u64,
+    /// There are more than [`crate::limits::INSPECTED_ELEMENTS_MAX`] elements; the rest is not in the hash.
+    #[serde(default)]
+    pub leaves_out_elements: bool,
+    /// How far the key's partition is settled here: entries.
+    #[serde(default)]
+    pub compacted: Tick,
+    /// The same of baselines.
+    #[serde(default)]
+    pub folded: Tick,
 }
 
 /// Where a key lies.

@@ -3,6 +3,7 @@
 mod bounds;
 mod covering;
 mod identity;
+mod inspect;
 mod loss;
 mod newer_fields;
 mod public_bugs;

@@ -9,12 +9,12 @@ use crate::message::client::{CollectionCommand, ElementChange, ElementWrite, Ses
 
 const TICK: Duration = Duration::from_secs(10);
 
-fn session(bus: &Bus, lease_ticks: u32, epoch: u64) -> ActorId {
+pub(super) fn session(bus: &Bus, lease_ticks: u32, epoch: u64) -> ActorId {
     let expires = Tick(Tick::at(bus.now.wall, TICK).0 + lease_ticks);
     ActorId { expires, epoch: Epoch(epoch), tenure: Tenure::SESSION }
 }
 
-fn step(actor: ActorId, event: u64, p: u128) -> Command {
+pub(super) fn step(actor: ActorId, event: u64, p: u128) -> Command {
     Command::IncrementAs(SessionWrite { actor, event, p, n: 0 })
 }
 

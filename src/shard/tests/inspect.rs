@@ -1,0 +1,53 @@
+//! What one replica says of a key when it alone is asked.
+
+use super::types::{change, session, step};
+use super::*;
+use crate::ids::CollectionKind;
+use crate::message::client::{ElementChange, ReplicaView};
+
+fn inspect(bus: &mut Bus, at: NodeId, key: &str) -> ReplicaView {
+    match bus.ask(at, key, Command::Inspect) {
+        Response::Inspected(view) => view,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn owners_whose_elements_differ_have_different_hashes_though_their_main_rows_are_equal() {
+    for (kind, element) in [
+        (CollectionKind::Set, ElementChange::Add),
+        (CollectionKind::Map, ElementChange::Put("x".into())),
+        (CollectionKind::SortedSet, ElementChange::Score(1.5_f64.to_bits())),
+    ] {
+        let mut bus = Bus::new(3);
+        let all = Options { w: Some(3), ..Options::default() };
+        bus.send(NodeId(1), "k", change(kind, &[("base", element.clone())]), all);
+        bus.run(Duration::from_secs(1));
+        let equal = inspect(&mut bus, NodeId(1), "k");
+        assert_eq!(equal.compared_elements, 1);
+        assert_eq!(inspect(&mut bus, NodeId(2), "k").state_hash, equal.state_hash);
+        bus.cut.insert(NodeId(3));
+        bus.run(Duration::from_secs(2));
+        bus.ask(NodeId(1), "k", change(kind, &[("lonely", element)]));
+        let (here, there) = (inspect(&mut bus, NodeId(1), "k"), inspect(&mut bus, NodeId(3), "k"));
+        assert_eq!((here.compared_elements, there.compared_elements), (2, 1), "{kind:?}");
+        assert_ne!(here.state_hash, there.state_hash, "{kind:?}");
+        bus.cut.clear();
+        bus.run(Duration::from_secs(10));
+        let hashes: BTreeSet<_> = (1..=3).map(|node| inspect(&mut bus, NodeId(node), "k").state_hash).collect();
+        assert_eq!(hashes.len(), 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn sessions_and_elements_are_both_in_the_hash() {
+    let mut bus = Bus::new(3);
+    let actor = session(&bus, 6, 1);
+    bus.ask(NodeId(1), "k", step(actor, 1, 5));
+    let before = inspect(&mut bus, NodeId(1), "k");
+    assert_eq!((before.counter.as_str(), before.compared_elements), ("5", 0));
+    bus.ask(NodeId(1), "k", step(actor, 2, 6));
+    let after = inspect(&mut bus, NodeId(2), "k");
+    assert_eq!(after.counter, "6");
+    assert_ne!(before.state_hash, after.state_hash);
+}
