@@ -16,10 +16,12 @@ pub(crate) const UNREACHABLE: u8 = 4;
 pub(crate) const CERTIFICATE: u8 = 5;
 pub(crate) const DIFFERENT: u8 = 6;
 pub(crate) const STALE: u8 = 7;
+pub(crate) const TOKEN_LOST: u8 = 8;
 
 /// Stands under the help of every command.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 not applied, 2 usage, 3 unknown, 4 unreachable, 5 certificate refused, 6 owners differ, 7 stale.
+Exit codes: 0 done, 1 not applied, 2 usage, 3 unknown, 4 unreachable, 5 certificate refused, 6 owners differ, 7 stale,
+8 done but the token file was not written.
 `starling --help` says more.";
 
 /// A command that did not do all it was asked to.
@@ -47,7 +49,8 @@ impl Failure {
         match self {
             Failure::Usage(_) => USAGE,
             Failure::Kept(KeptError::InUse { .. }) => NOT_APPLIED,
-            Failure::Kept(_) | Failure::TokenLost(_) => USAGE,
+            Failure::Kept(_) => USAGE,
+            Failure::TokenLost(_) => TOKEN_LOST,
             Failure::Call(error) | Failure::Increment { error, .. } => code_of(error),
             Failure::Incomplete(_) => UNREACHABLE,
             Failure::Different(_) => DIFFERENT,
@@ -62,6 +65,7 @@ impl Failure {
             UNREACHABLE => "unreachable",
             CERTIFICATE => "certificate_refused",
             STALE => "stale",
+            TOKEN_LOST => "token_lost",
             _ => "different",
         }
     }

@@ -73,12 +73,14 @@ Examples:
 Exit codes:
   0  done
   1  not applied: the cluster refused it, or a read failed; nothing was changed
-  2  usage: the arguments or the bundle cannot be used; nothing was sent
+  2  usage: the arguments, the bundle or a file cannot be used; nothing was sent
   3  unknown: a write may have been applied, or may still be; read before sending it again
-  4  unreachable: no node could be reached (status, compare, fault: not every node that was asked)
+  4  unreachable: no node could be reached, and nothing was changed (status, compare, fault: not every node that was
+     asked; compare: not every element)
   5  certificate refused, ours by the nodes or theirs by us
   6  compare: the owners differ
   7  stale: no replica in reach shows all that the session token has seen; nothing was shown
+  8  done, but the file of --session-token could not be written: do not send it again
 
 Results go to stdout, errors to stderr. With --json each is one JSON document.";
 
@@ -174,16 +176,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
 
 /// Runs work with a client, and closes it afterwards, so that the nodes need not wait for a silent connection.
 async fn with(global: &Global, work: impl AsyncFnOnce(&Client) -> Result<(), Failure>) -> Result<(), Failure> {
-    let token = global.session_token.as_deref().map(token::read).transpose()?;
     let client = global.client(starling_client::ClientConfig::default())?;
+    let token = global.session_token.as_deref().map(token::open).transpose()?;
     let follower = match &token {
-        Some(token) => client.following(token),
+        Some(file) => client.following(file.token()),
         None => client.clone(),
     };
     let outcome = work(&follower).await;
-    let kept = match (&global.session_token, &token) {
-        (Some(path), Some(token)) => token::write(path, token).await,
-        _ => Ok(()),
+    let kept = match token {
+        Some(file) => file.keep().await,
+        None => Ok(()),
     };
     drop(follower);
     client.close().await;

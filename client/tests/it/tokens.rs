@@ -146,3 +146,60 @@ async fn a_token_that_is_no_token_is_refused_by_the_cluster() {
     assert!(stderr(&output).contains("foreign_token"), "{output:?}");
     assert_eq!(std::fs::read(&file).unwrap(), b"forged");
 }
+
+#[tokio::test]
+async fn only_a_regular_file_is_replaced_by_a_token_and_links_are_followed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let mut cluster = TestCluster::new(1);
+    let seen = Seen::default();
+    let node = FakeNode::start(&mut cluster, NodeId(1), move |body| seen.serve(body));
+    let bundle = cluster.bundle();
+    let directory = bundle.parent().unwrap().join("tokens");
+    std::fs::create_dir(&directory).unwrap();
+    let at = |name: &str| directory.join(name);
+    let socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    symlink(at("socket"), at("to-socket")).unwrap();
+    symlink(at("nowhere"), at("dangling")).unwrap();
+    for refused in ["/dev/null".into(), at("socket"), at("to-socket"), at("dangling"), at("no/such/directory")] {
+        let output = starling(&bundle, &["--session-token", refused.to_str().unwrap(), "put", "k", "v"]).await;
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(stderr(&output).contains("nothing was sent"), "{output:?}");
+    }
+    assert!(node.calls().is_empty());
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+    drop(socket);
+
+    std::fs::write(at("token"), "").unwrap();
+    symlink(at("token"), at("link")).unwrap();
+    let output = starling(&bundle, &["--session-token", at("link").to_str().unwrap(), "put", "k", "v"]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(std::fs::symlink_metadata(at("link")).unwrap().is_symlink());
+    assert_eq!(std::fs::read(at("token")).unwrap(), b"1");
+    assert_eq!(std::fs::metadata(at("token")).unwrap().permissions().mode() & 0o777, 0o600);
+    let names = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<_> = names.filter(|name| name.to_str().unwrap().contains("new")).collect();
+    assert!(names.is_empty(), "nothing is left beside it: {names:?}");
+}
+
+#[tokio::test]
+async fn a_write_whose_token_could_not_be_kept_has_an_exit_code_of_its_own() {
+    let mut cluster = TestCluster::new(1);
+    let bundle = cluster.bundle();
+    let directory = bundle.parent().unwrap().join("tokens");
+    std::fs::create_dir(&directory).unwrap();
+    let (seen, gone) = (Seen::default(), directory.clone());
+    let node = FakeNode::start(&mut cluster, NodeId(1), move |body| {
+        // The directory goes while the call is under way.
+        if matches!(body, CallBody::Key(_)) {
+            std::fs::remove_dir_all(&gone).unwrap();
+        }
+        seen.serve(body)
+    });
+    let path = directory.join("token");
+    let output = starling(&bundle, &["--json", "--session-token", path.to_str().unwrap(), "put", "k", "v"]).await;
+    assert_eq!(output.status.code(), Some(8), "{output:?}");
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&error["error"]["kind"], &error["error"]["exit_code"]), (&json!("token_lost"), &json!(8)));
+    assert!(error["error"]["message"].as_str().unwrap().contains("do not send it again"), "{error}");
+    assert_eq!(tokens(&node).len(), 1, "the write was carried out");
+}
