@@ -44,6 +44,9 @@ pub const PAGE_BYTES_MAX: usize = 256 * 1024;
 /// Partitions that a status shows in detail as not settled. The rest are only counted.
 pub const SETTLING_SHOWN_MAX: usize = 64;
 
+/// Keys with a conflict that a status lists, the newest. The rest are only counted.
+pub const CONFLICTS_LISTED_MAX: usize = 32;
+
 /// Slots of the hash ring, as in Redis Cluster.
 pub const SLOTS: u16 = 16_384;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use starling::causality::Epoch;
 use starling::config::Durability;
 use starling::ids::NodeId;
-use starling::limits::SETTLING_SHOWN_MAX;
+use starling::limits::{CONFLICTS_LISTED_MAX, SETTLING_SHOWN_MAX};
 use starling::membership::LayoutEpoch;
 use starling::message::client::{FaultPlan, NodeStatus, PeerStatus, SessionTerms, ShardStatus};
 use starling::time::micros;
@@ -150,6 +150,10 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.exchanges += shard.exchanges;
     sum.exchanged_rows += shard.exchanged_rows;
     sum.amnesia_alarms += shard.amnesia_alarms;
+    sum.conflicts += shard.conflicts;
+    sum.conflicting.extend(shard.conflicting);
+    sum.conflicting.sort_by_key(|conflict| conflict.ms_ago);
+    sum.conflicting.truncate(CONFLICTS_LISTED_MAX);
     sum.claim_alarms += shard.claim_alarms;
     sum.rival = sum.rival.take().or(shard.rival);
     sum.settling_partitions += shard.settling_partitions;
@@ -173,6 +177,9 @@ fn merge_peer(known: &mut PeerStatus, other: &PeerStatus) {
 
 #[cfg(test)]
 mod tests {
+    use starling::ids::Key;
+    use starling::message::client::ConflictStatus;
+
     use super::*;
 
     fn peer(node: u64, is_reachable: bool, heard_ms_ago: Option<u64>, owed_rows: u64) -> PeerStatus {
@@ -198,6 +205,20 @@ mod tests {
         merge(&mut sum, second);
         assert_eq!(sum.peers, [peer(1, true, Some(4), 0), peer(2, true, Some(9), 5)]);
         assert_eq!((sum.open_ops, sum.clock_ahead_ms), (3, -7));
+    }
+
+    #[test]
+    fn the_newest_conflicts_of_all_shards_are_listed() {
+        let conflict = |ms_ago| ConflictStatus { key: Key::new(format!("k{ms_ago}")).unwrap(), ms_ago };
+        let shard = |ages: &[u64]| ShardStatus {
+            conflicts: ages.len() as u64,
+            conflicting: ages.iter().map(|age| conflict(*age)).collect(),
+            ..ShardStatus::default()
+        };
+        let mut sum = ShardStatus::default();
+        merge(&mut sum, shard(&[5, 9]));
+        merge(&mut sum, shard(&[7]));
+        assert_eq!((sum.conflicts, sum.conflicting), (3, [5, 7, 9].map(conflict).to_vec()));
     }
 
     #[test]

@@ -210,7 +210,8 @@ impl Replica {
         }
         for row in mains {
             // What its side rows hold counts too.
-            if turn.row(&row).is_some_and(|stored| stored.row.has_conflict(&stored.header.beside)) {
+            let has_conflict = turn.row(&row).is_some_and(|stored| stored.row.has_conflict(&stored.header.beside));
+            if self.conflicts.note(&row, has_conflict, env.now.mono) {
                 turn.out.observe(Observation::Conflict { row });
             }
         }

@@ -65,7 +65,7 @@ impl Replica {
             let beside = &stored.header.beside;
             (stored.row.visible(beside, env.now.wall), stored.row.has_conflict(beside))
         });
-        if has_conflict {
+        if self.conflicts.note(main, has_conflict, env.now.mono) {
             turn.out.observe(Observation::Conflict { row: main.clone() });
         }
         Ok(FreshWrite { parts, value })

@@ -13,6 +13,7 @@
 //! never forgotten; an acknowledgement leaves when the row it speaks of is durable; a read error is never "absent".
 
 mod apply;
+mod conflicts;
 mod debts;
 mod family;
 mod identity;
@@ -28,6 +29,7 @@ mod writing_elements;
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub use conflicts::Conflicts;
 pub use identity::{Identity, OpenError, begin_start};
 pub use partitions::{PartitionMemory, Partitions};
 pub use stored_row::{Debt, LocalHeader, Minting, StoredRow};
@@ -50,6 +52,8 @@ pub struct Replica {
     parked_count: usize,
     /// Amnesia alarms since the start.
     pub amnesia_alarms: u64,
+    /// Keys that a split, or a slow replica, left with what does not fit together.
+    pub conflicts: Conflicts,
     gathers: view::Gathers,
 }
 

@@ -229,6 +229,8 @@ impl Shard {
             exchanges: self.exchanges_done,
             exchanged_rows: self.exchanged_rows,
             amnesia_alarms: self.replica.amnesia_alarms + self.stability.losses(),
+            conflicts: self.replica.conflicts.met(),
+            conflicting: self.replica.conflicts.status(now.mono),
             claim_alarms: self.site.claims.alarms(),
             rival: self.site.claims.rival().map(|epoch| epoch.to_string()),
             clock_ahead_ms: self.site.liveness.clock_ahead() / 1000,

@@ -145,7 +145,8 @@ pub enum Observation {
         /// Rows that went.
         sent: u64,
     },
-    /// A counter lives beside a text register: a split made both.
+    /// A write or a merge left two types live, or a text beside increments that it did not see. Told when a key comes into
+    /// this state.
     Conflict {
         /// Where.
         row: RowKey,

@@ -2,7 +2,8 @@
 //!
 //! A key has one visible type: of those that are live, the one that was touched last. The others stay as they are; a
 //! delete covers them all. A write of another type than the visible one is refused before it is minted, so two types are
-//! live only where two sides of a split did that, and the conflict is shown and counted until somebody covers one of them.
+//! live only where two writers did not see each other (a split, a slow replica), and the conflict is shown, counted and
+//! listed until somebody covers one of them.
 
 use super::beside::Beside;
 use super::error::ValueError;
@@ -61,8 +62,8 @@ impl Row {
         }
     }
 
-    /// Two types are live, or a text stands beside increments that it did not see: a split made both. The next write that
-    /// covers settles the second, a delete both.
+    /// Two types are live, or a text stands beside increments that it did not see: two writers did not see each other. A put
+    /// covers the increments of the second; a delete covers both.
     pub fn has_conflict(&self, beside: &Beside) -> bool {
         self.string.has_conflict(beside) || self.live_types(beside).count() > 1
     }

@@ -11,6 +11,10 @@ use super::output;
 pub(crate) const PARTIAL: &str =
     "partial: fewer owners than R answered; this side of a split may lack writes of the other";
 
+/// Said where two types are live, or a text stands beside increments that it did not see.
+const CONFLICT: &str = "conflict: a split or a slow replica left values that did not see each other; del covers all of them, \
+                        put covers increments beside a text and nothing else";
+
 /// What a read says about itself, in JSON.
 pub(crate) fn facts(client: &Client, reply: &ValueReply) -> Map<String, Value> {
     let answered = reply.answered.iter().map(|node| client.name_of(*node)).collect::<Vec<_>>();
@@ -29,7 +33,7 @@ pub(crate) fn remarks(reply: &ValueReply) {
         output::remark(PARTIAL);
     }
     if reply.conflict {
-        output::remark("conflict: a split left a live value of another type beside this one; the next put covers it");
+        output::remark(CONFLICT);
     }
     output::remark(&match reply.stale_ms {
         Some(0) => "staleness: no owner is known to lack a write".to_owned(),

@@ -156,6 +156,18 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
             output::count(status.shards.amnesia_alarms, "amnesia alarm")
         ));
     }
+    if let Some(newest) = status.shards.conflicting.first() {
+        let others = match status.shards.conflicting.len() - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more (--json lists them)"),
+        };
+        remarks.push(format!(
+            "{name}: {} since its start, last in {}{others}: two types are live there, or a text beside increments; del covers \
+             all of it",
+            output::count(status.shards.conflicts, "conflict"),
+            newest.key,
+        ));
+    }
     if let Some(rival) = &status.shards.rival {
         remarks.push(format!(
             "{name}: ALARM: another live process claims to be {name} too (this one is start {}, the other {rival}): both refuse \
@@ -329,6 +341,10 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "exchanges": status.shards.exchanges,
         "exchanged_rows": status.shards.exchanged_rows,
         "amnesia_alarms": status.shards.amnesia_alarms,
+        "conflicts": status.shards.conflicts,
+        "conflicting": status.shards.conflicting.iter().map(|conflict| {
+            json!({ "key": output::key_json(&conflict.key), "ms_ago": conflict.ms_ago })
+        }).collect::<Vec<_>>(),
         "claim_alarms": status.shards.claim_alarms,
         "rival": status.shards.rival,
         "hears_two_of": status.shards.peers.iter().filter(|peer| peer.is_contested).map(|peer| client.name_of(peer.node))

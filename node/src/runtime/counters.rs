@@ -85,6 +85,8 @@ counters! {
     hints_lost,
     /// Alarms about two live processes that claim one member id.
     two_claimants,
+    /// Conflicts that were met: two types under one key, or a text beside increments that it did not see.
+    conflicts,
     /// Rows that could not be read.
     malformed,
 }

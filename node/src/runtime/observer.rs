@@ -1,7 +1,7 @@
 //! The observer: facts that shards report become counters and log lines.
 //!
 //! Facts about single rows are `debug` (`trace` for dots): there are as many as writes. Facts about peers and partitions
-//! are `info`. Alarms are `warn`, at most one line per kind and second; a line says how many were left out before it.
+//! are `info`. Alarms are `warn`, and conflicts `info`, at most one line per kind and second; a line says how many were left out before it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ pub struct Observer {
     malformed: Alarm,
     needs_repair: Alarm,
     foreign_layout: Alarm,
+    conflict: Alarm,
     memory_lost: Alarm,
     hint_lost: Alarm,
 }
@@ -55,6 +56,7 @@ impl Observer {
             malformed: Alarm::default(),
             needs_repair: Alarm::default(),
             foreign_layout: Alarm::default(),
+            conflict: Alarm::default(),
             memory_lost: Alarm::default(),
             hint_lost: Alarm::default(),
         }
@@ -80,7 +82,13 @@ impl Observer {
                 self.counters.hints_dropped.add(1);
                 debug!(shard, key = %row, "a hint reached all its owners");
             }
-            Observation::Conflict { row } => debug!(shard, key = %row, "a counter lives beside a text"),
+            Observation::Conflict { row } => {
+                self.counters.conflicts.add(1);
+                if let Some(left_out) = self.conflict.ring(Instant::now()) {
+                    info!(shard, key = %row, left_out, "a split or a slow replica left what does not fit together (two types, \
+                        or a text beside increments): del covers all of it");
+                }
+            }
             Observation::ExchangeDone { partition, peer, received, sent } => {
                 self.counters.exchanges.add(1);
                 debug!(shard, %partition, %peer, received, sent, "exchange done");

@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
 pub use answer::{Location, ObservedReply, PageReply, ReplicaView, Response, ValueReply, WriteAck, WriteReply};
 pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite, Upkeep};
 pub use error::{Outcome, Reason, RequestError};
-pub use node::{Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, SessionTerms, ShardStatus};
+pub use node::{
+    ConflictStatus, Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, SessionTerms, ShardStatus,
+};
 pub use settling::{Need, PartitionStability, Waiting};
 
 use crate::ids::{ClusterId, Key, NodeId, RequestId};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PartitionStability, PeerStatus, RequestError};
 use crate::config::Durability;
-use crate::ids::NodeId;
+use crate::ids::{Key, NodeId};
 use crate::membership::{Layout, LayoutEpoch};
 use crate::time::WallTime;
 
@@ -98,6 +98,12 @@ pub struct ShardStatus {
     pub exchanged_rows: u64,
     /// Amnesia alarms since the start: own entries that this node does not remember.
     pub amnesia_alarms: u64,
+    /// Conflicts met since the start: writes and merges that left two types live under a key, or a text beside increments
+    /// that it did not see.
+    pub conflicts: u64,
+    /// Keys that had one when they were last written or merged, newest first. At most
+    /// [`crate::limits::CONFLICTS_LISTED_MAX`].
+    pub conflicting: Vec<ConflictStatus>,
     /// Alarms since the start about two live processes that claim one member id, this node's or a peer's.
     pub claim_alarms: u64,
     /// Such a rival of this node: the epoch of its start, hexadecimal. While there is one, writes are refused.
@@ -109,6 +115,15 @@ pub struct ShardStatus {
     pub settling: Vec<PartitionStability>,
     /// How many there are.
     pub settling_partitions: u32,
+}
+
+/// A key with a conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictStatus {
+    /// Which.
+    pub key: Key,
+    /// When it was met. Unit: milliseconds before the answer.
+    pub ms_ago: u64,
 }
 
 /// Injected faults of one node's links to its peers.

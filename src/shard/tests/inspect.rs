@@ -51,3 +51,30 @@ fn sessions_and_elements_are_both_in_the_hash() {
     assert_eq!(after.counter, "6");
     assert_ne!(before.state_hash, after.state_hash);
 }
+
+#[test]
+fn a_conflict_is_counted_once_and_listed_until_a_delete_covers_it() {
+    let mut bus = Bus::new(3);
+    let alone = || Options { r: Some(1), w: Some(1), ..Options::default() };
+    bus.cut.insert(NodeId(3));
+    bus.run(Duration::from_secs(2));
+    bus.send(NodeId(1), "k", change(CollectionKind::Set, &[("a", ElementChange::Add)]), alone());
+    bus.send(NodeId(3), "k", Command::Put { value: "text".into() }, alone());
+    bus.run(Duration::from_secs(1));
+    let status = |bus: &Bus, node| {
+        let status = bus.nodes[&NodeId(node)].shard.status(bus.now);
+        let listed: Vec<_> = status.conflicting.into_iter().map(|one| one.key.to_string()).collect();
+        (status.conflicts, listed)
+    };
+    assert_eq!(status(&bus, 1), (0, vec![]));
+    bus.cut.clear();
+    bus.run(Duration::from_secs(10));
+    for node in 1..=3 {
+        assert_eq!(status(&bus, node), (1, vec!["k".to_owned()]), "node {node}");
+    }
+    written(&bus.ask(NodeId(2), "k", Command::Delete));
+    bus.run(Duration::from_secs(2));
+    for node in 1..=3 {
+        assert_eq!(status(&bus, node), (1, vec![]), "node {node}");
+    }
+}
