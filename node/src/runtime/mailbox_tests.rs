@@ -36,6 +36,7 @@ fn heavy() -> Frame {
         op,
         parts: vec![Part { row, version: Default::default(), delta }],
         owed: vec![],
+        only_removes: false,
     }))
 }
 
