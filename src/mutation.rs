@@ -59,11 +59,19 @@ pub enum Mutation {
     ForgottenKept,
     /// Answers count whichever start of another node they were given before.
     StartsShareRounds,
+    /// A row is taken although it says that ticks are settled which are not sealed.
+    UnsealedSumTaken,
+    /// An actor that was begun while the clock was ahead is continued when the clock is right again.
+    FutureContinued,
+    /// R6: a node seals what its own clock allows, whatever its peers' clocks show.
+    SealByOwnClock,
+    /// Rows of an owner that has forgotten less than this node may change frozen ticks.
+    OlderFoldVouched,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 26] = [
+    pub const ALL: [Mutation; 30] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -90,6 +98,10 @@ impl Mutation {
         Mutation::LossIgnored,
         Mutation::ForgottenKept,
         Mutation::StartsShareRounds,
+        Mutation::UnsealedSumTaken,
+        Mutation::FutureContinued,
+        Mutation::SealByOwnClock,
+        Mutation::OlderFoldVouched,
     ];
 }
 

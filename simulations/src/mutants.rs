@@ -14,8 +14,8 @@ use crate::swarm::{SwarmOptions, Verdict, Without, run_seed};
 const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
-/// (`src/shard/tests/{stability,loss}.rs`, `src/stability/decide_tests.rs`), and are run with the switches in.
-const BY_STORY: [Mutation; 8] = [
+/// (`src/shard/tests/{stability,loss,faulty,clocks}.rs`, `src/stability/decide_tests.rs`), and are run with the switches in.
+const BY_STORY: [Mutation; 12] = [
     Mutation::SealIgnored,
     Mutation::SealWithHints,
     Mutation::FreezeBeforeAllSealed,
@@ -24,6 +24,10 @@ const BY_STORY: [Mutation; 8] = [
     Mutation::CompactOnMajority,
     Mutation::LocalBaselineFold,
     Mutation::StartsShareRounds,
+    Mutation::UnsealedSumTaken,
+    Mutation::FutureContinued,
+    Mutation::SealByOwnClock,
+    Mutation::OlderFoldVouched,
 ];
 
 /// The protections that scenarios and seeds must miss.

@@ -177,12 +177,12 @@ impl Exchanges {
             Ok(findings) if is_known(&findings.marks) => findings,
             Ok(_) | Err(_) => return self.end(&mut turn.out, op, false),
         };
+        let is_vouched = marks::is_level(turn, exchange.partition, &findings.marks);
         let out = &mut turn.out;
         if first(&findings.marks).incarnation != findings.marks.incarnation {
             return self.end(out, op, false);
         }
         exchange.marks = Some((first(&findings.marks), findings.marks));
-        let is_vouched = findings.marks.folded >= memory.folded;
         let has_slept = !memory.is_established && findings.marks.folded > memory.compacted;
         let forgotten = if has_slept { findings.marks.folded } else { Tick(0) };
         // Progress is a duty: an answer that covers nothing, or more than was asked, ends the exchange.

@@ -121,7 +121,7 @@ impl Responders {
         let ((node, epoch), partition) = from;
         let asker = Asker { node, epoch, partition, op: push.op };
         let standing = Standing::of(env, turn, partition);
-        let is_vouched = push.marks.folded >= turn.memory(partition).folded;
+        let is_vouched = marks::is_level(turn, partition, &push.marks);
         let is_known = marks::is_known(env, turn, node, &push.marks);
         let out = &mut turn.out;
         if standing != Standing::Owner {

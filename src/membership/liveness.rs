@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::causality::Epoch;
 use crate::ids::NodeId;
-use crate::time::{Now, Timestamp, WallTime};
+use crate::time::{Now, Timestamp, WallTime, micros};
 
 /// How this shard sees its peers.
 #[derive(Debug)]
@@ -143,6 +143,15 @@ impl Liveness {
         offsets.get(offsets.len() / 2).map_or(0, |median| median.saturating_neg())
     }
 
+    /// What the reachable peers' wall clocks show now, by what they told and how long ago that was: the median. Does not
+    /// move when the own wall clock jumps. `None` while fewer than two have told theirs.
+    pub fn wall_of_peers(&self, now: Timestamp) -> Option<WallTime> {
+        let wall = |peer: &Peer| Some(peer.clock_told?.0.saturating_add(micros(now.since(peer.clock_at?))));
+        let mut walls: Vec<u64> = self.peers.values().filter(|peer| peer.is_reachable).filter_map(wall).collect();
+        walls.sort_unstable();
+        walls.get(walls.len() / 2).filter(|_| walls.len() >= 2).copied().map(WallTime)
+    }
+
     /// For `status`; `owed` tells the rows owed to a node, `is_contested` whether two processes answer for it.
     pub fn status(
         &self,
@@ -210,5 +219,6 @@ mod tests {
         liveness.on_answer(OTHER, Timestamp(0));
         liveness.on_clock(OTHER, WallTime(1_000), at(41_000));
         assert_eq!(liveness.clock_ahead(), 30_000);
+        assert_eq!(liveness.wall_of_peers(Timestamp(41_000)), Some(WallTime(11_000)), "the first told 10 ms ago");
     }
 }

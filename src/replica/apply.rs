@@ -1,7 +1,8 @@
 //! Merging what comes.
 //!
 //! A write of several rows of a family is taken whole or refused whole. What is settled here is ignored in it, and what
-//! would change frozen ticks is refused, unless an exchange brings it (rules R2 and R7 of `stability`). Every merge looks for amnesia first: an own
+//! would change frozen ticks is refused, unless an exchange brings it (rules R2 and R7 of `stability`). What says that it is
+//! settled further than anything can be is refused: an own dot would be taken for settled. Every merge looks for amnesia first: an own
 //! entry that this row's header does not remember means that this start has forgotten something (a memory snapshot of a
 //! running machine, for instance). The tenure is burnt in the same batch, so no actor of the forgotten past is
 //! continued, and an alarm is raised.
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::{PartitionMemory, Replica, Standing, debts, family};
-use crate::causality::{Epoch, Tick};
+use crate::causality::{ActorId, Epoch, Tick};
 use crate::config::Durability;
 use crate::ids::{NodeId, OpId, Ticket};
 use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
@@ -154,8 +155,11 @@ impl Replica {
         rows.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut merged: BTreeMap<RowKey, Merging> = BTreeMap::new();
         for (row, mut incoming) in rows {
-            self.check_memory(env, turn, &row, &incoming);
             let memory = turn.memory(row.partition(env.ring.layout().partitions));
+            if is_impossible(&memory, incoming.settled_until()) {
+                return Err(Refusal::Failed("it says that ticks are settled which are not sealed here".into()));
+            }
+            self.check_memory(env, turn, &row, &mut incoming.actors());
             let main = row.main_row();
             let settled = match merged.get(&main) {
                 Some(merging) => merging.state.settled_tick(),
@@ -219,11 +223,17 @@ impl Replica {
     }
 
     /// The amnesia check (see the front page). Entries of older starts and of older tenures are foreign by right.
-    pub(super) fn check_memory(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, incoming: &Row) {
+    pub(super) fn check_memory(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        row: &RowKey,
+        mut actors: &mut dyn Iterator<Item = (ActorId, u64)>,
+    ) {
         let partition = row.partition(env.ring.layout().partitions);
         let minting = turn.row(row).and_then(|stored| stored.header.minting);
         let PartitionMemory { tenure, compacted, .. } = turn.memory(partition);
-        let forgotten = incoming.actors().find(|(actor, event)| {
+        let forgotten = (&mut actors).find(|(actor, event)| {
             // What has settled may be forgotten by right, and is never continued.
             actor.epoch == env.epoch
                 && actor.expires > compacted
@@ -242,6 +252,12 @@ impl Replica {
             turn.out.observe(Observation::Amnesia { row: row.clone(), actor, event, tenure });
         }
     }
+}
+
+/// Whether nobody can hold what says that it is settled up to this tick: settling waits for this node's seal. A newborn
+/// does not know of it, and takes what its teacher has.
+pub(super) fn is_impossible(memory: &PartitionMemory, settled: Tick) -> bool {
+    memory.is_established && settled > memory.sealed && !mutation::is_off(Mutation::UnsealedSumTaken)
 }
 
 /// Tells a coordinator how safely its delta is held; leaves when the row is durable.

@@ -1,7 +1,7 @@
 //! Minting: the one place where a new dot is made.
 //!
 //! ```text
-//! header names an actor of this start, not expired, of no sealed tick
+//! header names an actor of this start, not expired, of no sealed tick, which ends within two leases
 //!      ─→ continue it: event + 1 (at the end of time, an expired one too)
 //! else ─→ start (lease end, this start's epoch, the partition's tenure): event 1
 //! ```
@@ -11,10 +11,12 @@
 
 use std::collections::BTreeMap;
 
+use super::apply::is_impossible;
 use super::writing::Pen;
 use super::{Minting, Replica, Standing, debts};
 use crate::causality::{ActorId, Tick};
-use crate::message::client::Reason;
+use crate::message::client::{Command, Reason};
+use crate::message::contexts::{self, CounterContext};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, FreshWrite, Local, Mint, Minted, NotMinted, Observation, Turn, not_applied};
 use crate::storage::RowKey;
@@ -36,12 +38,7 @@ impl Replica {
         let partition = main.partition(env.ring.layout().partitions);
         let standing = Standing::of(env, turn, partition);
         check(env, turn, main, mint, standing)?;
-        if let Some(observed) = &mint.observed {
-            self.check_memory(env, turn, main, &observed.row);
-            for (element, row) in &observed.elements {
-                self.check_memory(env, turn, element, row);
-            }
-        }
+        self.check_shown(env, turn, main, mint)?;
         let owed = if standing == Standing::Fallback { env.ring.owners(partition) } else { &[] };
         // What was observed may have been settled here since.
         let memory = turn.memory(partition);
@@ -69,6 +66,40 @@ impl Replica {
             turn.out.observe(Observation::Conflict { row: main.clone() });
         }
         Ok(FreshWrite { parts, value })
+    }
+
+    /// Looks through what other members have shown, which the write builds on: it may hold own entries that this start
+    /// does not remember, and must not say that the write itself is settled or seen.
+    fn check_shown(&mut self, env: &Env<'_>, turn: &mut Turn, main: &RowKey, mint: &Mint) -> Result<(), NotMinted> {
+        let key = &env.config.seal_key;
+        let partition = main.partition(env.ring.layout().partitions);
+        let mut check = |row: &RowKey, settled: Tick, actors: &mut dyn Iterator<Item = (ActorId, u64)>| {
+            if is_impossible(&turn.memory(partition), settled) {
+                let detail = "what was read is settled further than it is sealed here: a member shows what none can hold, or \
+                              this directory is an earlier copy, and will find that out; read again";
+                return Err(not_applied(Reason::StorageFailed { node: env.me, detail: detail.into() }).into());
+            }
+            self.check_memory(env, turn, row, actors);
+            Ok(())
+        };
+        if let Some(observed) = &mint.observed {
+            check(main, observed.row.settled_until(), &mut observed.row.actors())?;
+            for (element, row) in &observed.elements {
+                check(element, row.settled_until(), &mut row.actors())?;
+            }
+        }
+        // A context that does not open is refused when the command is carried out.
+        match &mint.command {
+            Command::Overwrite { context, .. } => match CounterContext::open(key, main, context) {
+                Ok(context) => check(main, context.seen.settled_until(), &mut context.seen.actors()),
+                Err(_) => Ok(()),
+            },
+            Command::PutSibling { context: Some(context), .. } => match contexts::open_siblings(key, main, context) {
+                Ok(seen) => check(main, seen.floor(), &mut seen.seen().dots()),
+                Err(_) => Ok(()),
+            },
+            _ => Ok(()),
+        }
     }
 }
 
@@ -104,21 +135,29 @@ fn check(env: &Env<'_>, turn: &Turn, main: &RowKey, mint: &Mint, standing: Stand
 }
 
 /// The actor and event of the next mint on a row.
-pub(super) fn next_event(env: &Env<'_>, turn: &Turn, row: &RowKey) -> Minting {
+pub(super) fn next_event(env: &Env<'_>, turn: &mut Turn, row: &RowKey) -> Minting {
     let partition = row.partition(env.ring.layout().partitions);
     // A clock that went back must not lead to what is sealed.
     let tick = Tick::at(env.now.wall, env.config.tick).max(turn.refused(partition));
-    let stored = turn.row(row);
-    let header = stored.and_then(|stored| stored.header.minting);
+    let header = turn.row(row).and_then(|stored| stored.header.minting);
+    // An actor lives for two leases. What expires later was begun while the clock was ahead, and would not settle for so long.
+    let latest = tick.0.saturating_add(env.config.actor_lease_ticks.max(1).saturating_mul(2));
+    let is_of_the_future = |actor: ActorId| actor.expires.0 > latest && !mutation::is_off(Mutation::FutureContinued);
     if let Some(minting) = header
         && minting.actor.epoch == env.epoch
         && minting.actor.expires > tick
     {
-        return Minting { event: minting.event + 1, ..minting };
+        if !is_of_the_future(minting.actor) {
+            return Minting { event: minting.event + 1, ..minting };
+        }
+        // The row will not remember it: it belongs to an earlier tenure.
+        if minting.actor.tenure >= turn.memory(partition).tenure {
+            turn.advance_tenure(partition);
+        }
     }
     if mutation::is_off(Mutation::LearnedEntryContinued)
         && let Some((actor, event)) =
-            stored.and_then(|stored| stored.row.actors().filter(|(actor, _)| actor.epoch == env.epoch).max())
+            turn.row(row).and_then(|stored| stored.row.actors().filter(|(actor, _)| actor.epoch == env.epoch).max())
     {
         return Minting { actor, event: event + 1 };
     }

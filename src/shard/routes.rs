@@ -84,7 +84,7 @@ impl Shard {
             PeerMessage::ReadAnswer(answer) => coordinator.on_read_answer(&env, &mut turn.out, from, answer),
             PeerMessage::Deliver(deliver) => {
                 let is_vouched = deliver.marks.is_some_and(|marks| {
-                    let is_level = marks.folded >= turn.memory(partition).folded;
+                    let is_level = marks::is_level(turn, partition, &marks);
                     let is_known = marks::is_known(&env, turn, from, &marks);
                     if !is_known && is_peer {
                         stability.ask_again(&env, turn, partition, from);

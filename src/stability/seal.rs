@@ -15,9 +15,12 @@ use crate::shard::Env;
 use crate::time::{WallTime, micros};
 use crate::value::Row;
 
-/// The largest tick that the own clock allows to seal: its end lies further back than clocks may differ.
+/// The largest tick that the clocks allow to seal: its end lies further back than they may differ, by the own clock and by
+/// the peers'. One clock that jumps ahead for a moment would else seal the future, for ever.
 pub fn sealable(env: &Env<'_>) -> Tick {
-    let past = WallTime(env.now.wall.0.saturating_sub(micros(env.config.clock_ahead_max)));
+    let peers = env.liveness.wall_of_peers(env.now.mono).filter(|_| !mutation::is_off(Mutation::SealByOwnClock));
+    let wall = peers.map_or(env.now.wall, |peers| peers.min(env.now.wall));
+    let past = WallTime(wall.0.saturating_sub(micros(env.config.clock_ahead_max)));
     Tick(Tick::at(past, env.config.tick).0.saturating_sub(1))
 }
 

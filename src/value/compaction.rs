@@ -227,6 +227,15 @@ impl Row {
         self.string.counter.settled().tick
     }
 
+    /// Up to which tick the row says that something is settled: its sums and floors. Nobody settles what is not sealed.
+    pub fn settled_until(&self) -> Tick {
+        let of_others = self.others.iter().flat_map(|others| {
+            [others.siblings.context(), others.flag.context(), others.presence.context(), others.scored.context()]
+                .map(|context| context.floor())
+        });
+        of_others.fold(self.settled_tick().max(self.covered_tick()), Tick::max)
+    }
+
     /// Largest tick that stands in the covered sum; 0 if there is none.
     pub fn covered_tick(&self) -> Tick {
         self.string.counter.covered().tick

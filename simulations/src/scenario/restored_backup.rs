@@ -4,12 +4,10 @@
 //! what it forgot must come back to it, what it remembers to owe must be paid only once, and nothing that it minted
 //! since may be minted again (Riak 679, "backup and restore").
 
-use std::time::Duration;
-
 use starling::ids::Key;
 use starling::message::client::{Command, Response};
 
-use super::stage::{Stage, quorum};
+use super::stage::{Stage, quorum, short_leases};
 use super::{Scenario, Setting};
 use crate::world::network::Cut;
 use crate::world::node::Damage;
@@ -21,11 +19,10 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 fn play(setting: Setting) -> Stage {
-    let mut stage = Stage::open(setting, |options| {
-        // Actors expire and may be compacted while the story goes on.
-        options.config.tick = Duration::from_secs(1);
-        options.config.actor_lease_ticks = 13;
-    });
+    // Actors expire and are settled while the story goes on.
+    let mut stage = Stage::open(setting, short_leases);
+    // Those that may stand in have learned what is sealed.
+    stage.run_ms(3_000);
     let counter = stage.key_of(&[0, 1, 2]);
     let set = stage.accept_set(&counter);
     let (owner, other, owners, fallback) = match set.as_slice() {

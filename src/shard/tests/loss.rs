@@ -261,15 +261,59 @@ fn the_late_word_of_an_earlier_start_does_not_count() {
     assert!(does_a_hint_after_a_late_word_count());
 }
 
+/// What an owner sent before a delete, as a debt, a push or an answer, arrives when the delete is forgotten. Whether nothing
+/// comes back.
+fn does_what_was_sent_before_the_fold_stay_away() -> bool {
+    let mut bus = Bus::with(3, config());
+    let (node, peer) = (NodeId(1), NodeId(2));
+    written(&bus.ask(node, TEXT, Command::Put { value: "old".into() }));
+    bus.change_set(node, SET, "old", ElementChange::Add);
+    bus.run(SETTLED);
+    let marks = |bus: &Bus, key: &str| {
+        let shard = &bus.nodes[&peer].shard;
+        crate::replica::marks::marks(&shard.site.env(bus.now), &shard.turn, bus.partition(key))
+    };
+    let member = RowKey::main(&Key::new(SET).unwrap()).element(CollectionKind::Set, b"old");
+    let sent: Vec<_> = [(TEXT, RowKey::main(&Key::new(TEXT).unwrap())), (SET, member)]
+        .into_iter()
+        .map(|(key, row)| {
+            let bytes = bus.nodes[&peer].store.fetch(Space::Rows, row.as_bytes()).unwrap().expect("a row");
+            let state = StoredRow::decode(&bytes).unwrap().row.encode();
+            (key, row, state, marks(&bus, key))
+        })
+        .collect();
+    for key in [TEXT, SET] {
+        written(&bus.ask(node, key, Command::Delete));
+    }
+    bus.run(2 * SETTLED);
+    for (key, row, state, marks) in sent {
+        let (op, version) = (OpId(900), crate::ids::RowVersion(1));
+        assert!(bus.nodes[&node].shard.turn.memory(bus.partition(key)).folded > marks.folded);
+        let rows = vec![(row.clone(), state.clone())];
+        bus.hear(node, peer, key, PeerMessage::ExchangePush(crate::message::peer::ExchangePush { op, rows, marks }));
+        let rows = vec![OwedRow { row, version, state }];
+        let marks = Some(marks);
+        bus.hear(node, peer, key, PeerMessage::Deliver(crate::message::peer::Deliver { op, rows, marks }));
+    }
+    bus.run(Duration::from_secs(8));
+    (1..=3).all(|at| [TEXT, SET].iter().all(|key| bus.value(NodeId(at), key) == Visible::Nothing))
+}
+
+#[test]
+fn what_was_sent_before_a_delete_was_forgotten_brings_nothing_back() {
+    assert!(does_what_was_sent_before_the_fold_stay_away());
+}
+
 #[cfg(feature = "mutations")]
 #[test]
 fn without_its_protection_each_of_them_goes_wrong() {
     use crate::mutation::{Mutation, switch_off};
     let rises = || stays_deleted(&mut risen());
-    let stories: [(Mutation, fn() -> bool); 3] = [
+    let stories: [(Mutation, fn() -> bool); 4] = [
         (Mutation::LossIgnored, rises),
         (Mutation::ForgottenKept, rises),
         (Mutation::StartsShareRounds, does_a_hint_after_a_late_word_count),
+        (Mutation::OlderFoldVouched, does_what_was_sent_before_the_fold_stay_away),
     ];
     for (protection, story) in stories {
         switch_off(Some(protection));

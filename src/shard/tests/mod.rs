@@ -1,7 +1,9 @@
 //! Stories of a few shards on a bus without delays. Faults at random are the business of `simulations`.
 
 mod bounds;
+mod clocks;
 mod covering;
+mod faulty;
 mod identity;
 mod inspect;
 mod loss;
@@ -212,6 +214,16 @@ impl Bus {
             Response::Value(reply) => reply.value,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A message of another node arrives, about the partition of a key.
+    fn hear(&mut self, to: NodeId, from: NodeId, key: &str, message: PeerMessage) {
+        let partition = self.ring.partition_of(&Key::new(key.to_owned()).unwrap());
+        let epoch = self.nodes[&from].shard.site.identity.epoch;
+        let messages = vec![Addressed { partition, message }];
+        let frame = Frame { layout: self.ring.epoch(), epoch, clock: Default::default(), messages };
+        self.nodes.get_mut(&to).unwrap().shard.handle(self.now, Input::Peer { from, frame });
+        self.run(Duration::from_millis(100));
     }
 
     fn list(&self, key: &str) -> (Vec<NodeId>, Vec<NodeId>) {
