@@ -437,6 +437,8 @@ pub struct StabilityAnswer {
 pub struct StabilityState {
     /// How the node stands to the partition.
     pub standing: StabilityStanding,
+    /// How long its actors live.
+    pub lifetimes: Lifetimes,
     /// Its directory and its ticks.
     pub marks: Marks,
     /// The owners' directories, as the node knows them from answers to its own rounds. Reports count only with these.
@@ -445,6 +447,16 @@ pub struct StabilityState {
     pub report: Option<Report>,
     /// An owner's newest report of baselines, in this directory and start.
     pub baseline_report: Option<Report>,
+}
+
+/// How long actors live, by a node's settings. What may be forgotten is reckoned from them, so nothing is settled among
+/// nodes that differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifetimes {
+    /// Length of a tick. Unit: microseconds.
+    pub tick_us: u64,
+    /// Ticks that an actor is used for.
+    pub lease_ticks: u32,
 }
 
 /// How a node stands to a partition, as far as settling goes.

@@ -210,8 +210,8 @@ mod tests {
     use crate::message::codec;
     use crate::message::peer::{
         Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward,
-        Forwarded, Marks, OwedRow, Part, Read, ReadAnswer, Refusal, Replicate, Replicated, Report, StabilityAnswer,
-        StabilityQuery, StabilityStanding, StabilityState,
+        Forwarded, Lifetimes, Marks, OwedRow, Part, Read, ReadAnswer, Refusal, Replicate, Replicated, Report,
+        StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState,
     };
     use crate::time::Hlc;
 
@@ -274,6 +274,7 @@ mod tests {
         let report = Some(Report { tick: LATE, digest: u128::MAX });
         let state = StabilityState {
             standing: StabilityStanding::Fallback,
+            lifetimes: Lifetimes { tick_us: u64::MAX, lease_ticks: u32::MAX },
             marks: MARKS,
             tags: vec![(NodeId(u64::MAX), DIRECTORY); items.min(64)],
             report,

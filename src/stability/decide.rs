@@ -65,6 +65,11 @@ pub fn next(view: &View<'_>) -> Step {
     let own = view.own.marks;
     let silent: Vec<Waiting> =
         view.others().filter(|node| !view.said.contains_key(node)).map(Need::Answer.of()).collect();
+    let mut others = view.said.iter().filter(|(_, state)| state.lifetimes != view.own.lifetimes).peekable();
+    if others.peek().is_some() {
+        // How old everything must be before it is forgotten is not the same there.
+        return Step::Wait(silent.into_iter().chain(others.map(|(node, _)| Need::Lifetimes.of()(*node))).collect());
+    }
     if silent.is_empty()
         && let Some(step) = freeze(view)
     {

@@ -1,7 +1,7 @@
 //! Each rule, and what it must not do.
 
 use super::*;
-use crate::message::peer::Marks;
+use crate::message::peer::{Lifetimes, Marks};
 
 const OWNERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 const ALL: [NodeId; 4] = [NodeId(1), NodeId(2), NodeId(3), NodeId(4)];
@@ -15,6 +15,7 @@ fn state(node: u64, ticks: [u32; 4]) -> StabilityState {
     let is_owner = OWNERS.contains(&NodeId(node));
     StabilityState {
         standing: if is_owner { StabilityStanding::Owner } else { StabilityStanding::Fallback },
+        lifetimes: Lifetimes { tick_us: 10, lease_ticks: 6 },
         marks: Marks { incarnation: Incarnation(node * 10), sealed, frozen, compacted, folded },
         tags: tags(),
         report: None,
@@ -125,6 +126,15 @@ fn reports_count_only_if_all_mean_the_same_directories() {
     };
     let nobody_knows = story().with(1, not_known).with(2, not_known).with(3, not_known);
     assert!(matches!(nobody_knows.next(), Step::Wait(waiting) if waiting.len() == 2));
+}
+
+#[test]
+fn nothing_is_settled_with_a_node_whose_actors_live_longer() {
+    let ready = || Story::level([9, 5, 5, 5]);
+    assert_eq!(ready().next(), Step::Freeze(Tick(9)));
+    let longer = |state: &mut StabilityState| state.lifetimes.lease_ticks = 7;
+    assert_eq!(ready().with(3, longer).next(), waits(Need::Lifetimes, 3));
+    assert_eq!(Story::level([9, 9, 5, 5]).reported(9, [7, 7, 7]).with(4, longer).next(), waits(Need::Lifetimes, 4));
 }
 
 #[test]

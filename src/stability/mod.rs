@@ -49,7 +49,7 @@ pub use scan::{Found, Purpose};
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::message::peer::{
-    Marks, PeerMessage, Report, StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState,
+    Lifetimes, Marks, PeerMessage, Report, StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState,
 };
 use crate::mutation::{self, Mutation};
 use crate::replica::{PartitionMemory, marks};

@@ -167,7 +167,8 @@ impl Stability {
             turn.footing_mut().learn(from, state.marks.incarnation);
         }
         if is_fallback(env, partition) && !turn.memory(partition).is_established {
-            if state.standing == StabilityStanding::Owner {
+            let is_alike = state.lifetimes == self.state(env, turn, partition).lifetimes;
+            if state.standing == StabilityStanding::Owner && is_alike {
                 turn.change_memory(partition, |memory| {
                     memory.sealed = memory.sealed.max(state.marks.sealed);
                     memory.is_established = true;

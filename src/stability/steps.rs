@@ -145,6 +145,8 @@ impl Stability {
         let baseline_report = part.and_then(|part| part.baseline_report).filter(|report| {
             report.tick <= memory.folded || watch.is_some_and(|watch| watch.baselines == Some(report.tick))
         });
-        StabilityState { standing, marks: marks::marks(env, turn, partition), tags, report, baseline_report }
+        let lifetimes = Lifetimes { tick_us: micros(env.config.tick), lease_ticks: env.config.actor_lease_ticks };
+        let marks = marks::marks(env, turn, partition);
+        StabilityState { standing, lifetimes, marks, tags, report, baseline_report }
     }
 }

@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use starling::ids::Key;
-use starling::message::client::{Command, ObservedReply, Options, WriteReply};
+use starling::message::client::{Command, ObservedReply, Options, Reason, Visible, WriteReply};
 use tokio::time::Instant;
 
 use crate::Client;
@@ -38,8 +38,8 @@ impl Client {
         self.own_session().settled().await;
     }
 
-    /// Sets a number to zero: covers what is seen now; increments that it does not see survive. Safe to retry, so it is
-    /// retried through every node until the deadline.
+    /// Sets a number to zero, which shows as nothing: covers what is seen now; increments that it does not see survive. Safe
+    /// to retry, so it is retried through every node until the deadline. A text is refused.
     pub async fn reset(&self, key: &Key, options: &Options) -> Result<WriteReply, Error> {
         self.observe_and_overwrite(key, None, options).await
     }
@@ -70,6 +70,10 @@ impl Client {
     async fn observe_and_overwrite(&self, key: &Key, to: Option<i64>, options: &Options) -> Result<WriteReply, Error> {
         let deadline = Instant::now() + self.caller.allowed(options);
         let observed = self.observe(key, options).await?;
+        if to.is_none() && matches!(observed.value, Visible::Text(_)) {
+            // Covering it would delete it.
+            return Err(Error::invalid(Reason::NotANumber));
+        }
         let left = deadline.saturating_duration_since(Instant::now()).as_millis();
         let left = u32::try_from(left).unwrap_or(u32::MAX).max(1);
         let options = Options { deadline_ms: Some(left), ..options.clone() };

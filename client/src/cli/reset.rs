@@ -7,7 +7,7 @@ use super::args::{Global, KeyArg};
 use super::exit::Failure;
 use super::write;
 
-/// Set a number to zero.
+/// Set a number to zero, which shows as nothing. A text is refused.
 ///
 /// Covers the increments that are seen; one that is not seen survives and counts from zero on. Read first, then written
 /// with what was read, so that it is safe to repeat: it is retried through every node until the deadline.

@@ -220,6 +220,7 @@ fn need_text(need: Need) -> &'static str {
         Need::Exchange => "to become equal by exchange",
         Need::Compaction => "to sum up, too",
         Need::Fold => "to fold baselines, too",
+        Need::Lifetimes => "to be started with the same --tick and --actor-lease",
     }
 }
 

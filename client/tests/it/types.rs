@@ -396,6 +396,19 @@ async fn a_read_says_how_old_it_may_be() {
 }
 
 #[tokio::test]
+async fn a_reset_of_a_text_is_refused_after_its_first_step() {
+    let mut cluster = TestCluster::new(1);
+    let node = FakeNode::start(&mut cluster, NodeId(1), |_| {
+        let value = Visible::Text(Bytes::from("hello"));
+        let observed = ObservedReply { value, context: Bytes::from("seen"), partial: false, token: None };
+        Reaction::Answer(AnswerBody::Key(Response::Observed(observed)))
+    });
+    let error = cluster.client().reset(&key("k"), &Options::default()).await.unwrap_err();
+    assert!(error.to_string().contains("not an integer"), "{error}");
+    assert_eq!(commands(&node), [Command::Observe]);
+}
+
+#[tokio::test]
 async fn siblings_are_shown_with_the_context_that_replaces_them() {
     let mut cluster = TestCluster::new(1);
     let observed = ObservedReply {

@@ -205,7 +205,8 @@ pub const SETTINGS: &[Setting] = &[
         "actor-lease",
         "DURATION",
         Some("1h"),
-        "How long a node writes under one actor, a whole number of ticks of 10s; longer keeps counters smaller",
+        "How long a node writes under one actor, a whole number of ticks of 10s; the same on all nodes, else nothing is \
+         forgotten",
         |to, text| to.shard.actor_lease_ticks = lease(text, to.shard.tick)?
     ),
     setting!(

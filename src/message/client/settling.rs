@@ -27,6 +27,8 @@ pub enum Need {
     Compaction,
     /// It folds too.
     Fold,
+    /// It is given the same tick and actor lease as this node.
+    Lifetimes,
 }
 
 /// One node that is waited for.

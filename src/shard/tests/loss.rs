@@ -221,6 +221,10 @@ fn does_a_hint_after_a_late_word_count() -> bool {
         let Node { shard, .. } = &bus.nodes[&fallback];
         let state = crate::message::peer::StabilityState {
             standing: crate::message::peer::StabilityStanding::Fallback,
+            lifetimes: crate::message::peer::Lifetimes {
+                tick_us: crate::time::micros(bus.config.tick),
+                lease_ticks: bus.config.actor_lease_ticks,
+            },
             marks: crate::message::peer::Marks {
                 incarnation: shard.site.identity.incarnation,
                 sealed: session.expires,
