@@ -4,7 +4,10 @@ use bytes::Bytes;
 
 use super::Row;
 use super::counter::Totals;
+use super::others::Others;
 use super::register::Stamp;
+use crate::causality::{Context, Dot};
+use crate::time::WallTime;
 
 impl Row {
     /// What the counter holds: the settled sum and every entry.
@@ -29,5 +32,23 @@ impl Row {
     pub fn sibling_values(&self) -> impl Iterator<Item = &Bytes> {
         let live = self.others.as_deref().map_or(&[][..], |others| others.siblings.live());
         live.iter().map(|(_, value)| value)
+    }
+
+    /// The last write of the deadline: when, and what; no deadline says that the key stays.
+    pub fn deadline_write(&self) -> Option<(&Stamp, Option<WallTime>)> {
+        let expiry = &self.others.as_deref()?.expiry;
+        expiry.stamp().map(|stamp| (stamp, expiry.deadline()))
+    }
+
+    /// Of siblings, flag, presence and score: the dots that stand, and what was seen.
+    pub fn dotted_parts(&self) -> [(Vec<Dot>, Context); 4] {
+        let nothing = Others::default();
+        let others = self.others.as_deref().unwrap_or(&nothing);
+        [
+            (others.siblings.live().iter().map(|(dot, _)| *dot).collect(), others.siblings.context().clone()),
+            (others.flag.live().iter().map(|(dot, ())| *dot).collect(), others.flag.context().clone()),
+            (others.presence.live().iter().map(|(dot, ())| *dot).collect(), others.presence.context().clone()),
+            (others.scored.live().iter().map(|(dot, _)| *dot).collect(), others.scored.context().clone()),
+        ]
     }
 }

@@ -61,6 +61,9 @@ enum How {
     Mutants,
     /// Random histories of whole shards
     Shards,
+    /// The same with each protection of the core switched off
+    #[cfg(feature = "mutations")]
+    ShardMutants,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -94,6 +97,8 @@ pub fn run(args: &Args) -> ExitCode {
             let worlds = shards::instance::all();
             all(worlds.iter().filter(|world| world.name.contains(&args.only)).map(|world| of_shards(args, world)))
         }
+        #[cfg(feature = "mutations")]
+        How::ShardMutants => shard_mutants(args),
     }
 }
 
@@ -157,4 +162,38 @@ fn is_missed(args: &Args, rule: Rule) -> bool {
         None => println!("{:<20} not missed in {seen}", format!("{rule:?}")),
     }
     found.is_some() || rule.is_second_line()
+}
+
+/// Switches each protection of the core off, and sees whether histories of shards notice.
+#[cfg(feature = "mutations")]
+fn shard_mutants(args: &Args) -> ExitCode {
+    use starling::mutation::{Mutation, switch_off};
+
+    let mut survivors = 0;
+    for protection in Mutation::ALL.into_iter().filter(|it| format!("{it:?}").contains(&args.only)) {
+        let began = Instant::now();
+        switch_off(Some(protection));
+        let mut seen = shards::search::Seen::default();
+        let found = shards::instance::all()
+            .into_iter()
+            .find_map(|world| shards::search::random(&world, args.histories, args.first, &mut seen));
+        switch_off(None);
+        let took = began.elapsed().as_secs_f64();
+        match found {
+            Some(failure) if args.long => println!("{protection:?}, {took:.1} s: {}", failure.short()),
+            Some(failure) => println!(
+                "{:<24} {took:>5.1} s  {} histories, seed {}, {} steps: {}",
+                format!("{protection:?}"),
+                seen.histories,
+                failure.seed,
+                failure.steps.len(),
+                failure.found.to_string().chars().take(160).collect::<String>()
+            ),
+            None => {
+                println!("{:<24} {took:>5.1} s  SURVIVED {seen}", format!("{protection:?}"));
+                survivors += 1;
+            }
+        }
+    }
+    if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::MUTANT_SURVIVED) }
 }

@@ -1,25 +1,20 @@
-//! Clients: what they ask, under which names, and what they were told.
+//! Clients: the names under which they ask, and what they keep from one request to the next.
 //!
 //! A session sends an event until it is acknowledged, through whichever node the scheduler picks, and only then begins the
-//! next one; after its tick it sends a few times more, for requests may be late, and takes a new name. The `nth`
-//! increment of a key adds 4^nth: the digits of a sum to base 4 tell which increments it counts, and how often.
+//! next one; after its tick it sends a few times more, for requests may be late, and takes a new name. The second step of
+//! a reset is sent as often as the scheduler likes, always with the same context. No other write is sent twice.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use starling::causality::{ActorId, Epoch, Tenure, Tick};
-use starling::ids::{ConnectionId, Key, RequestId};
-use starling::message::client::{Command, Options, Outcome, Reason, Request, Response, SessionWrite, WriteReply};
-use starling::shard::Input;
-use starling::storage::RowKey;
+use starling::ids::Key;
+use starling::message::client::{Command, SessionWrite};
 
 use super::cluster::Cluster;
-use super::instance::{Instance, QUORUM};
-use super::record::Fate;
-use super::rows::Family;
-use super::step::Ask;
-
-/// Increments of a key: more would not fit the digits of an i64.
-pub const INCREMENTS_MAX: usize = 30;
+use super::instance::Instance;
+use super::record::{Fate, Place};
+use super::writes::{Asked, What};
 
 /// How often a session sends an event after its tick has passed.
 const LATE_SENDS: u8 = 2;
@@ -27,11 +22,15 @@ const LATE_SENDS: u8 = 2;
 /// The clients, and what they asked.
 #[derive(Debug)]
 pub struct Clients {
-    keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
     sessions: Vec<Option<Session>>,
     /// Names that were given to sessions.
     names: u64,
-    ops: Vec<Op>,
+    pub(super) ops: Vec<Op>,
+    /// By key, what was observed last for a reset (`None`) or for setting a number.
+    pub(super) contexts: BTreeMap<u8, (Bytes, Option<i64>)>,
+    /// By key, which siblings were read last.
+    pub(super) read: BTreeMap<u8, Bytes>,
 }
 
 #[derive(Debug)]
@@ -56,16 +55,20 @@ struct OnKey {
 pub struct Op {
     /// Whom it was sent to.
     pub node: usize,
-    /// Which key.
+    /// About which key.
     pub key: u8,
-    /// The increment of the key that it brings.
-    pub increment: usize,
+    /// The increment that it brings.
+    pub increment: Option<(Place, usize)>,
+    /// What else it brings.
+    pub asked: Asked,
     /// The client of a session.
-    client: Option<u8>,
+    pub client: Option<u8>,
     /// Nothing came yet, and the node has run since.
-    is_open: bool,
+    pub is_open: bool,
+    /// What the client was told.
+    pub fate: Option<Fate>,
     /// How often each node's directory had been lost.
-    wipes: Vec<u32>,
+    pub wipes: Vec<u32>,
 }
 
 impl Clients {
@@ -77,6 +80,8 @@ impl Clients {
             sessions: (0..instance.sessions).map(|_| None).collect(),
             names: 0,
             ops: Vec::new(),
+            contexts: BTreeMap::new(),
+            read: BTreeMap::new(),
         }
     }
 
@@ -90,44 +95,36 @@ impl Clients {
         self.ops.len()
     }
 
+    /// Whether every request to put this value on the key was refused.
+    pub fn is_refused(&self, key: u8, value: &Bytes) -> bool {
+        let is_it = |op: &&Op| op.key == key && op.asked.what == What::Register(Some(value.clone()));
+        let mut puts = self.ops.iter().filter(is_it).peekable();
+        puts.peek().is_some() && puts.all(|op| op.fate == Some(Fate::Refused))
+    }
+
     /// A process ended: its clients hear nothing any more.
     pub fn on_stopped(&mut self, node: usize) {
         for op in self.ops.iter_mut().filter(|op| op.node == node) {
             op.is_open = false;
         }
     }
+
+    /// An event of a session was acknowledged.
+    pub(super) fn on_acknowledged(&mut self, op: &Op) {
+        if let (Some(client), Some((_, increment))) = (op.client, op.increment)
+            && let Some(Some(session)) = self.sessions.get_mut(usize::from(client))
+            && let Some(on) = session.keys.get_mut(&op.key)
+            && on.open == Some(increment)
+        {
+            on.open = None;
+        }
+    }
 }
 
 impl Cluster {
-    /// A client asks; false if that is not possible.
-    pub(super) fn ask(&mut self, node: usize, ask: Ask) -> bool {
-        if self.running(node as u8).is_none() {
-            return false;
-        }
-        let (Ask::Count { key, .. } | Ask::Add { key }) = ask;
-        let Some(name) = self.clients.keys.get(usize::from(key)).cloned() else { return false };
-        let written = match ask {
-            Ask::Count { client, key } => self.count(client, key),
-            Ask::Add { key } => {
-                self.record.begin(key, None).map(|(increment, by)| (increment, Command::Increment { by }))
-            }
-        };
-        let Some((increment, command)) = written else { return false };
-        let client = if let Ask::Count { client, .. } = ask { Some(client) } else { None };
-        self.record.sent(key, increment);
-        let request = Request { key: name, command, options: Options::default() };
-        let wipes = self.nodes.iter().map(|it| it.wipes).collect();
-        let number = self.clients.ops.len() as u64;
-        self.clients.ops.push(Op { node, key, increment, client, is_open: true, wipes });
-        self.say(|| format!("    request {number}: {:?} of key {key}", request.command));
-        let (connection, request_id) = (ConnectionId(number + 1), RequestId(number));
-        self.turn(node as u8, [Input::Client { connection, request_id, request }]);
-        true
-    }
-
     /// The next thing that a session sends on a key: which increment, and how.
-    fn count(&mut self, client: u8, key: u8) -> Option<(usize, Command)> {
-        let tick = Tick::at(self.true_wall(), self.instance.config().tick);
+    pub(super) fn count(&mut self, client: u8, key: u8) -> Option<(usize, Command)> {
+        let tick = Tick::at(super::node::wall(self.now), self.instance.config().tick);
         let Clients { sessions, names, .. } = &mut self.clients;
         let place = sessions.get_mut(usize::from(client))?;
         if let Some(session) = place.as_mut().filter(|session| session.actor.expires <= tick) {
@@ -149,7 +146,7 @@ impl Cluster {
         let increment = match on.open {
             Some(open) => open,
             None => {
-                let (increment, by) = self.record.begin(key, Some(actor))?;
+                let (increment, by) = self.record.begin((key, None), Some(actor))?;
                 on.event += 1;
                 let part = if by < 0 { &mut on.n } else { &mut on.p };
                 *part += u128::from(by.unsigned_abs());
@@ -159,68 +156,5 @@ impl Cluster {
         };
         let write = SessionWrite { actor, event: on.event, p: on.p, n: on.n };
         Some((increment, Command::IncrementAs(write)))
-    }
-
-    /// A node answers.
-    pub(super) fn on_reply(&mut self, request: RequestId, response: Response) {
-        self.say(|| format!("    answer to request {}: {response:?}", request.0));
-        let Some(op) = self.clients.ops.get_mut(request.0 as usize) else { return };
-        if !std::mem::replace(&mut op.is_open, false) {
-            return self.wrong("answers", format!("request {} is answered twice, now with {response:?}", request.0));
-        }
-        let op = op.clone();
-        let fate = match &response {
-            Response::Written(reply) => {
-                self.check_acknowledged(&op, reply);
-                Fate::Acknowledged
-            }
-            Response::Failed(error) => {
-                if matches!(error.reason, Reason::SessionReused { .. }) {
-                    self.wrong("answers", format!("a repetition is taken for another payload: {error}"));
-                }
-                match error.outcome {
-                    Outcome::NotApplied => Fate::Refused,
-                    Outcome::Unknown => Fate::Unknown,
-                }
-            }
-            other => return self.wrong("answers", format!("an increment is answered with {other:?}")),
-        };
-        self.record.answered(op.key, op.increment, fate);
-        if fate == Fate::Acknowledged
-            && let Some(client) = op.client
-            && let Some(Some(session)) = self.clients.sessions.get_mut(usize::from(client))
-            && let Some(on) = session.keys.get_mut(&op.key)
-            && on.open == Some(op.increment)
-        {
-            on.open = None;
-        }
-    }
-
-    /// W nodes hold durably what is acknowledged, at that moment. They may be others than those that acknowledged it: a hint
-    /// may have been delivered since, and a directory lost.
-    fn check_acknowledged(&mut self, op: &Op, reply: &WriteReply) {
-        let Some(name) = self.clients.keys.get(usize::from(op.key)) else { return };
-        let main = RowKey::main(name);
-        let holders = self.nodes.iter().zip(&op.wipes).filter(|(it, wipes)| {
-            let was_wiped = it.wipes != **wipes && reply.acks.iter().any(|ack| ack.node == it.id);
-            was_wiped || Family::of(&it.disk, &main).has_counted(op.increment)
-        });
-        let holders: Vec<String> = holders.map(|(it, _)| it.id.to_string()).collect();
-        if holders.len() < usize::from(QUORUM) {
-            let acks: Vec<String> = reply.acks.iter().map(|ack| ack.node.to_string()).collect();
-            let text = format!(
-                "increment {} of key {} is acknowledged by {}, and durable at {}",
-                op.increment,
-                op.key,
-                acks.join(", "),
-                holders.join(", ")
-            );
-            self.wrong("acknowledged", text);
-        }
-    }
-
-    /// What a clock without fault shows.
-    pub fn true_wall(&self) -> starling::time::WallTime {
-        super::node::wall(self.now)
     }
 }

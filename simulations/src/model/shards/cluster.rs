@@ -218,6 +218,8 @@ impl Cluster {
         if !batch.is_empty() {
             it.wrote(ticket, batch);
         }
+        let store = it.store.clone();
+        self.record.note_writes(&effects, &store);
         for effect in effects {
             self.perform(node, effect);
         }

@@ -2,8 +2,11 @@
 
 use super::cluster::Cluster;
 use super::instance::{Faults, Instance, SKEW_MAX, Topic};
-use super::step::{Ask, Step};
+use super::step::{Ask, Change, Step};
 use crate::world::chance::Chance;
+
+/// Elements of a collection.
+const ELEMENTS: u64 = 2;
 
 /// How often each kind of step is drawn in a history.
 #[derive(Debug)]
@@ -114,13 +117,29 @@ fn millis(chance: &mut Chance) -> u16 {
 
 fn ask(instance: &Instance, chance: &mut Chance) -> Ask {
     let key = chance.below(instance.keys.len() as u64) as u8;
-    match instance.keys.get(usize::from(key)) {
-        Some(Topic::Counter) | None => {
-            if chance.happens(700) {
-                Ask::Count { client: chance.below(instance.sessions.into()) as u8, key }
-            } else {
-                Ask::Add { key }
-            }
+    let client = chance.below(instance.sessions.into()) as u8;
+    let element = chance.below(ELEMENTS) as u8;
+    let drawn = chance.below(100);
+    let topic = instance.keys.get(usize::from(key)).copied().unwrap_or(Topic::Counter);
+    let change = match drawn {
+        0..50 => Change::Put,
+        50..70 if topic == Topic::Map => Change::Add,
+        _ => Change::Remove,
+    };
+    match (topic, drawn) {
+        (Topic::Counter, 0..70) | (Topic::String, 0..40) => Ask::Count { client, key },
+        (Topic::Counter, 70..95) | (Topic::String, 40..55) => Ask::Add { key },
+        (Topic::String, 55..63) => Ask::Put { key },
+        (Topic::String, 63..71) => Ask::Observe { key },
+        (Topic::String, 71..85) => Ask::Overwrite { key },
+        (Topic::String, 93..97) => Ask::Expire { key, millis: if chance.happens(300) { 0 } else { millis(chance) } },
+        (Topic::Set | Topic::Map | Topic::SortedSet, 0..90) => Ask::Element { key, element, change },
+        (Topic::Siblings, 0..30) => Ask::Siblings { key },
+        (Topic::Siblings, 30..90) => Ask::PutSibling { key, has_read: chance.happens(700) },
+        (Topic::Flag, 0..90) => Ask::Flag { key, on: chance.happens(500) },
+        (Topic::String | Topic::Set | Topic::Map | Topic::SortedSet | Topic::Siblings | Topic::Flag, 85..95) => {
+            Ask::Delete { key }
         }
+        _ => Ask::Get { key },
     }
 }

@@ -37,6 +37,18 @@ pub struct Instance {
 pub enum Topic {
     /// Sessions and nodes count on it.
     Counter,
+    /// The same, and it is reset, set, deleted, and made to expire.
+    String,
+    /// Members are added and removed.
+    Set,
+    /// Fields are put, counted on and removed.
+    Map,
+    /// Members are given scores, and removed.
+    SortedSet,
+    /// Values are put beside each other.
+    Siblings,
+    /// A flag is raised and lowered.
+    Flag,
 }
 
 /// What may go wrong beside the network, which may always lose, repeat, delay and reorder.
@@ -66,7 +78,7 @@ pub const SKEW_MAX: i64 = 400_000;
 
 /// The worlds of `starling-sim model shards`.
 pub fn all() -> Vec<Instance> {
-    vec![counting(), moving()]
+    vec![counting(), resetting(), collecting(), moving()]
 }
 
 /// Four nodes, one partition: three owners and a fallback. Everything happens to a few rows.
@@ -84,14 +96,28 @@ pub fn counting() -> Instance {
     }
 }
 
+/// The same with resets, puts, deletes and deadlines.
+pub fn resetting() -> Instance {
+    Instance { name: "three owners and a fallback, strings", keys: &[Topic::String, Topic::String], ..counting() }
+}
+
+/// The same with all types whose parts stand under dots.
+pub fn collecting() -> Instance {
+    Instance {
+        name: "three owners and a fallback, collections",
+        keys: &[Topic::Set, Topic::Map, Topic::SortedSet, Topic::Siblings, Topic::Flag],
+        ..counting()
+    }
+}
+
 /// Six nodes, two partitions with other owners: who owns one stands in for the other, or has nothing to do with it.
 pub fn moving() -> Instance {
     Instance {
-        name: "six nodes, two partitions, counters",
+        name: "six nodes, two partitions, all types",
         nodes: 6,
         fallbacks: 2,
         partitions: 2,
-        keys: &[Topic::Counter, Topic::Counter, Topic::Counter],
+        keys: &[Topic::Counter, Topic::String, Topic::String, Topic::Set, Topic::Map, Topic::Siblings],
         length: 320,
         ..counting()
     }

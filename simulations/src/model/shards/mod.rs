@@ -16,15 +16,18 @@
 //! |---|---|
 //! | `instance`, `step` | what is explored; what can happen |
 //! | `node`, `cluster` | a shard on a directory; frames under way, turns, effects |
-//! | `clients`, `record`, `rows` | who asks; what is known from outside; what stands in a directory |
+//! | `clients`, `asks` | under which names clients ask; requests and answers |
+//! | `record`, `writes`, `rows` | what is known from outside of increments and of writes; what stands in a directory |
 //! | `rest`, `finals` | the end of a history, and what must be true there |
 //! | `draw`, `search`, `shrink`, `trace` | histories by chance, and what becomes of one that fails |
 //!
 //! Checked in each history: no dot is minted twice; what is acknowledged is durable at W nodes at that moment; no request
 //! is answered twice. And at its end, with nothing failing: the cluster comes to rest within a bound (all owners have the
-//! same bytes, nothing is owed, everything that expired is settled), and every increment counts as its client was told.
+//! same bytes, nothing is owed, everything that expired is settled); every increment counts as its client was told; nothing
+//! stands that an acknowledged write saw and took away, nothing is lost that no write took away, and the last writer wins.
 //! The front page of `model` says what is not covered.
 
+mod asks;
 pub mod clients;
 pub mod cluster;
 pub mod draw;
@@ -38,3 +41,4 @@ pub mod search;
 pub mod shrink;
 pub mod step;
 pub mod trace;
+pub mod writes;

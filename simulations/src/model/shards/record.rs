@@ -1,4 +1,7 @@
-//! The record: what is known of each increment, and which dots were minted. Nothing in the cluster reads it.
+//! The record: what is known from outside of each increment and of each write. Nothing in the cluster reads it.
+//!
+//! The `nth` increment of a counter adds 4^nth, or takes it away: the digits of its sums to base 4 tell which increments
+//! they hold, and how often.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +9,15 @@ use starling::causality::{ActorId, Dot};
 use starling::shard::Observation;
 use starling::storage::RowKey;
 
-use super::clients::INCREMENTS_MAX;
 use super::cluster::Cluster;
+use super::writes::Write;
 use crate::world::facts;
+
+/// Increments of a counter: more would not fit the digits of an i64.
+pub const INCREMENTS_MAX: usize = 30;
+
+/// Where a counter is: a key, or an element of a map.
+pub type Place = (u8, Option<u8>);
 
 /// What a client was told of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +41,7 @@ pub enum Certainty {
     MustNot,
 }
 
-/// One increment of a key: 4^(its number), or the negative of that.
+/// One increment.
 #[derive(Clone, Debug, Default)]
 pub struct Increment {
     /// The session that made it.
@@ -45,16 +54,18 @@ pub struct Increment {
 /// What is known.
 #[derive(Debug, Default)]
 pub struct Record {
-    increments: BTreeMap<u8, Vec<Increment>>,
+    increments: BTreeMap<Place, Vec<Increment>>,
     minted: BTreeMap<(RowKey, Dot), u64>,
+    /// What coordinators wrote, in order.
+    pub writes: Vec<Write>,
     /// How often each kind of fact was reported.
     pub facts: BTreeMap<&'static str, u64>,
 }
 
 impl Record {
-    /// A new increment of a key: its number, and how much it adds. `None`: there are as many as digits.
-    pub fn begin(&mut self, key: u8, session: Option<ActorId>) -> Option<(usize, i64)> {
-        let increments = self.increments.entry(key).or_default();
+    /// A new increment of a counter: its number, and how much it adds. `None`: there are as many as digits.
+    pub fn begin(&mut self, place: Place, session: Option<ActorId>) -> Option<(usize, i64)> {
+        let increments = self.increments.entry(place).or_default();
         let number = increments.len();
         if number >= INCREMENTS_MAX {
             return None;
@@ -65,15 +76,15 @@ impl Record {
     }
 
     /// It is sent, perhaps again.
-    pub fn sent(&mut self, key: u8, increment: usize) {
-        if let Some(it) = self.increment(key, increment) {
+    pub fn sent(&mut self, place: Place, increment: usize) {
+        if let Some(it) = self.increment(place, increment) {
             it.sent += 1;
         }
     }
 
     /// One of the times that it was sent was answered.
-    pub fn answered(&mut self, key: u8, increment: usize, fate: Fate) {
-        if let Some(it) = self.increment(key, increment) {
+    pub fn answered(&mut self, place: Place, increment: usize, fate: Fate) {
+        if let Some(it) = self.increment(place, increment) {
             match fate {
                 Fate::Acknowledged => it.is_acknowledged = true,
                 Fate::Refused => it.refused += 1,
@@ -82,13 +93,13 @@ impl Record {
         }
     }
 
-    /// The increments of a key, by number.
-    pub fn increments(&self, key: u8) -> &[Increment] {
-        self.increments.get(&key).map_or(&[], Vec::as_slice)
+    /// The increments of every counter, by number.
+    pub fn counters(&self) -> impl Iterator<Item = (Place, &[Increment])> {
+        self.increments.iter().map(|(place, increments)| (*place, increments.as_slice()))
     }
 
-    fn increment(&mut self, key: u8, increment: usize) -> Option<&mut Increment> {
-        self.increments.get_mut(&key)?.get_mut(increment)
+    fn increment(&mut self, place: Place, increment: usize) -> Option<&mut Increment> {
+        self.increments.get_mut(&place)?.get_mut(increment)
     }
 }
 

@@ -6,7 +6,7 @@ use super::step::Step;
 use super::trace::Failure;
 
 /// Replays at most; what is left then is short enough, or is left.
-const REPLAYS_MAX: usize = 1_500;
+const REPLAYS_MAX: usize = 600;
 
 /// The shortest history that was found, with what is wrong in it.
 pub fn shrink(instance: &Instance, mut failure: Failure) -> Failure {

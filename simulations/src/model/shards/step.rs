@@ -131,6 +131,97 @@ pub enum Ask {
         /// Where.
         key: u8,
     },
+    /// Puts a number that was never put before, in place of what is observed.
+    Put {
+        /// Where.
+        key: u8,
+    },
+    /// Deletes what is observed, of every type.
+    Delete {
+        /// Where.
+        key: u8,
+    },
+    /// The first step of a reset or of setting a number; the scheduler decides when the second follows.
+    Observe {
+        /// Where.
+        key: u8,
+    },
+    /// The second step, from what was observed last: also again, however late.
+    Overwrite {
+        /// Where.
+        key: u8,
+    },
+    /// The key goes so many milliseconds from now; 0: it stays.
+    Expire {
+        /// Where.
+        key: u8,
+        /// Unit: milliseconds.
+        millis: u16,
+    },
+    /// Adds an element of a collection, gives it another value, or removes it.
+    Element {
+        /// Where.
+        key: u8,
+        /// Which.
+        element: u8,
+        /// What becomes of it.
+        change: Change,
+    },
+    /// Reads siblings, for a put that takes their place.
+    Siblings {
+        /// Where.
+        key: u8,
+    },
+    /// Puts a value beside those that were not read.
+    PutSibling {
+        /// Where.
+        key: u8,
+        /// In place of those that were read last; else in place of none.
+        has_read: bool,
+    },
+    /// Raises or lowers a flag.
+    Flag {
+        /// Where.
+        key: u8,
+        /// Raised.
+        on: bool,
+    },
+    /// Reads.
+    Get {
+        /// Where.
+        key: u8,
+    },
+}
+
+/// What becomes of an element of a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is there; in a sorted set with another score, in a map with another value.
+    Put,
+    /// A field of a map holds more.
+    Add,
+    /// It is gone.
+    Remove,
+}
+
+impl Ask {
+    /// The key that it is about.
+    pub fn key(self) -> u8 {
+        match self {
+            Ask::Count { key, .. }
+            | Ask::Add { key }
+            | Ask::Put { key }
+            | Ask::Delete { key }
+            | Ask::Observe { key }
+            | Ask::Overwrite { key }
+            | Ask::Expire { key, .. }
+            | Ask::Element { key, .. }
+            | Ask::Siblings { key }
+            | Ask::PutSibling { key, .. }
+            | Ask::Flag { key, .. }
+            | Ask::Get { key } => key,
+        }
+    }
 }
 
 impl fmt::Display for Step {
