@@ -123,10 +123,18 @@ impl Client {
     }
 }
 
+/// Longest of the durations of a [`ClientConfig`].
+const DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
+
 fn check(config: &ClientConfig) -> Result<(), ConnectError> {
     let refuse = |setting, reason: &str| Err(ConnectError::Setting { setting, reason: reason.to_owned() });
     if config.deadline.is_zero() || config.dial_timeout.is_zero() {
         return refuse("deadline and dial_timeout", "both must be longer than zero");
+    }
+    let durations =
+        [config.deadline, config.deadline_slack, config.dial_timeout, config.dial_stagger, config.backoff_max];
+    if durations.iter().any(|duration| *duration > DURATION_MAX) {
+        return refuse("a duration", "at most 24 hours are possible");
     }
     if config.backoff_min.is_zero() || config.backoff_max < config.backoff_min {
         return refuse("backoff_min and backoff_max", "the first must be longer than zero and not above the second");

@@ -19,6 +19,7 @@ pub(super) struct RowMap<V>(std::collections::HashMap<RowKey, V, Seed>);
 
 impl<V> RowMap<V> {
     /// An empty map of a start.
+    #[expect(clippy::disallowed_types, reason = "its order is not to be seen; see the front page")]
     pub fn new(epoch: Epoch) -> RowMap<V> {
         RowMap(std::collections::HashMap::with_hasher(Seed(epoch.0)))
     }

@@ -149,21 +149,42 @@ pub(crate) fn pairs_of(arguments: &[BytesArg]) -> Result<Vec<(Bytes, Bytes)>, St
 
 /// `500ms`, `2s`, `1m`, `1h`. Longer than zero, at most 24 hours.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    parse_span(text, Duration::from_secs(24 * 3_600)).map_err(|wrong| match wrong {
+        NoSpan::Form => "a whole number and a unit are needed: 500ms, 2s, 1m, 1h".to_owned(),
+        NoSpan::Zero => "it must be longer than zero".to_owned(),
+        NoSpan::TooLong => "it can be at most 24h".to_owned(),
+    })
+}
+
+/// Why a text is no span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSpan {
+    Form,
+    Zero,
+    TooLong,
+}
+
+/// A whole number and one of `ms`, `s`, `m`, `h`, `d`; longer than zero, and not longer than the bound.
+pub(crate) fn parse_span(text: &str, longest: Duration) -> Result<Duration, NoSpan> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let unit_ms = match unit {
+    let unit_ms: u128 = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err("a number and a unit are needed: 500ms, 2s, 1m, 1h".into()),
+        "d" => 86_400_000,
+        _ => return Err(NoSpan::Form),
     };
-    let number: u64 =
-        number.parse().map_err(|_| "a whole number and a unit are needed: 500ms, 2s, 1m, 1h".to_owned())?;
-    match number.checked_mul(unit_ms) {
-        Some(0) => Err("it must be longer than zero".into()),
-        Some(ms) if ms <= 24 * 3_600_000 => Ok(Duration::from_millis(ms)),
-        _ => Err("it can be at most 24h".into()),
+    if number.is_empty() {
+        return Err(NoSpan::Form);
+    }
+    // Nothing but digits: more of them than fit are too long.
+    let ms = number.parse::<u64>().ok().and_then(|number| u128::from(number).checked_mul(unit_ms));
+    match ms {
+        Some(0) => Err(NoSpan::Zero),
+        Some(ms) if ms <= longest.as_millis() => Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX))),
+        Some(_) | None => Err(NoSpan::TooLong),
     }
 }
 
@@ -176,7 +197,21 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("2s"), Ok(Duration::from_secs(2)));
         assert_eq!(parse_duration("24h"), Ok(Duration::from_secs(86_400)));
-        for text in ["", "5", "s", "0s", "-1s", "1.5s", "1d", "25h", "99999999999999999999s", "18446744073709551615h"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "0s",
+            "-1s",
+            "1.5s",
+            "2d",
+            "+1s",
+            "1 s",
+            "\u{0661}s",
+            "25h",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

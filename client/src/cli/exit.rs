@@ -133,12 +133,26 @@ impl From<BundleError> for Failure {
     }
 }
 
+/// Longest message: arguments may be long, and stand in it. Unit: bytes.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// Beginning and end of a text that is too long.
+fn shortened(text: &str) -> String {
+    if text.len() <= MESSAGE_BYTES_MAX {
+        return text.to_owned();
+    }
+    let half = MESSAGE_BYTES_MAX / 2;
+    let (start, end) = (text.as_bytes().get(..half), text.as_bytes().get(text.len() - half..));
+    let part = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    format!("{} … {}", part(start), part(end))
+}
+
 /// Tells the user on stderr and gives the exit code.
 pub(crate) fn report(failure: &Failure, json: bool) -> ExitCode {
+    let message = shortened(&failure.message());
     if json {
         let mut error = json!({
-            "kind": failure.kind(), "reason": failure.reason(), "exit_code": failure.code(),
-            "message": failure.message(),
+            "kind": failure.kind(), "reason": failure.reason(), "exit_code": failure.code(), "message": message,
         });
         if let (Failure::Increment { resumed, .. }, Some(shown)) = (failure, error.as_object_mut())
             && !resumed.is_empty()
@@ -146,10 +160,10 @@ pub(crate) fn report(failure: &Failure, json: bool) -> ExitCode {
             shown.insert("resumed".into(), json!(resumed));
         }
         output::remark(&json!({ "error": error }).to_string());
-    } else if let Failure::Incomplete(text) | Failure::Different(text) = failure {
-        output::remark(text);
+    } else if let Failure::Incomplete(_) | Failure::Different(_) = failure {
+        output::remark(&message);
     } else {
-        output::remark(&format!("error: {}", failure.message()));
+        output::remark(&format!("error: {message}"));
     }
     ExitCode::from(failure.code())
 }

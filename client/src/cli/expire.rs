@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use starling_client::Client;
 
-use super::args::{Global, KeyArg};
+use super::args::{Global, KeyArg, NoSpan, parse_span};
 use super::exit::Failure;
 use super::write;
 
@@ -26,7 +26,7 @@ pub(crate) struct Expire {
     #[command(flatten)]
     key: KeyArg,
     /// How long from now: 500ms, 10s, 30m, 12h, 14d
-    #[arg(value_name = "TIME", value_parser = parse_span)]
+    #[arg(value_name = "TIME", value_parser = parse_after)]
     after: Duration,
 }
 
@@ -61,23 +61,12 @@ impl Persist {
 }
 
 /// `500ms`, `10s`, `30m`, `12h`, `14d`. Longer than zero, at most ten years.
-fn parse_span(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit_ms: u64 = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err("a number and a unit are needed: 500ms, 10s, 30m, 12h, 14d".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "a whole number and a unit are needed: 10s, 30m".to_owned())?;
-    match number.checked_mul(unit_ms) {
-        Some(0) => Err("it must be longer than zero; del deletes at once".into()),
-        Some(ms) if ms <= SPAN_S_MAX * 1_000 => Ok(Duration::from_millis(ms)),
-        _ => Err("it can be at most ten years".into()),
-    }
+fn parse_after(text: &str) -> Result<Duration, String> {
+    parse_span(text, Duration::from_secs(SPAN_S_MAX)).map_err(|wrong| match wrong {
+        NoSpan::Form => "a whole number and a unit are needed: 500ms, 10s, 30m, 12h, 14d".to_owned(),
+        NoSpan::Zero => "it must be longer than zero; del deletes at once".to_owned(),
+        NoSpan::TooLong => "it can be at most ten years".to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -86,10 +75,10 @@ mod tests {
 
     #[test]
     fn spans_need_a_unit_and_a_bound() {
-        assert_eq!(parse_span("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(parse_span("14d"), Ok(Duration::from_secs(14 * 86_400)));
+        assert_eq!(parse_after("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_after("14d"), Ok(Duration::from_secs(14 * 86_400)));
         for text in ["", "5", "0s", "-1s", "1.5h", "4000d", "1w", "18446744073709551615d"] {
-            assert!(parse_span(text).is_err(), "{text}");
+            assert!(parse_after(text).is_err(), "{text}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! `starling flag raise|lower|get KEY`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 use starling::message::client::Visible;
 use starling_client::Client;
 
 use super::args::{Global, KeyArg};
 use super::exit::Failure;
-use super::{output, read, write};
+use super::{read, write};
 
 /// A flag: raised or not. Raising wins over a lowering that did not see it.
 #[derive(Debug, Args)]
@@ -35,35 +35,23 @@ enum Action {
 
 impl Flag {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let options = global.options();
         match &self.action {
-            Action::Raise(key) => {
-                let key = key.key()?;
-                write::show(client, global, &key, &client.set_flag(&key, true, &options).await?);
-            }
-            Action::Lower(key) => {
-                let key = key.key()?;
-                write::show(client, global, &key, &client.set_flag(&key, false, &options).await?);
-            }
+            Action::Raise(key) => set(client, global, key, true).await,
+            Action::Lower(key) => set(client, global, key, false).await,
             Action::Get(key) => {
-                let key = key.key()?;
-                let reply = client.get(&key, &options).await?;
-                let is_raised = match &reply.value {
-                    Visible::Flag => true,
-                    Visible::Nothing => false,
-                    other => return Err(read::other_type(other)),
+                let shown = |value: &Visible| match value {
+                    Visible::Flag => Some((json!(true), "raised".to_owned())),
+                    Visible::Nothing => Some((json!(false), "lowered".to_owned())),
+                    _ => None,
                 };
-                if global.json {
-                    let mut shown = read::facts(client, &reply);
-                    shown.insert("key".into(), output::key_json(&key));
-                    shown.insert("raised".into(), json!(is_raised));
-                    output::json(&Value::Object(shown));
-                } else {
-                    output::line(if is_raised { "raised" } else { "lowered" });
-                    read::remarks(&reply);
-                }
+                read::one(client, global, key, "raised", shown).await
             }
         }
-        Ok(())
     }
+}
+
+async fn set(client: &Client, global: &Global, key: &KeyArg, is_raised: bool) -> Result<(), Failure> {
+    let key = key.key()?;
+    write::show(client, global, &key, &client.set_flag(&key, is_raised, &global.options()).await?);
+    Ok(())
 }

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use starling::message::client::Visible;
-use starling_client::Client;
+use starling::ids::Key;
+use starling::message::client::{Visible, WriteReply};
+use starling_client::{Client, Error, MapPages};
 
-use super::args::{BytesArg, Global, KeyArg, bytes_of, pairs_of};
-use super::elements::{Listing, PageArgs, element_json, show_size};
+use super::args::{BytesArg, Global, KeyArg, pairs_of};
+use super::elements::{Collection, ElementsArg, ListArgs, element_json, pages};
 use super::exit::Failure;
-use super::{output, write};
+use super::{elements, output, write};
 
 /// A map: fields that hold a value or a number.
 ///
@@ -41,41 +42,25 @@ enum Action {
         fields: Vec<BytesArg>,
     },
     /// Print what a field holds; of several fields each on a line, with its name
-    Get {
-        #[command(flatten)]
-        key: KeyArg,
-        /// The fields: at most 512
-        #[arg(value_name = "FIELD", required = true)]
-        fields: Vec<BytesArg>,
-    },
+    #[command(mut_arg("elements", |arg| arg.value_name("FIELD")))]
+    Get(ElementsArg),
     /// Add to the number in a field. Not tagged: one that ends as unknown may or may not count
     Incr {
         #[command(flatten)]
         key: KeyArg,
         /// The field
-        #[arg(value_name = "FIELD")]
+        #[arg(value_name = "FIELD", allow_negative_numbers = true)]
         field: BytesArg,
         /// How much; may be negative
         #[arg(value_name = "BY", default_value_t = 1, allow_negative_numbers = true)]
         by: i64,
     },
     /// Remove fields, all or none
-    #[command(alias = "remove", alias = "rm", alias = "del")]
-    Rem {
-        #[command(flatten)]
-        key: KeyArg,
-        /// The fields: at most 512
-        #[arg(value_name = "FIELD", required = true)]
-        fields: Vec<BytesArg>,
-    },
+    #[command(alias = "remove", alias = "rm", alias = "del", mut_arg("elements", |arg| arg.value_name("FIELD")))]
+    Rem(ElementsArg),
     /// Print the fields with what they hold, in the order of their bytes
     #[command(alias = "ls")]
-    List {
-        #[command(flatten)]
-        key: KeyArg,
-        #[command(flatten)]
-        page: PageArgs,
-    },
+    List(ListArgs),
     /// Print how many fields there are: an estimate while writes are on their way
     #[command(alias = "count")]
     Size(KeyArg),
@@ -84,69 +69,70 @@ enum Action {
 impl Map {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
         let options = global.options();
+        let map = |key: &Key| client.map(key, &options);
         match &self.action {
             Action::Put { key, fields } => {
                 let (key, fields) = (key.key()?, pairs_of(fields).map_err(Failure::Usage)?);
-                write::show(client, global, &key, &client.map(&key, &options).put(fields).await?);
+                write::show(client, global, &key, &map(&key).put(fields).await?);
             }
-            Action::Get { key, fields } => {
-                let key = key.key()?;
-                let found = client.map(&key, &options).get_all(bytes_of(fields)).await?;
-                match (global.json, found.as_slice(), fields.as_slice()) {
-                    (true, found, _) => {
-                        let fields = found.iter().map(|(field, value)| field_json(field, value)).collect::<Vec<_>>();
+            Action::Get(arguments) => {
+                let (key, fields) = arguments.key_and_elements()?;
+                let is_one = fields.len() == 1;
+                let found = map(&key).get_all(fields).await?;
+                match (global.json, found.as_slice()) {
+                    (true, found) => {
+                        let fields = found.iter().map(starling_client::Map::json).collect::<Vec<_>>();
                         output::json(&json!({ "key": output::key_json(&key), "elements": fields }));
                     }
-                    (false, [], [_]) => output::value(&Visible::Nothing),
-                    (false, [(_, value)], [_]) => output::value(value),
-                    (false, found, _) => {
-                        found.iter().for_each(|(field, value)| output::bytes(&line(field, value, true)))
-                    }
+                    (false, []) if is_one => output::value(&Visible::Nothing),
+                    (false, [(_, value)]) if is_one => output::value(value),
+                    (false, found) => found.iter().for_each(|field| {
+                        output::bytes(&[starling_client::Map::line(field), b"\n".to_vec()].concat());
+                    }),
                 }
             }
             Action::Incr { key, field, by } => {
                 let key = key.key()?;
-                let reply = client.map(&key, &options).increment(field.bytes(), *by).await?;
-                write::show(client, global, &key, &reply);
+                write::show(client, global, &key, &map(&key).increment(field.bytes(), *by).await?);
             }
-            Action::Rem { key, fields } => {
-                let key = key.key()?;
-                write::show(client, global, &key, &client.map(&key, &options).remove(bytes_of(fields)).await?);
-            }
-            Action::List { key, page } => {
-                let key = key.key()?;
-                let mut pages = client.map(&key, &options).pages(page.page());
-                let mut listing = Listing::new(global.json, *page);
-                'pages: while let Some(fields) = pages.next_page().await? {
-                    for (field, value) in fields {
-                        if !listing.show(|| line(&field, &value, false), || field_json(&field, &value)) {
-                            break 'pages;
-                        }
-                    }
-                }
-                listing.end(&key, pages.is_partial());
-            }
-            Action::Size(key) => {
-                let key = key.key()?;
-                show_size(global.json, &key, client.map(&key, &options).size().await?);
-            }
+            Action::Rem(arguments) => elements::remove(client, global, arguments, map).await?,
+            Action::List(arguments) => elements::list(global, arguments, map).await?,
+            Action::Size(key) => elements::size(global, key, map).await?,
         }
         Ok(())
     }
 }
 
-fn field_json(field: &Bytes, value: &Visible) -> Value {
-    let mut shown = element_json("field", field);
-    shown.extend(output::value_json(value));
-    Value::Object(shown)
-}
+pages!(MapPages, (Bytes, Visible));
 
-/// `field⇥value`, the bytes as they are.
-fn line(field: &Bytes, value: &Visible, ends: bool) -> Vec<u8> {
-    let value = match value {
-        Visible::Text(text) => text.to_vec(),
-        other => output::value_text(other).into_bytes(),
-    };
-    let end: &[u8] = if ends { b"\n" } else { b"" };
-    [field.as_ref(), b"\t", &value, end].concat()
+impl Collection for starling_client::Map {
+    type Element = (Bytes, Visible);
+    type Pages = MapPages;
+
+    async fn remove(&self, elements: Vec<Bytes>) -> Result<WriteReply, Error> {
+        self.remove(elements).await
+    }
+
+    async fn size(&self) -> Result<u64, Error> {
+        self.size().await
+    }
+
+    fn pages(&self, count: u16) -> MapPages {
+        self.pages(count)
+    }
+
+    /// `field⇥value`, the bytes as they are.
+    fn line((field, value): &(Bytes, Visible)) -> Vec<u8> {
+        let value = match value {
+            Visible::Text(text) => text.to_vec(),
+            other => output::value_text(other).into_bytes(),
+        };
+        [field.as_ref(), b"\t", &value].concat()
+    }
+
+    fn json((field, value): &(Bytes, Visible)) -> Value {
+        let mut shown = element_json("field", field);
+        shown.extend(output::value_json(value));
+        Value::Object(shown)
+    }
 }

@@ -110,14 +110,14 @@ enum Command {
 /// Runs the program's arguments.
 pub(crate) fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let json = arguments.iter().any(|argument| argument == "--json");
+    let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     let command = Cli::command().mut_subcommands(|command| {
         let help = help_of(&command);
         command.after_long_help(help)
     });
     let cli = match command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) if json && error.use_stderr() => {
+        Err(error) if error.use_stderr() && (json || error.to_string().len() > exit::MESSAGE_BYTES_MAX) => {
             let text = error.to_string();
             let text = text.trim_end().trim_start_matches("error: ");
             return exit::report(&Failure::Usage(text.to_owned()), json);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use starling::config::Durability;
 use starling::message::client::{Visible, WriteAck};
 use starling_client::Client;
+pub(crate) use starling_client::hex::encode as hex;
 
 /// Of a text in a table. Unit: bytes.
 const TEXT_SHOWN_BYTES: usize = 32;
@@ -178,11 +179,6 @@ pub(crate) fn micros(us: u64) -> String {
 /// `1 row`, `2 rows`.
 pub(crate) fn count(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
-}
-
-/// Bytes as hexadecimal text.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

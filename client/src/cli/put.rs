@@ -6,7 +6,7 @@ use std::io::Read;
 use bytes::Bytes;
 use clap::Args;
 use starling::limits;
-use starling_client::Client;
+use starling_client::{Client, hex};
 
 use super::args::{Global, KeyArg};
 use super::exit::Failure;
@@ -73,10 +73,6 @@ impl Put {
 }
 
 fn parse_context(text: &str) -> Result<Bytes, String> {
-    let wrong = || "a context is the hexadecimal text that `get --siblings` printed".to_owned();
-    if text.is_empty() || !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return Err(wrong());
-    }
-    let byte = |at: usize| text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).ok_or_else(wrong);
-    (0..text.len()).step_by(2).map(byte).collect::<Result<Vec<_>, _>>().map(Bytes::from)
+    let bytes = hex::decode(text).filter(|bytes| !bytes.is_empty());
+    bytes.map(Bytes::from).ok_or_else(|| "a context is the hexadecimal text that `get --siblings` printed".to_owned())
 }

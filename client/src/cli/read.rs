@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use starling::message::client::{Outcome, Reason, RequestError, ValueReply, Visible};
 use starling_client::{Client, Error};
 
+use super::args::{Global, KeyArg};
 use super::exit::Failure;
 use super::output;
 
@@ -43,6 +44,30 @@ pub(crate) fn remarks(reply: &ValueReply) {
         }
         None => "staleness: unknown".to_owned(),
     });
+}
+
+/// Reads a key of one type, and prints what is made of its value: in JSON under `name`, or as text; `None`: it is of another
+/// type.
+pub(crate) async fn one(
+    client: &Client,
+    global: &Global,
+    key: &KeyArg,
+    name: &str,
+    shown: impl FnOnce(&Visible) -> Option<(Value, String)>,
+) -> Result<(), Failure> {
+    let key = key.key()?;
+    let reply = client.get(&key, &global.options()).await?;
+    let Some((value, text)) = shown(&reply.value) else { return Err(other_type(&reply.value)) };
+    if global.json {
+        let mut all = facts(client, &reply);
+        all.insert("key".into(), output::key_json(&key));
+        all.insert(name.into(), value);
+        output::json(&Value::Object(all));
+    } else {
+        output::line(&text);
+        remarks(&reply);
+    }
+    Ok(())
 }
 
 /// The key shows a value of another type than the command reads.

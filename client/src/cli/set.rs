@@ -1,13 +1,16 @@
 //! `starling set add|rem|has|list|size`.
 
+use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use starling_client::Client;
+use starling::ids::Key;
+use starling::message::client::WriteReply;
+use starling_client::{Client, Error, SetPages};
 
-use super::args::{BytesArg, Global, KeyArg, bytes_of};
-use super::elements::{Listing, PageArgs, element_json, show_size};
+use super::args::{Global, KeyArg};
+use super::elements::{Collection, ElementArg, ElementsArg, ListArgs, element_json, pages};
 use super::exit::Failure;
-use super::{output, write};
+use super::{elements, output, write};
 
 /// A set. Adding wins over a removal that did not see it.
 ///
@@ -29,39 +32,17 @@ pub(crate) struct Set {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Add members, all or none
-    Add {
-        #[command(flatten)]
-        key: KeyArg,
-        /// The members: at most 512
-        #[arg(value_name = "MEMBER", required = true)]
-        members: Vec<BytesArg>,
-    },
+    #[command(mut_arg("elements", |arg| arg.value_name("MEMBER")))]
+    Add(ElementsArg),
     /// Remove members, all or none
-    #[command(alias = "remove", alias = "rm", alias = "del")]
-    Rem {
-        #[command(flatten)]
-        key: KeyArg,
-        /// The members: at most 512
-        #[arg(value_name = "MEMBER", required = true)]
-        members: Vec<BytesArg>,
-    },
+    #[command(alias = "remove", alias = "rm", alias = "del", mut_arg("elements", |arg| arg.value_name("MEMBER")))]
+    Rem(ElementsArg),
     /// Print whether it is a member: true or false
-    #[command(alias = "contains")]
-    Has {
-        #[command(flatten)]
-        key: KeyArg,
-        /// The member
-        #[arg(value_name = "MEMBER")]
-        member: BytesArg,
-    },
+    #[command(alias = "contains", mut_arg("element", |arg| arg.value_name("MEMBER")))]
+    Has(ElementArg),
     /// Print the members, in the order of their bytes
     #[command(alias = "members", alias = "ls")]
-    List {
-        #[command(flatten)]
-        key: KeyArg,
-        #[command(flatten)]
-        page: PageArgs,
-    },
+    List(ListArgs),
     /// Print how many members there are: an estimate while writes are on their way
     #[command(alias = "count")]
     Size(KeyArg),
@@ -70,43 +51,52 @@ enum Action {
 impl Set {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
         let options = global.options();
+        let set = |key: &Key| client.set(key, &options);
         match &self.action {
-            Action::Add { key, members } => {
-                let key = key.key()?;
-                write::show(client, global, &key, &client.set(&key, &options).add(bytes_of(members)).await?);
+            Action::Add(arguments) => {
+                let (key, members) = arguments.key_and_elements()?;
+                write::show(client, global, &key, &set(&key).add(members).await?);
             }
-            Action::Rem { key, members } => {
-                let key = key.key()?;
-                write::show(client, global, &key, &client.set(&key, &options).remove(bytes_of(members)).await?);
-            }
-            Action::Has { key, member } => {
-                let key = key.key()?;
-                let is_member = client.set(&key, &options).contains(member.bytes()).await?;
+            Action::Rem(arguments) => elements::remove(client, global, arguments, set).await?,
+            Action::Has(arguments) => {
+                let (key, member) = arguments.key_and_element()?;
+                let is_member = set(&key).contains(member).await?;
                 if global.json {
                     output::json(&json!({ "key": output::key_json(&key), "has": is_member }));
                 } else {
                     output::line(if is_member { "true" } else { "false" });
                 }
             }
-            Action::List { key, page } => {
-                let key = key.key()?;
-                let mut pages = client.set(&key, &options).pages(page.page());
-                let mut listing = Listing::new(global.json, *page);
-                'pages: while let Some(members) = pages.next_page().await? {
-                    for member in members {
-                        let shown = || Value::Object(element_json("member", &member));
-                        if !listing.show(|| member.to_vec(), shown) {
-                            break 'pages;
-                        }
-                    }
-                }
-                listing.end(&key, pages.is_partial());
-            }
-            Action::Size(key) => {
-                let key = key.key()?;
-                show_size(global.json, &key, client.set(&key, &options).size().await?);
-            }
+            Action::List(arguments) => elements::list(global, arguments, set).await?,
+            Action::Size(key) => elements::size(global, key, set).await?,
         }
         Ok(())
+    }
+}
+
+pages!(SetPages, Bytes);
+
+impl Collection for starling_client::Set {
+    type Element = Bytes;
+    type Pages = SetPages;
+
+    async fn remove(&self, elements: Vec<Bytes>) -> Result<WriteReply, Error> {
+        self.remove(elements).await
+    }
+
+    async fn size(&self) -> Result<u64, Error> {
+        self.size().await
+    }
+
+    fn pages(&self, count: u16) -> SetPages {
+        self.pages(count)
+    }
+
+    fn line(member: &Bytes) -> Vec<u8> {
+        member.to_vec()
+    }
+
+    fn json(member: &Bytes) -> Value {
+        Value::Object(element_json("member", member))
     }
 }

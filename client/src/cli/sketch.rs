@@ -1,13 +1,14 @@
 //! `starling sketch add KEY ITEM…` and `starling sketch count KEY`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 use starling::message::client::Visible;
 use starling_client::Client;
 
-use super::args::{BytesArg, Global, KeyArg, bytes_of};
+use super::args::{Global, KeyArg};
+use super::elements::ElementsArg;
 use super::exit::Failure;
-use super::{output, read, write};
+use super::{read, write};
 
 /// A sketch that counts distinct items (HyperLogLog), with an error of about 1 %.
 ///
@@ -25,13 +26,8 @@ pub(crate) struct Sketch {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Add items
-    Add {
-        #[command(flatten)]
-        key: KeyArg,
-        /// The items: at most 512
-        #[arg(value_name = "ITEM", required = true)]
-        items: Vec<BytesArg>,
-    },
+    #[command(mut_arg("elements", |arg| arg.value_name("ITEM")))]
+    Add(ElementsArg),
     /// Print about how many different items were added
     #[command(alias = "get")]
     Count(KeyArg),
@@ -39,32 +35,22 @@ enum Action {
 
 impl Sketch {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let options = global.options();
         match &self.action {
-            Action::Add { key, items } => {
-                let key = key.key()?;
-                let reply = client.add_to_sketch(&key, bytes_of(items), &options).await?;
+            Action::Add(arguments) => {
+                let (key, items) = arguments.key_and_elements()?;
+                let reply = client.add_to_sketch(&key, items, &global.options()).await?;
                 write::show(client, global, &key, &reply);
+                Ok(())
             }
             Action::Count(key) => {
-                let key = key.key()?;
-                let reply = client.get(&key, &options).await?;
-                let count = match &reply.value {
-                    Visible::Estimate(count) => *count,
-                    Visible::Nothing => 0,
-                    other => return Err(read::other_type(other)),
+                let count = |value: &Visible| match value {
+                    Visible::Estimate(count) => Some(*count),
+                    Visible::Nothing => Some(0),
+                    _ => None,
                 };
-                if global.json {
-                    let mut shown = read::facts(client, &reply);
-                    shown.insert("key".into(), output::key_json(&key));
-                    shown.insert("count".into(), json!(count));
-                    output::json(&Value::Object(shown));
-                } else {
-                    output::line(&count.to_string());
-                    read::remarks(&reply);
-                }
+                let shown = |value: &Visible| count(value).map(|count| (json!(count), count.to_string()));
+                read::one(client, global, key, "count", shown).await
             }
         }
-        Ok(())
     }
 }

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use starling::ids::Key;
+use starling::message::client::WriteReply;
 use starling::value::Score;
-use starling_client::Client;
+use starling_client::{Client, Error, SortedSet, SortedSetPages};
 
-use super::args::{BytesArg, Global, KeyArg, bytes_of, pairs_of};
-use super::elements::{Listing, PageArgs, element_json, show_size};
+use super::args::{BytesArg, Global, KeyArg, pairs_of};
+use super::elements::{Collection, ElementArg, ElementsArg, ListArgs, Listing, element_json, pages};
 use super::exit::Failure;
-use super::{output, write};
+use super::{elements, output, write};
 
 /// A sorted set: members with a score.
 ///
@@ -50,34 +52,18 @@ enum Action {
         #[arg(value_name = "BY", allow_negative_numbers = true)]
         by: f64,
         /// The member
-        #[arg(value_name = "MEMBER")]
+        #[arg(value_name = "MEMBER", allow_negative_numbers = true)]
         member: BytesArg,
     },
     /// Remove members, all or none
-    #[command(alias = "remove", alias = "rm", alias = "del")]
-    Rem {
-        #[command(flatten)]
-        key: KeyArg,
-        /// The members: at most 512
-        #[arg(value_name = "MEMBER", required = true)]
-        members: Vec<BytesArg>,
-    },
+    #[command(alias = "remove", alias = "rm", alias = "del", mut_arg("elements", |arg| arg.value_name("MEMBER")))]
+    Rem(ElementsArg),
     /// Print a member's score
-    Score {
-        #[command(flatten)]
-        key: KeyArg,
-        /// The member
-        #[arg(value_name = "MEMBER")]
-        member: BytesArg,
-    },
+    #[command(mut_arg("element", |arg| arg.value_name("MEMBER")))]
+    Score(ElementArg),
     /// Print scores and members, in the order of the members' bytes
     #[command(alias = "members", alias = "ls")]
-    List {
-        #[command(flatten)]
-        key: KeyArg,
-        #[command(flatten)]
-        page: PageArgs,
-    },
+    List(ListArgs),
     /// Print the members with the highest scores, the highest first. Reads the whole set
     Top {
         #[command(flatten)]
@@ -94,24 +80,20 @@ enum Action {
 impl Zset {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
         let options = global.options();
+        let sorted_set = |key: &Key| client.sorted_set(key, &options);
         match &self.action {
             Action::Add { key, members } => {
                 let (key, members) = (key.key()?, scored(members)?);
-                write::show(client, global, &key, &client.sorted_set(&key, &options).add(members).await?);
+                write::show(client, global, &key, &sorted_set(&key).add(members).await?);
             }
             Action::Incr { key, by, member } => {
                 let key = key.key()?;
-                let reply = client.sorted_set(&key, &options).increment(member.bytes(), *by).await?;
-                write::show(client, global, &key, &reply);
+                write::show(client, global, &key, &sorted_set(&key).increment(member.bytes(), *by).await?);
             }
-            Action::Rem { key, members } => {
-                let key = key.key()?;
-                let reply = client.sorted_set(&key, &options).remove(bytes_of(members)).await?;
-                write::show(client, global, &key, &reply);
-            }
-            Action::Score { key, member } => {
-                let key = key.key()?;
-                let score = client.sorted_set(&key, &options).score(member.bytes()).await?;
+            Action::Rem(arguments) => elements::remove(client, global, arguments, sorted_set).await?,
+            Action::Score(arguments) => {
+                let (key, member) = arguments.key_and_element()?;
+                let score = sorted_set(&key).score(member).await?;
                 if global.json {
                     output::json(&json!({ "key": output::key_json(&key), "score": score }));
                 } else {
@@ -121,38 +103,51 @@ impl Zset {
                     }
                 }
             }
-            Action::List { key, page } => {
-                let key = key.key()?;
-                let mut pages = client.sorted_set(&key, &options).pages(page.page());
-                let mut listing = Listing::new(global.json, *page);
-                'pages: while let Some(members) = pages.next_page().await? {
-                    for (member, score) in members {
-                        if !listing.show(|| line(&member, score), || member_json(&member, score)) {
-                            break 'pages;
-                        }
-                    }
-                }
-                listing.end(&key, pages.is_partial());
-            }
+            Action::List(arguments) => elements::list(global, arguments, sorted_set).await?,
             Action::Top { key, count } => {
                 let key = key.key()?;
-                let mut pages = client.sorted_set(&key, &options).pages(PageArgs::default().page());
+                let mut pages = sorted_set(&key).pages(elements::PAGE);
                 let mut top = Top::new(*count as usize);
                 while let Some(members) = pages.next_page().await? {
                     members.into_iter().for_each(|(member, score)| top.take(member, score));
                 }
-                let mut listing = Listing::new(global.json, PageArgs::default());
-                for (member, score) in top.highest_first() {
-                    listing.show(|| line(&member, score), || member_json(&member, score));
-                }
+                let mut listing = Listing::<SortedSet>::new(global.json);
+                top.highest_first().for_each(|member| listing.show(&member));
                 listing.end(&key, pages.is_partial());
             }
-            Action::Size(key) => {
-                let key = key.key()?;
-                show_size(global.json, &key, client.sorted_set(&key, &options).size().await?);
-            }
+            Action::Size(key) => elements::size(global, key, sorted_set).await?,
         }
         Ok(())
+    }
+}
+
+pages!(SortedSetPages, (Bytes, f64));
+
+impl Collection for SortedSet {
+    type Element = (Bytes, f64);
+    type Pages = SortedSetPages;
+
+    async fn remove(&self, elements: Vec<Bytes>) -> Result<WriteReply, Error> {
+        self.remove(elements).await
+    }
+
+    async fn size(&self) -> Result<u64, Error> {
+        self.size().await
+    }
+
+    fn pages(&self, count: u16) -> SortedSetPages {
+        self.pages(count)
+    }
+
+    /// `score⇥member`.
+    fn line((member, score): &(Bytes, f64)) -> Vec<u8> {
+        [score.to_string().as_bytes(), b"\t", member].concat()
+    }
+
+    fn json((member, score): &(Bytes, f64)) -> Value {
+        let mut shown = element_json("member", member);
+        shown.insert("score".into(), json!(score));
+        Value::Object(shown)
     }
 }
 
@@ -192,17 +187,6 @@ fn scored(arguments: &[BytesArg]) -> Result<Vec<(Bytes, f64)>, Failure> {
         })
     };
     pairs.into_iter().map(score).collect()
-}
-
-fn member_json(member: &Bytes, score: f64) -> Value {
-    let mut shown = element_json("member", member);
-    shown.insert("score".into(), json!(score));
-    Value::Object(shown)
-}
-
-/// `score⇥member`.
-fn line(member: &Bytes, score: f64) -> Vec<u8> {
-    [score.to_string().as_bytes(), b"\t", member].concat()
 }
 
 #[cfg(test)]

@@ -91,6 +91,7 @@ async fn settings_that_make_no_sense_are_refused() {
         ClientConfig { connections_per_node: 0, ..ClientConfig::default() },
         ClientConfig { deadline: std::time::Duration::ZERO, ..ClientConfig::default() },
         ClientConfig { backoff_min: std::time::Duration::from_secs(9), ..ClientConfig::default() },
+        ClientConfig { deadline: std::time::Duration::MAX, ..ClientConfig::default() },
     ] {
         let error = Client::connect(Bundle::load(cluster.bundle()).unwrap(), config).err().unwrap();
         assert!(matches!(error, ConnectError::Setting { .. }), "{error}");

@@ -3,15 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 
+mod bench;
 mod bundles;
 mod certificates;
 mod cluster;
 mod command_line;
+mod drills;
 mod fake_node;
 mod kept_sessions;
+mod looking;
 mod lost_calls;
 mod program;
 mod routing;
 mod sessions;
 mod tokens;
+mod type_commands;
 mod types;
+mod usage;

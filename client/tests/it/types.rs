@@ -1,28 +1,26 @@
-//! Every type: what its calls and commands send, and how what comes back is shown.
+//! Every type: what its calls send, and what they make of answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::json;
 use starling::ids::NodeId;
 use starling::message::client::{
     AnswerBody, CallBody, CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, ObservedReply,
-    Options, Outcome, PageReply, Reason, Response, ValueReply, Visible,
+    Options, Outcome, PageReply, Reason, Response, Visible,
 };
 use starling::time::WallTime;
 use starling::value::Score;
 use starling_client::Error;
 
 use crate::cluster::{TestCluster, key};
-use crate::fake_node::{FakeNode, Reaction, commands, obliging, refused, value, written};
-use crate::program::{starling, stderr, stdout, stdout_json};
+use crate::fake_node::{FakeNode, Reaction, commands, obliging, refused, written};
 
-fn of(kind: CollectionKind, command: CollectionCommand) -> Command {
+pub fn of(kind: CollectionKind, command: CollectionCommand) -> Command {
     Command::Collection { kind, command }
 }
 
-fn changes(changes: &[(&'static str, ElementChange)]) -> CollectionCommand {
+pub fn changes(changes: &[(&'static str, ElementChange)]) -> CollectionCommand {
     let write = |(element, change): &(&'static str, ElementChange)| ElementWrite {
         element: Bytes::from(*element),
         change: change.clone(),
@@ -30,12 +28,12 @@ fn changes(changes: &[(&'static str, ElementChange)]) -> CollectionCommand {
     CollectionCommand::Write { changes: changes.iter().map(write).collect() }
 }
 
-fn score(value: f64) -> Visible {
+pub fn score(value: f64) -> Visible {
     Visible::Score(Score::new(value).unwrap())
 }
 
 /// A node that keeps one collection and serves it in pages of two.
-fn collection(elements: Vec<(&'static str, Visible)>) -> impl Fn(&CallBody) -> Reaction + Send + Sync {
+pub fn collection(elements: Vec<(&'static str, Visible)>) -> impl Fn(&CallBody) -> Reaction + Send + Sync {
     let elements: Vec<(Bytes, Visible)> =
         elements.into_iter().map(|(element, value)| (Bytes::from(element), value)).collect();
     move |body| {
@@ -217,7 +215,7 @@ async fn flags_sketches_siblings_and_deadlines_send_what_they_say() {
 }
 
 /// A node whose first overwrite is applied and not answered; shared by the nodes of a test.
-fn two_steps(body: &CallBody) -> Reaction {
+pub fn two_steps(body: &CallBody) -> Reaction {
     match body {
         CallBody::Key(request) if request.command == Command::Observe => {
             let observed = ObservedReply {
@@ -265,137 +263,6 @@ async fn a_reset_without_an_answer_is_unknown() {
 }
 
 #[tokio::test]
-async fn the_program_speaks_of_every_type() {
-    let mut cluster = TestCluster::new(1);
-    let node = FakeNode::start(&mut cluster, NodeId(1), two_steps);
-    let bundle = cluster.bundle();
-    let (add, remove) = (ElementChange::Add, ElementChange::Remove);
-    let (set, map, zset) = (CollectionKind::Set, CollectionKind::Map, CollectionKind::SortedSet);
-    let overwrite = |to| Command::Overwrite { context: Bytes::from("what was seen"), to };
-    let cases = [
-        (vec!["set", "add", "k", "x", "y"], of(set, changes(&[("x", add.clone()), ("y", add)]))),
-        (vec!["set", "rem", "k", "x"], of(set, changes(&[("x", remove.clone())]))),
-        (vec!["map", "put", "k", "f", "-5"], of(map, changes(&[("f", ElementChange::Put(Bytes::from("-5")))]))),
-        (vec!["map", "incr", "k", "f"], of(map, changes(&[("f", ElementChange::Increment(1))]))),
-        (vec!["map", "incr", "k", "f", "-5"], of(map, changes(&[("f", ElementChange::Increment(-5))]))),
-        (vec!["map", "rem", "k", "f"], of(map, changes(&[("f", remove.clone())]))),
-        (vec!["zset", "add", "k", "-1.5", "m"], of(zset, changes(&[("m", ElementChange::Score((-1.5f64).to_bits()))]))),
-        (vec!["zset", "incr", "k", "2", "m"], of(zset, changes(&[("m", ElementChange::AddToScore(2f64.to_bits()))]))),
-        (vec!["zset", "rem", "k", "m"], of(zset, changes(&[("m", remove)]))),
-        (vec!["flag", "raise", "k"], Command::SetFlag { on: true }),
-        (vec!["flag", "lower", "k"], Command::SetFlag { on: false }),
-        (vec!["sketch", "add", "k", "x"], Command::AddToSketch { items: vec![Bytes::from("x")] }),
-        (vec!["persist", "k"], Command::Expire { deadline: None }),
-        (vec!["put", "--sibling", "k", "v"], Command::PutSibling { value: Bytes::from("v"), context: None }),
-        (
-            vec!["put", "--context", "00ff", "k", "v"],
-            Command::PutSibling { value: Bytes::from("v"), context: Some(Bytes::from_static(b"\x00\xff")) },
-        ),
-        (vec!["reset", "k"], overwrite(None)),
-        (vec!["set-to", "k", "-12"], overwrite(Some(-12))),
-    ];
-    for (arguments, command) in cases {
-        let output = starling(&bundle, &arguments).await;
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
-        assert_eq!(commands(&node).last(), Some(&command), "{arguments:?}");
-    }
-    assert_eq!(starling(&bundle, &["expire", "k", "10s"]).await.status.code(), Some(0));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
-    let Some(Command::Expire { deadline: Some(deadline) }) = commands(&node).pop() else { panic!() };
-    assert!((now..now + 11_000_000).contains(&deadline.0), "{deadline:?}");
-}
-
-#[tokio::test]
-async fn the_program_shows_collections_as_lines_and_as_json() {
-    let mut cluster = TestCluster::new(3);
-    let elements = vec![("a", Visible::Member), ("b", Visible::Member), ("c", Visible::Member)];
-    let order = cluster.preference(&key("s"));
-    let _node = FakeNode::start(&mut cluster, order[0], collection(elements));
-    let bundle = cluster.bundle();
-    assert_eq!(stdout(&starling(&bundle, &["set", "list", "s"]).await), "a\nb\nc\n");
-    assert_eq!(stdout(&starling(&bundle, &["set", "list", "s", "--limit", "1"]).await), "a\n");
-    assert_eq!(stdout(&starling(&bundle, &["set", "has", "s", "b"]).await), "true\n");
-    assert_eq!(stdout(&starling(&bundle, &["set", "has", "s", "x"]).await), "false\n");
-    assert_eq!(stdout(&starling(&bundle, &["set", "size", "s"]).await), "3\n");
-    let shown = stdout_json(&starling(&bundle, &["--json", "set", "list", "s"]).await);
-    let members = json!([{ "member": "a" }, { "member": "b" }, { "member": "c" }]);
-    assert_eq!(shown, json!({ "key": "s", "elements": members, "partial": false }));
-}
-
-#[tokio::test]
-async fn the_program_shows_fields_and_scores() {
-    let mut cluster = TestCluster::new(1);
-    let fields =
-        vec![("age", Visible::Integer { value: 7, saturated: false }), ("name", Visible::Text(Bytes::from("Ann")))];
-    let _node = FakeNode::start(&mut cluster, NodeId(1), collection(fields));
-    let bundle = cluster.bundle();
-    assert_eq!(stdout(&starling(&bundle, &["map", "list", "m"]).await), "age\t7\nname\tAnn\n");
-    assert_eq!(stdout(&starling(&bundle, &["map", "get", "m", "name"]).await), "Ann\n");
-    let output = starling(&bundle, &["map", "get", "m", "city"]).await;
-    assert_eq!((stdout(&output), stderr(&output)), (String::new(), "(nothing)\n".into()));
-    let shown = stdout_json(&starling(&bundle, &["--json", "map", "get", "m", "name", "age"]).await);
-    assert_eq!(shown["elements"], json!([{ "field": "age", "value": 7 }, { "field": "name", "value": "Ann" }]));
-
-    let mut cluster = TestCluster::new(1);
-    let members = vec![("ann", score(1.0)), ("bob", score(30.0)), ("eve", score(-2.5))];
-    let _node = FakeNode::start(&mut cluster, NodeId(1), collection(members));
-    let bundle = cluster.bundle();
-    assert_eq!(stdout(&starling(&bundle, &["zset", "top", "z", "2"]).await), "30\tbob\n1\tann\n");
-    assert_eq!(stdout(&starling(&bundle, &["zset", "score", "z", "eve"]).await), "-2.5\n");
-    assert_eq!(stdout(&starling(&bundle, &["zset", "list", "z", "--limit", "1"]).await), "1\tann\n");
-    for wrong in
-        [vec!["zset", "add", "z", "ann", "1"], vec!["zset", "add", "z", "1"], vec!["map", "put", "m", "f", "v", "g"]]
-    {
-        assert_eq!(starling(&bundle, &wrong).await.status.code(), Some(2), "{wrong:?}");
-    }
-    let output = starling(&bundle, &["zset", "add", "z", "nan", "ann"]).await;
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-}
-
-#[tokio::test]
-async fn flags_and_sketches_are_read_as_what_they_are() {
-    for (shown, arguments, text) in [
-        (Visible::Flag, ["flag", "get", "k"], "raised\n"),
-        (Visible::Nothing, ["flag", "get", "k"], "lowered\n"),
-        (Visible::Estimate(1234), ["sketch", "count", "k"], "1234\n"),
-        (Visible::Nothing, ["sketch", "count", "k"], "0\n"),
-    ] {
-        let mut cluster = TestCluster::new(1);
-        let _node = FakeNode::start(&mut cluster, NodeId(1), shows(shown));
-        assert_eq!(stdout(&starling(&cluster.bundle(), &arguments).await), text);
-    }
-    let mut cluster = TestCluster::new(1);
-    let _node = FakeNode::start(&mut cluster, NodeId(1), |_| Reaction::Answer(value(7)));
-    let output = starling(&cluster.bundle(), &["flag", "get", "k"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("holds a number"), "{output:?}");
-}
-
-fn shows(value: Visible) -> impl Fn(&CallBody) -> Reaction + Send + Sync {
-    move |_| {
-        let reply = ValueReply {
-            value: value.clone(),
-            partial: false,
-            conflict: false,
-            answered: vec![NodeId(1)],
-            stale_ms: Some(1500),
-            token: None,
-        };
-        Reaction::Answer(AnswerBody::Key(Response::Value(reply)))
-    }
-}
-
-#[tokio::test]
-async fn a_read_says_how_old_it_may_be() {
-    let mut cluster = TestCluster::new(1);
-    let _node = FakeNode::start(&mut cluster, NodeId(1), shows(Visible::Text(Bytes::from("x"))));
-    let bundle = cluster.bundle();
-    let output = starling(&bundle, &["get", "k"]).await;
-    assert!(stderr(&output).contains("at most 1.5 s old"), "{output:?}");
-    assert_eq!(stdout_json(&starling(&bundle, &["--json", "get", "k"]).await)["stale_ms"], json!(1500));
-}
-
-#[tokio::test]
 async fn a_reset_of_a_text_is_refused_after_its_first_step() {
     let mut cluster = TestCluster::new(1);
     let node = FakeNode::start(&mut cluster, NodeId(1), |_| {
@@ -406,29 +273,4 @@ async fn a_reset_of_a_text_is_refused_after_its_first_step() {
     let error = cluster.client().reset(&key("k"), &Options::default()).await.unwrap_err();
     assert!(error.to_string().contains("not an integer"), "{error}");
     assert_eq!(commands(&node), [Command::Observe]);
-}
-
-#[tokio::test]
-async fn siblings_are_shown_with_the_context_that_replaces_them() {
-    let mut cluster = TestCluster::new(1);
-    let observed = ObservedReply {
-        value: Visible::Siblings(vec![Bytes::from("milk"), Bytes::from_static(b"\xff")]),
-        context: Bytes::from_static(b"\x01\xab"),
-        partial: false,
-        token: None,
-    };
-    let _node = FakeNode::start(&mut cluster, NodeId(1), move |_| {
-        Reaction::Answer(AnswerBody::Key(Response::Observed(observed.clone())))
-    });
-    let bundle = cluster.bundle();
-    let output = starling(&bundle, &["get", "--siblings", "cart"]).await;
-    assert_eq!(output.stdout, b"milk\n\xff\n");
-    assert_eq!(stderr(&output), "context 01ab\n");
-    let shown = stdout_json(&starling(&bundle, &["--json", "get", "--siblings", "cart"]).await);
-    assert_eq!(shown["siblings"], json!([{ "value": "milk" }, { "value": null, "value_hex": "ff" }]));
-    assert_eq!(shown["context"], json!("01ab"));
-    for wrong in ["0", "zz", "", "\u{fc}\u{fc}"] {
-        let output = starling(&bundle, &["put", "--context", wrong, "cart", "x"]).await;
-        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
-    }
 }

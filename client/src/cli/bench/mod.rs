@@ -16,6 +16,7 @@ mod watch;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use starling::ids::Key;
 use starling_client::ClientConfig;
 
 use super::args::Global;
@@ -106,6 +107,12 @@ impl Bench {
     }
 
     pub(crate) async fn run(&self, global: &Global) -> Result<(), Failure> {
+        if global.session_token.is_some() {
+            return Err(Failure::Usage("--session-token: calls that follow a token go one after the other".into()));
+        }
+        if let Err(error) = Key::new(format!("{}{}", self.prefix, self.keys - 1)) {
+            return Err(Failure::Usage(format!("--prefix: {error}; nothing was sent")));
+        }
         let in_flight = usize::try_from(self.in_flight).unwrap_or(usize::MAX);
         let client = global.client(ClientConfig {
             in_flight_max: in_flight.clamp(1, 1 << 20),
