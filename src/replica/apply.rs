@@ -183,7 +183,7 @@ impl Replica {
                 has_changed = ours.give_up(&incoming, folded, tick, lease, beside);
             }
             incoming.ignore_settled(&ours, through, memory.folded);
-            incoming.ignore_old_touch(&ours, memory.folded, tick, lease, beside);
+            incoming.ignore_retired(&ours, memory.folded, tick, lease, beside);
             if has_changed {
                 turn.out.observe(Observation::GivenUp { row: row.clone() });
             }

@@ -22,6 +22,7 @@ use super::others::Others;
 use super::per_actor::{Content, PerActor, Record};
 use super::register::Stamp;
 use super::settled::Settled;
+use super::string::StringState;
 use super::{Row, others};
 use crate::causality::{ActorId, Tick};
 use crate::time::{Hlc, WallTime};
@@ -61,19 +62,17 @@ impl Row {
     /// its dots have settled. Returns whether the row changed; one that is empty now is to be deleted, unless something
     /// stands beside it.
     pub fn retire(&mut self, through: Tick, tick: Duration, lease_ticks: u32, beside: &Beside) -> bool {
-        let is_past = |wall: u64| is_past(wall, through, tick, lease_ticks);
-        let has_expired = |stamp: &Stamp| stamp.actor.expires <= through && is_past(stamp.hlc.wall);
+        let is_past = |touched: Hlc| is_past(touched.wall, through, tick, lease_ticks);
+        let has_expired = |stamp: &Stamp| stamp.actor.expires <= through && is_past(stamp.hlc);
         let before = self.clone();
         let string = &mut self.string;
-        // Every cover writes the register too: one that has expired says that the covers are known everywhere.
-        let covers_are_known = string.register.is_unwritten() || string.register.tombstone().is_some_and(has_expired);
+        if string.has_spent_counter(through, has_expired, is_past) {
+            string.counter = Counter::default();
+        }
         if string.register.tombstone().is_some_and(has_expired) {
             string.register = Default::default();
         }
-        if covers_are_known && string.counter.settled().tick <= through && string.counter.is_fully_covered() {
-            string.counter = Counter::default();
-        }
-        if string.is_untouched_but_for_its_stamp() && beside.sessions().rows == 0 && is_past(string.touched.wall) {
+        if string.is_untouched_but_for_its_stamp() && beside.sessions().rows == 0 && is_past(string.touched) {
             string.touched = Default::default();
         }
         self.change_others(|others| {
@@ -88,19 +87,14 @@ impl Row {
                 let is_empty = is_empty(others, *kind, beside);
                 if let Some(touched) = others.touched.get_mut(place)
                     && is_empty
-                    && is_past(touched.wall)
+                    && is_past(*touched)
                 {
                     *touched = Default::default();
                 }
             }
         });
         // A deadline that is over goes last: until then it hides what comes late.
-        let expiry = self.others.as_ref().map(|others| others.expiry.clone()).unwrap_or_default();
-        let is_over = match expiry.deadline() {
-            None => true,
-            Some(deadline) => is_past(deadline.0) && self.holds_nothing_but_expiry() && !self.has_anything(beside),
-        };
-        if is_over && expiry.stamp().is_some_and(has_expired) {
+        if self.has_spent_expiry(self.has_anything(beside), has_expired, is_past) {
             self.change_others(|others| others.expiry = Default::default());
         }
         *self != before
@@ -118,6 +112,11 @@ impl Row {
         let is_settled = |stamp: &Stamp| stamp.actor.expires <= compacted;
         let string = &mut self.string;
         string.counter.entries.forget(compacted);
+        let theirs = string.counter.settled().tick;
+        if ours.settled_tick() < theirs {
+            // A sum that was retired here comes back with all that covers it: what the sender has not yet added up too.
+            string.counter.fold_baselines(folded.min(theirs));
+        }
         string.counter.baselines.forget(folded);
         if string.register.tombstone().is_some_and(is_settled) && ours.string.register.is_unwritten() {
             string.register = Default::default();
@@ -141,11 +140,14 @@ impl Row {
         });
     }
 
-    /// Of an incoming row, drops the stamps of types that have nothing in it, if they are so old that `ours` has retired
-    /// them: they would go to and fro between owners for ever. Younger ones are news, or the other owner has not yet
-    /// retired them.
-    pub fn ignore_old_touch(&mut self, ours: &Row, through: Tick, tick: Duration, lease_ticks: u32, beside: &Beside) {
+    /// Of an incoming row, drops what [`Row::retire`] would drop of it, if `ours` has nothing of that: it was retired here,
+    /// and would go to and fro between owners for ever. What is younger is news, or the other owner has not yet retired it.
+    pub fn ignore_retired(&mut self, ours: &Row, through: Tick, tick: Duration, lease_ticks: u32, beside: &Beside) {
         let is_past = |touched: Hlc| is_past(touched.wall, through, tick, lease_ticks);
+        let has_expired = |stamp: &Stamp| stamp.actor.expires <= through && is_past(stamp.hlc);
+        if ours.string.counter.is_empty() && self.string.has_spent_counter(through, has_expired, is_past) {
+            self.string.counter = Counter::default();
+        }
         let is_retired = ours.string.touched == Hlc::default() && beside.sessions().rows == 0;
         if is_retired && self.string.is_untouched_but_for_its_stamp() && is_past(self.string.touched) {
             self.string.touched = Hlc::default();
@@ -153,6 +155,7 @@ impl Row {
         if self.others.is_none() {
             return;
         }
+        let stands_here = ours.has_anything(beside);
         let nothing = Others::default();
         let ours = ours.others.as_deref().unwrap_or(&nothing);
         self.change_others(|others| {
@@ -168,6 +171,27 @@ impl Row {
                 }
             }
         });
+        if ours.expiry.is_unwritten() && self.has_spent_expiry(stands_here, has_expired, is_past) {
+            self.change_others(|others| others.expiry = Default::default());
+        }
+    }
+
+    /// Whether the deadline has nothing to hide any more, or there is only the word that there is none. `hides` is whether
+    /// anything stands that it hides.
+    fn has_spent_expiry(
+        &self,
+        hides: bool,
+        has_expired: impl Fn(&Stamp) -> bool,
+        is_past: impl Fn(Hlc) -> bool,
+    ) -> bool {
+        let Some(expiry) = self.others.as_ref().map(|others| &others.expiry) else { return false };
+        let is_over = match expiry.deadline() {
+            None => true,
+            Some(deadline) => {
+                !hides && is_past(Hlc { wall: deadline.0, logical: 0 }) && self.holds_nothing_but_expiry()
+            }
+        };
+        is_over && expiry.stamp().is_some_and(has_expired)
     }
 
     /// Whether it has entries or baselines of actors that expire by `through`.
@@ -255,6 +279,23 @@ fn is_empty(others: &Others, kind: ValueType, beside: &Beside) -> bool {
         ValueType::Flag => others.flag.is_empty(),
         ValueType::Sketch => others.sketch.is_unwritten(),
         ValueType::Collection(kind) => beside.elements(kind).rows == 0,
+    }
+}
+
+impl StringState {
+    /// Whether resets have seen all of the counter, and everybody knows them. Every reset touches the string and writes the
+    /// register: where both are old, the covers are known everywhere.
+    fn has_spent_counter(
+        &self,
+        through: Tick,
+        has_expired: impl Fn(&Stamp) -> bool,
+        is_past: impl Fn(Hlc) -> bool,
+    ) -> bool {
+        let covers_are_known = self.register.is_unwritten() || self.register.tombstone().is_some_and(has_expired);
+        covers_are_known
+            && is_past(self.touched)
+            && self.counter.settled().tick <= through
+            && self.counter.is_fully_covered()
     }
 }
 

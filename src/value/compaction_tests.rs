@@ -527,6 +527,53 @@ fn a_deleted_counter_is_forgotten_when_all_of_it_has_settled_and_expired() {
     assert!(steps(&mut row, 29) && row.is_empty());
 }
 
+/// What an owner holds of a deleted counter when it has summed up the entries, but not yet the baselines.
+fn deleted_and_half_settled() -> Row {
+    let mut row = counter(&[3]);
+    let whole = row.clone();
+    row.delete(Dot { actor: actor(4), event: 1 }, at(2_000_000), &whole);
+    row.compact(Tick(4));
+    row
+}
+
+#[test]
+fn a_sum_that_was_forgotten_here_comes_back_with_all_that_covers_it() {
+    let forgotten = Row::default();
+    let mut incoming = deleted_and_half_settled();
+    incoming.ignore_settled(&forgotten, Tick(30), Tick(30));
+    assert_eq!(incoming.counter_sum_text(&Beside::NONE), "0");
+    assert_eq!(incoming.visible(&Beside::NONE, WallTime(0)), super::super::Visible::Nothing);
+}
+
+#[test]
+fn a_spent_counter_that_was_forgotten_here_does_not_come_back_at_all() {
+    let mut incoming = deleted_and_half_settled();
+    incoming.ignore_settled(&Row::default(), Tick(30), Tick(30));
+    let spent = incoming.clone();
+    incoming.ignore_retired(&Row::default(), Tick(30), TICK, 10, &Beside::NONE);
+    assert!(incoming.is_empty());
+    let mut used = spent;
+    used.increment(Dot { actor: actor(40), event: 1 }, at(38_000_000), 1, &Beside::NONE).unwrap();
+    let mut incoming = used.clone();
+    incoming.ignore_retired(&Row::default(), Tick(30), TICK, 10, &Beside::NONE);
+    assert_eq!(incoming, used, "the sender cannot forget a sum that is in use, so it is to be held everywhere");
+}
+
+#[test]
+fn a_deadline_that_was_forgotten_here_comes_back_only_with_what_it_hides() {
+    let mut hiding = Row::default();
+    hiding.set_expiry(Dot { actor: actor(2), event: 1 }, at(1_500_000), Some(WallTime(3_000_000)));
+    let ignore = |row: &Row, ours: &Row| {
+        let mut incoming = row.clone();
+        incoming.ignore_retired(ours, Tick(30), TICK, 10, &Beside::NONE);
+        incoming
+    };
+    assert!(ignore(&hiding, &Row::default()).is_empty());
+    assert_eq!(ignore(&hiding, &counter(&[40])), hiding);
+    hiding.merge(&counter(&[40]));
+    assert_eq!(ignore(&hiding, &Row::default()), hiding);
+}
+
 #[test]
 fn a_removed_member_is_forgotten_when_its_removal_has_settled() {
     let mut row = Row::default();

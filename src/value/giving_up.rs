@@ -60,7 +60,7 @@ impl Row {
                 }
             });
         }
-        self.ignore_old_touch(theirs, folded, tick, lease_ticks, beside);
+        self.ignore_retired(theirs, folded, tick, lease_ticks, beside);
         *self != before
     }
 }
