@@ -49,13 +49,14 @@ impl Pen<'_> {
             }
             _ => {}
         }
-        if self.is_expired() && adds_to_what_stands(command) {
+        let has_expired = |observed: &Observed| observed.row.is_expired(self.env.now.wall);
+        if (self.is_expired() || observed.is_some_and(has_expired)) && adds_to_what_stands(command) {
             // What has expired goes before anything new stands in its place.
             let observed = observed.ok_or(NotMinted::MustObserve)?;
             if let Command::IncrementAs(write) = command {
                 self.check_session(write)?;
             }
-            self.cover(observed.row.clone(), |row, dot, stamp, seen| row.delete(dot, stamp, seen))?;
+            self.cover(observed.row.clone(), |row, dot, stamp, seen| row.begin_anew(dot, stamp, seen))?;
         }
         match command {
             Command::Increment { by } => self.increment(*by),

@@ -126,7 +126,7 @@ impl World {
     /// One write of any type.
     fn operate(&mut self, row: &mut Row, dot: Dot, stamp: Hlc, observed: &Row) -> Result<Row, ValueError> {
         let random = &mut self.random;
-        Ok(match random.random_range(0..17) {
+        Ok(match random.random_range(0..18) {
             0 => row.increment(dot, stamp, number(random), &Beside::NONE)?,
             1 => row.increment(dot, stamp, random.random_range(-3..4), &Beside::NONE)?,
             2 => row.put(dot, stamp, text(random), observed),
@@ -153,6 +153,7 @@ impl World {
             13 => row.remove_member(dot, observed),
             14 => row.put_score(dot, stamp, Score::new(f64::from_bits(random.random()))?),
             15 => row.remove_score(dot, observed),
+            16 => row.begin_anew(dot, stamp, observed),
             _ => return self.as_session(row),
         })
     }

@@ -115,7 +115,7 @@ fn a_sketch_has_its_old_bytes() {
     let mut row = Row::default();
     row.add_to_sketch(dot(0x11, 1), at(1), ["gone"]);
     let whole = row.clone();
-    row.sweep(dot(0x11, 2), at(2), &whole);
+    row.delete(dot(0x11, 2), at(2), &whole);
     row.add_to_sketch(dot(0x11, 3), at(3), ["milk", "eggs", "milk"]);
     check_golden(include_str!("golden/sketch.hex"), 0x966a5e16_57179727_5755f886_12a806b6, &row);
 }

@@ -73,9 +73,11 @@ impl Row {
         self.deadline().is_some_and(|deadline| deadline <= now)
     }
 
-    /// When the key goes.
+    /// When the key goes. A put ends a deadline also if it did not see it: the later of the two counts.
     pub fn deadline(&self) -> Option<WallTime> {
-        self.others.as_ref().and_then(|others| others.expiry.deadline())
+        let expiry = &self.others.as_ref()?.expiry;
+        let put = self.string.register.value().and(self.string.register.stamp());
+        expiry.deadline().filter(|_| put < expiry.stamp())
     }
 
     /// Whether anything stands that a removal would take away, expired or not.

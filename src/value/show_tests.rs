@@ -131,6 +131,34 @@ fn a_put_ends_a_deadline_that_it_saw_and_a_shorter_one_replaces_a_longer() {
 }
 
 #[test]
+fn a_put_ends_a_deadline_that_it_did_not_see_and_a_later_deadline_holds() {
+    let mut row = Row::default();
+    row.set_expiry(dot(1), at(1), Some(WallTime(100)));
+    row.put(dot(2), at(2), Bytes::from("x"), &Row::default());
+    assert_eq!(row.visible(&Beside::NONE, WallTime(200)), Visible::Text(Bytes::from("x")));
+    assert_eq!(row.deadline(), None);
+    row.set_expiry(dot(3), at(3), Some(WallTime(100)));
+    assert_eq!(row.visible(&Beside::NONE, WallTime(200)), Visible::Nothing);
+}
+
+#[test]
+fn a_sweep_and_a_new_beginning_leave_what_was_put_meanwhile() {
+    let mut expired = Row::default();
+    expired.put(dot(1), at(1), Bytes::from("old"), &Row::default());
+    expired.set_expiry(dot(2), at(2), Some(WallTime(100)));
+    let mut swept = expired.clone();
+    swept.sweep(dot(4), at(300), &expired);
+    let mut begun = expired.clone();
+    begun.begin_anew(dot(5), at(300), &expired);
+    assert_eq!((shown(&begun), begun.deadline()), (Visible::Nothing, None));
+    let put = expired.clone().put(dot(3), at(200), Bytes::from("new"), &expired);
+    for mut row in [swept, begun] {
+        row.merge(&put);
+        assert_eq!(row.visible(&Beside::NONE, WallTime(400)), Visible::Text(Bytes::from("new")));
+    }
+}
+
+#[test]
 fn of_two_scores_given_at_once_the_later_is_shown_and_the_next_covers_both() {
     let score = |value| Score::new(value).unwrap();
     let stranger = ActorId { expires: Tick(9), epoch: Epoch(2), tenure: Tenure(0) };

@@ -77,8 +77,8 @@ impl Row {
 
 /// Removal of everything.
 impl Row {
-    /// Merges `observed`, and takes away all of it, of every type, with the deadline: a delete by a client, or what a write
-    /// to an expired key begins with. Elements stand in rows of their own. See [`Row::put`].
+    /// Merges `observed`, and takes away all of it, of every type, with the deadline: a delete by a client. Elements stand in
+    /// rows of their own. See [`Row::put`].
     ///
     /// # Panics
     /// If the event of the dot is zero, or `observed` has seen it.
@@ -90,14 +90,27 @@ impl Row {
     }
 
     /// Merges `observed`, and takes away all of it, of every type; the deadline stays, so that what comes late stays hidden:
-    /// the sweep of an expired key. See [`Row::put`].
+    /// the sweep of an expired key. Nobody asked for it, so what was put at the same time, unseen, wins over it. See
+    /// [`Row::put`].
     ///
     /// # Panics
     /// If the event of the dot is zero, or `observed` has seen it.
     pub fn sweep(&mut self, dot: Dot, stamp: Hlc, observed: &Row) -> Row {
         let mut delta = observed.clone();
-        delta.clear(dot, stamp);
+        delta.clear(dot, observed.latest_stamp().next());
+        delta.string.touched = delta.string.touched.max(stamp);
         self.cover(delta)
+    }
+
+    /// Sweeps, and takes the deadline away: what a write to an expired key begins with.
+    ///
+    /// # Panics
+    /// If the event of the dot is zero, or `observed` has seen it.
+    pub fn begin_anew(&mut self, dot: Dot, stamp: Hlc, observed: &Row) -> Row {
+        let mut delta = self.sweep(dot, stamp, observed);
+        delta.stay(Stamp::new(stamp, dot));
+        self.merge(&delta);
+        delta
     }
 
     /// Sets the moment at which the key goes; `None`: it stays.
@@ -112,7 +125,7 @@ impl Row {
 
     /// Takes a deadline away, if there is one.
     fn stay(&mut self, stamp: Stamp) {
-        if self.deadline().is_some() {
+        if self.others.as_ref().is_some_and(|others| others.expiry.deadline().is_some()) {
             self.change_others(|others| {
                 others.expiry.merge(&Expiry::of(stamp, None));
             });

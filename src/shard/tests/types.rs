@@ -370,6 +370,22 @@ fn what_has_expired_does_not_come_back_by_a_later_deadline_or_a_put() {
 }
 
 #[test]
+fn a_put_by_a_fallback_that_does_not_know_the_deadline_stays() {
+    let mut bus = Bus::new(5);
+    let (owners, fallbacks) = bus.list("k");
+    bus.ask(owners[0], "k", Command::Put { value: "old".into() });
+    bus.ask(owners[0], "k", Command::Expire { deadline: Some(WallTime(bus.now.wall.0 + 500_000)) });
+    bus.cut = owners.iter().copied().collect();
+    bus.run(Duration::from_secs(2));
+    written(&bus.ask(fallbacks[0], "k", Command::Put { value: "new".into() }));
+    bus.cut.clear();
+    bus.run(Duration::from_secs(5));
+    for owner in owners {
+        assert_eq!(bus.value(owner, "k"), Visible::Text("new".into()));
+    }
+}
+
+#[test]
 fn a_number_is_set_on_an_expired_key_in_two_steps() {
     let mut bus = Bus::new(3);
     bus.ask(NodeId(1), "k", step(session(&bus, 6, 5), 1, 4));
