@@ -28,7 +28,7 @@ mod write;
 
 use std::collections::BTreeMap;
 
-pub use origin::Origin;
+pub use origin::{NOBODY, Origin};
 
 use self::begin::{locate, may_coordinate};
 use self::clear::ClearOp;
@@ -47,9 +47,6 @@ use crate::shard::{
 };
 use crate::storage::RowKey;
 use crate::time::Timestamp;
-
-/// No dialogue has this number.
-const NOBODY: OpId = OpId(0);
 
 /// The requests under way.
 #[derive(Debug, Default)]

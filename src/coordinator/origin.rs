@@ -7,6 +7,9 @@ use crate::message::client::Response;
 use crate::message::peer::{Forwarded, PeerMessage};
 use crate::shard::{Local, Outbox};
 
+/// No dialogue has this number: of what the coordinator does unasked, and nobody waits for.
+pub const NOBODY: OpId = OpId(0);
+
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -34,6 +37,11 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Whether this is a step of one of the coordinator's dialogues.
+    pub fn is_step(self) -> bool {
+        matches!(self, Origin::Own { op } if op != NOBODY)
+    }
+
     /// Answers, with what fits into a message.
     pub fn answer(self, out: &mut Outbox, partition: PartitionId, response: Response) {
         match self {

@@ -171,10 +171,10 @@ impl WriteOp {
     /// whose deadline has passed.
     fn to_clear(&self, env: &Env<'_>, merge: &Merge) -> Option<Vec<CollectionKind>> {
         let clears = self.command == Command::Delete || merge.row.is_expired(env.now.wall);
-        let is_own = self.waiters.iter().any(|waiter| matches!(waiter.origin, Origin::Own { .. }));
+        let is_step = self.waiters.iter().any(|waiter| waiter.origin.is_step());
         let kinds: Vec<CollectionKind> =
             CollectionKind::ALL.into_iter().filter(|kind| merge.beside.elements(*kind).live > 0).collect();
-        (clears && !is_own && !kinds.is_empty()).then_some(kinds)
+        (clears && !is_step && !kinds.is_empty()).then_some(kinds)
     }
 
     /// The same write, after those collections are emptied.

@@ -6,10 +6,11 @@
 //! latest deadlines are left to later surveys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::replica::StoredRow;
 use crate::storage::{RowKey, RowKind};
-use crate::time::WallTime;
+use crate::time::{WallTime, micros};
 
 /// Deadlines that are remembered. A survey finds the others again.
 pub const DEADLINES_MAX: usize = 65_536;
@@ -19,6 +20,9 @@ pub const DEADLINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Keys that are swept at one firing of the timer; the others follow at the next.
 const SWEEPS_PER_ROUND_MAX: usize = 64;
+
+/// What is not swept after so long is swept again.
+const SWEPT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Which keys expire when.
 #[derive(Debug, Default)]
@@ -59,20 +63,23 @@ impl Deadlines {
         }
     }
 
-    fn remove(&mut self, row: &RowKey) {
+    /// A row is gone.
+    pub fn remove(&mut self, row: &RowKey) {
         if let Some((row, deadline)) = self.by_row.remove_entry(row) {
             self.bytes -= row.as_bytes().len();
             self.by_time.remove(&(deadline, row));
         }
     }
 
-    /// Takes the keys whose deadline has passed, the oldest first, a bounded number.
+    /// The keys whose deadline has passed, the oldest first, a bounded number. Each is due again after a while, unless it
+    /// is swept by then: whoever should do it may fail.
     pub fn take_due(&mut self, now: WallTime) -> Vec<RowKey> {
         let is_due = |(deadline, _): &&(WallTime, RowKey)| *deadline <= now;
         let due = self.by_time.iter().take_while(is_due).take(SWEEPS_PER_ROUND_MAX);
         let due: Vec<RowKey> = due.map(|(_, row)| row.clone()).collect();
+        let again = WallTime(now.0.saturating_add(micros(SWEPT_WITHIN)));
         for row in &due {
-            self.remove(row);
+            self.insert(row, again);
         }
         due
     }
@@ -114,7 +121,26 @@ mod tests {
         assert_eq!(deadlines.take_due(WallTime(5)), []);
         assert_eq!(deadlines.take_due(WallTime(20)), [row("a"), row("b")]);
         assert_eq!(deadlines.take_due(WallTime(40)), [row("c")]);
-        assert_eq!(deadlines.bytes, 0);
+    }
+
+    #[test]
+    fn a_key_is_due_again_until_it_is_swept_or_gone() {
+        let mut deadlines = Deadlines::default();
+        for name in ["swept", "gone", "left"] {
+            deadlines.note(&row(name), &expiring(Some(10)));
+        }
+        assert_eq!(deadlines.take_due(WallTime(20)).len(), 3);
+        assert_eq!(deadlines.take_due(WallTime(30)), [], "that may be under way");
+        let mut swept = expiring(Some(10));
+        let seen = swept.row.clone();
+        let actor = ActorId { expires: Tick(9), epoch: Epoch(2), tenure: Tenure(0) };
+        swept.row.sweep(Dot { actor, event: 1 }, Hlc { wall: 2, logical: 0 }, &seen);
+        deadlines.note(&row("swept"), &swept);
+        deadlines.remove(&row("gone"));
+        let later = WallTime(30 + micros(SWEPT_WITHIN));
+        assert_eq!(deadlines.take_due(later), [row("left")]);
+        deadlines.remove(&row("left"));
+        assert_eq!((deadlines.bytes, deadlines.by_time.len()), (0, 0));
     }
 
     #[test]

@@ -345,7 +345,10 @@ impl Turn {
                     self.rows.weigh(row, bytes.len());
                     batch.put(Space::Rows, row.as_bytes().clone(), bytes);
                 }
-                None => batch.delete(Space::Rows, row.as_bytes().clone()),
+                None => {
+                    self.deadlines.remove(row);
+                    batch.delete(Space::Rows, row.as_bytes().clone());
+                }
             }
         }
         for (key, version) in debts {
