@@ -39,15 +39,16 @@ pub fn settle(key: &RowKey, stored: &mut StoredRow, memory: &PartitionMemory) ->
 }
 
 /// The tick at which something in the row that only remembers a removal may be forgotten, if there is such a thing: an
-/// actor lives for at most two leases.
+/// actor lives for at most two leases, and a deadline hides what was written before it was over.
 pub fn retires_at(stored: &StoredRow, config: &ShardConfig) -> Option<Tick> {
     let mut rest = stored.row.clone();
     let ever = Tick(u32::MAX);
     if !rest.retire(ever, config.tick, config.actor_lease_ticks, &stored.header.beside) {
         return None;
     }
-    let written = Tick::at(WallTime(stored.row.latest_stamp().wall), config.tick);
-    Some(Tick(written.0.saturating_add(config.actor_lease_ticks.saturating_mul(2))))
+    let deadline = stored.row.deadline().unwrap_or_default();
+    let over = Tick::at(deadline.max(WallTime(stored.row.latest_stamp().wall)), config.tick);
+    Some(Tick(over.0.saturating_add(config.actor_lease_ticks.saturating_mul(2))))
 }
 
 /// Settles a row, and forgets what it need not remember any more.

@@ -23,13 +23,26 @@ pub(super) fn settle(env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
         // An actor that can mint no more need not be remembered as forgotten.
         let has_expired = stored.header.minting.is_none_or(|minting| minting.actor.expires <= memory.sealed);
         family::delete(env, turn, row, has_expired);
-        // The main row may have waited for its last side row, and was looked at before.
         let main = row.main_row();
-        if let Some(tick) = turn.row(&main).and_then(|main| normal::retires_at(main, env.config)) {
-            turn.note_tick(partition, tick);
+        if main != *row {
+            settle_main(env, turn, &main);
         }
         return;
     }
     stored.header.version = turn.next_version();
     *turn.row_mut(row) = stored;
+}
+
+/// A main row may have waited for the last row beside it, and was looked at before: it is settled now, and noted if there
+/// will be more to forget.
+fn settle_main(env: &Env<'_>, turn: &mut Turn, main: &RowKey) {
+    let partition = turn.partition_of(main);
+    let memory = turn.memory(partition);
+    let Some(mut stored) = turn.row(main).cloned() else { return };
+    if normal::retire(main, &mut stored, &memory, env.config) == Normal::Changed {
+        settle(env, turn, main);
+    }
+    if let Some(tick) = turn.row(main).and_then(|stored| normal::retires_at(stored, env.config)) {
+        turn.note_tick(partition, tick);
+    }
 }

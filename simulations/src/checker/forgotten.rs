@@ -1,12 +1,11 @@
 //! What need not be remembered is forgotten: once clients have been quiet for as long as their leases last, no row of a
-//! session is left on any node. Where the actors of the nodes expire as soon, siblings, flags and sketches that were deleted
-//! have left nothing behind, and a removed member keeps no row. (A deleted counter keeps its covered sum, and a key that
-//! held a string or a collection its main row; these are not waited for here.)
+//! session is left on any node. Where the actors of the nodes expire as soon, a key that shows nothing has left nothing
+//! behind, whatever it was, and a removed element keeps no row.
 
 use std::collections::BTreeMap;
 
 use starling::ids::{CollectionKind, Key};
-use starling::message::client::{Command, Visible};
+use starling::message::client::Visible;
 use starling::storage::{RowKey, RowKind};
 
 use super::{Evidence, Violation};
@@ -35,31 +34,12 @@ fn deleted(evidence: &Evidence<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for (key, rows) in by_key {
         let Some(finals) = evidence.finals.get(&key) else { continue };
-        let leaves_nothing = |command: &Command| {
-            matches!(
-                command,
-                Command::PutSibling { .. } | Command::SetFlag { .. } | Command::AddToSketch { .. } | Command::Delete
-            )
-        };
-        let mut writes = evidence.ops(&key).filter(|(_, op)| op.request.command.is_write());
-        let was_added =
-            evidence.ops(&key).any(|(_, op)| op.request.command.is_write() && op.request.command != Command::Delete);
-        if finals.shown == Some(&Visible::Nothing)
-            && was_added
-            && writes.all(|(_, op)| leaves_nothing(&op.request.command))
-        {
+        if finals.shown == Some(&Visible::Nothing) {
             let names: Vec<String> = rows.iter().take(3).map(ToString::to_string).collect();
             found.push(format!("{key} shows nothing, and {} rows of it are left: {}", rows.len(), names.join(", ")));
             continue;
         }
-        for (kind, elements) in finals.elements.iter().filter(|(kind, _)| **kind != CollectionKind::Map) {
-            // Where the key itself was deleted, or another type stood beside, its members are covered otherwise.
-            let is_of_kind =
-                |command: &Command| matches!(command, Command::Collection { kind: other, .. } if other == kind);
-            let mut writes = evidence.ops(&key).filter(|(_, op)| op.request.command.is_write());
-            if !writes.all(|(_, op)| is_of_kind(&op.request.command)) {
-                continue;
-            }
+        for (kind, elements) in &finals.elements {
             let stored = rows.iter().filter(|row| row.kind() == RowKind::Element(*kind)).count();
             if stored > elements.listed.len() {
                 found.push(format!("{key} lists {} elements, and has {stored} rows for them", elements.listed.len()));

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::causality::{ActorId, Epoch, Tenure, Tick};
-use crate::message::client::Need;
-use crate::message::client::{SessionWrite, ShardStatus};
+use crate::ids::CollectionKind;
+use crate::message::client::{CollectionCommand, ElementChange, ElementWrite, Need, SessionWrite, ShardStatus};
 
 /// Ticks of a second, leases of a few, questions twice a second.
 pub(super) fn config() -> ShardConfig {
@@ -395,6 +395,43 @@ fn a_counter_that_was_deleted_before_it_settled_is_forgotten_too() {
     written(&bus.increment(NodeId(2), "k", 6));
     written(&bus.ask(NodeId(3), "k", Command::Delete));
     bus.run(2 * SETTLED);
+    for node in 1..=3 {
+        assert_eq!(bus.row_keys(NodeId(node)), [], "node {node}");
+    }
+}
+
+#[test]
+fn of_what_was_deleted_or_has_expired_no_owner_keeps_anything_whatever_it_was() {
+    let mut bus = Bus::with(3, config());
+    let add = |kind, change: ElementChange| {
+        let changes = vec![ElementWrite { element: "x".into(), change }];
+        Command::Collection { kind, command: CollectionCommand::Write { changes } }
+    };
+    let writes = [
+        Command::Increment { by: 5 },
+        Command::Put { value: "text".into() },
+        Command::PutSibling { value: "one".into(), context: None },
+        Command::SetFlag { on: true },
+        Command::AddToSketch { items: vec!["x".into()] },
+        add(CollectionKind::Set, ElementChange::Add),
+        add(CollectionKind::Map, ElementChange::Increment(5)),
+        add(CollectionKind::Map, ElementChange::Put("text".into())),
+        add(CollectionKind::SortedSet, ElementChange::Score(1.0_f64.to_bits())),
+    ];
+    for (number, write) in writes.iter().enumerate() {
+        written(&bus.ask(NodeId(1), &format!("old {number}"), write.clone()));
+    }
+    bus.run(SETTLED);
+    for (number, write) in writes.iter().enumerate() {
+        written(&bus.ask(NodeId(1), &format!("young {number}"), write.clone()));
+        written(&bus.ask(NodeId(1), &format!("expiring {number}"), write.clone()));
+        let soon = Command::Expire { deadline: Some(WallTime(bus.now.wall.0 + 500_000)) };
+        written(&bus.ask(NodeId(2), &format!("expiring {number}"), soon));
+        for age in ["old", "young"] {
+            written(&bus.ask(NodeId(2), &format!("{age} {number}"), Command::Delete));
+        }
+    }
+    bus.run(3 * SETTLED);
     for node in 1..=3 {
         assert_eq!(bus.row_keys(NodeId(node)), [], "node {node}");
     }
