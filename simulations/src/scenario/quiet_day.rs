@@ -43,10 +43,12 @@ fn play(setting: Setting) -> Stage {
     stage
 }
 
-/// An increment of a text, or beyond what an integer holds.
+/// An increment of a text or beyond what an integer holds, a write of another type, too many siblings, or a reset whose
+/// context was settled meanwhile.
 fn is_refused_for_its_value(op: &Op) -> bool {
     matches!(&op.answer, Some((_, Response::Failed(error)))
-        if matches!(error.reason, Reason::NotANumber | Reason::Overflow))
+        if matches!(error.reason, Reason::NotANumber | Reason::Overflow | Reason::WrongType { .. }
+            | Reason::TooMany { .. } | Reason::ContextSettled))
 }
 
 /// Reads of keys that only grow which show less than was acknowledged before they began.

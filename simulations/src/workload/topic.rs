@@ -75,7 +75,7 @@ impl Topics {
         Topics(1 << Topic::Up as u32 | 1 << Topic::Pn as u32 | 1 << Topic::Register as u32 | 1 << Topic::Mix as u32);
 
     /// What the core serves.
-    pub const SERVED: Topics = Topics::STRINGS;
+    pub const SERVED: Topics = Topics(u32::MAX);
 
     /// These.
     pub fn of(topics: &[Topic]) -> Topics {
