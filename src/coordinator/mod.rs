@@ -4,6 +4,13 @@
 //! request ─→ order (per connection and key) ─→ this node may coordinate? ─no─→ forward.rs  one hop to one that may
 //!                                                │ yes
 //!                                   read.rs ←────┴────→ write.rs        each counts its answers with tally.rs
+//!
+//! begin.rs, bounds.rs   who may coordinate, and what is refused at the door
+//! quorum_read.rs        the part that a read and a covering write share; observes.rs says which writes cover
+//! clear.rs              removing the elements of a key before the key itself
+//! answers.rs            what a reader is shown
+//! session.rs            what a token has seen
+//! replay.rs             forwarded requests that arrive twice
 //! ```
 //!
 //! Reads are coordinated by the node that is asked. Writes are coordinated by an owner while one is reachable, else by

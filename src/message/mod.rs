@@ -1,8 +1,10 @@
-//! What nodes and clients say to each other. Shapes only, no behaviour.
+//! What nodes and clients say to each other: shapes, and what seals those that clients keep.
 //!
 //! ```text
-//! client.rs   client ⇄ node     Hello, then Call → Answer
-//! peer.rs     shard  ⇄ shard    Frame of messages, each addressed to a partition
+//! client      client ⇄ node     Hello, then Call → Answer
+//! peer        shard  ⇄ shard    Frame of messages, each addressed to a partition
+//! contexts.rs what a second step sends back: sealed, for one key
+//! token.rs    what a session has seen: sealed
 //! codec.rs    bytes             length │ version │ msgpack with named fields; limits before memory is taken
 //! envelope.rs a stream      messages out of bytes as they arrive, in memory that grows with them
 //! weight.rs   estimates         what frames are filled and queues bounded by, before anything is encoded

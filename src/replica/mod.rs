@@ -6,6 +6,12 @@
 //!               ↓                                      view.rs   show what is there
 //!               │                                      debts.rs  marks set and struck
 //!          parked behind one fetch per row; resumed in arrival order
+//!
+//! family.rs                       which rows a task needs, and what the main row is told of the others
+//! writing.rs, writing_elements.rs what each command writes
+//! normal.rs, settle.rs            rows in their normal form, and on disk
+//! partitions.rs, identity.rs      what this directory remembers of each partition, and of itself
+//! marks.rs                        how far a partition is settled, as it stands in messages
 //! ```
 //!
 //! Called by the shard with tasks from coordinators (its own included), from holders of debts and from exchanges.

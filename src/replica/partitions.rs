@@ -5,7 +5,7 @@
 //!              └──────all N owners newborn at one moment (founding)────────────────────────┘
 //! fallback: new ──an established owner tells how far the partition is sealed──→ established
 //!
-//! ticks:    folded ≤ compacted ≤ frozen ≤ sealed          newest: the largest tick of any actor ever seen
+//! ticks:    folded ≤ compacted ≤ frozen ≤ sealed          newest: the last tick of which something is to be settled or forgotten
 //! ```
 //!
 //! The ticks are `stability`'s; they only grow. Small enough to stay in memory; every change goes into the turn's batch.
@@ -35,7 +35,7 @@ pub struct PartitionMemory {
     pub compacted: Tick,
     /// Baselines of ticks up to here are replaced by their sum, and tombstones of them are forgotten.
     pub folded: Tick,
-    /// The largest tick of any actor in the partition's rows, now or earlier.
+    /// The last tick of which something is still to be settled, or to be forgotten once it is folded.
     pub newest: Tick,
     /// Rows on disk may still hold what has been settled: a sweep is due.
     pub is_unswept: bool,

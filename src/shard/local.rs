@@ -3,7 +3,8 @@
 //! ```text
 //! coordinator ──Task──→ replica ──Minted──→ coordinator ──Missing──→ hints (ledger) ──Task(Owe)──→ replica
 //!                       replica ──Merged──→ exchange                 hints (delivery) ─Task(Strike)┘
-//! stability ──Task(Settle)──→ replica ──Settled──→ stability
+//! stability ──Task(Settle)──→ replica ──Settled──→ stability         replica ──Surveyed──→ stability
+//! coordinator ──Task(Read)──→ replica ──Task(Show), when a job has read side rows──→ replica
 //! ```
 
 use std::collections::BTreeMap;
@@ -244,14 +245,15 @@ pub enum MergeSource {
         op: OpId,
         /// Its version of what it sent.
         version: RowVersion,
-        /// It is an established owner in the directory that is known here: its rows may change frozen ticks.
+        /// It is an established owner in the directory that is known here, and has forgotten as much as this node: its rows
+        /// may change frozen ticks.
         is_vouched: bool,
     },
     /// An exchange that this shard takes part in.
     Exchange {
         /// Its dialogue here.
         op: OpId,
-        /// The sender has forgotten as much as this node: its rows may change frozen ticks.
+        /// As above.
         is_vouched: bool,
         /// A newborn takes over what it has slept through: what stands here up to this tick, and not in what comes, is
         /// given up. 0: nothing is.

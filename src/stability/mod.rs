@@ -24,9 +24,10 @@
 //! loss.rs     the proof that the own directory has lost its memory
 //! ```
 //!
-//! Called by the shard. Costs nothing for a partition in which nothing can be settled; else one message per node of the
-//! accept set and interval, one survey and one sweep of the partition per step. Bounded: partitions per round, scans at
-//! once, pages. Source: rules R1 to R11 of the counters that count exactly once.
+//! Called by the shard. Costs one look through each owned partition per start, and then nothing for one in which nothing
+//! can be settled; else one message per node of the accept set and interval, one survey and one sweep of the partition per
+//! step. Bounded: partitions per round, scans at once, pages. Source: the rules, and the searches that they stood, are in
+//! `simulations/src/model/README.md`.
 
 pub mod decide;
 mod findings;

@@ -194,15 +194,6 @@ pub fn sessions_after(row: &RowKey, settled: Tick) -> Range {
     Range { start, end: Some(end) }
 }
 
-/// The session rows of a family that expire at a tick or before it.
-pub fn sessions_through(row: &RowKey, through: Tick) -> Range {
-    let end = match through.0.checked_add(1) {
-        Some(next) => row.side(RowKind::Session, &next.to_be_bytes()).0,
-        None => row.side(RowKind::Element(CollectionKind::Set), &[]).0,
-    };
-    Range { start: row.side(RowKind::Session, &[]).0, end: Some(end) }
-}
-
 /// The elements of a collection of a family that come after one of them.
 pub fn elements_after(row: &RowKey, kind: CollectionKind, element: Option<&[u8]>) -> Range {
     let start = match element {
@@ -254,7 +245,7 @@ pub fn directory_key() -> Bytes {
     Bytes::from_static(b"D")
 }
 
-/// Key of what a node remembers of a partition (tenure, established or newborn).
+/// Key of what a node remembers of a partition (`replica::PartitionMemory`).
 pub fn partition_key(partition: PartitionId) -> Bytes {
     let [high, low] = partition.0.to_be_bytes();
     Bytes::copy_from_slice(&[b'P', high, low])

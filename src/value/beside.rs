@@ -8,7 +8,7 @@
 //!
 //! It stands in the main row's local header: every directory keeps its own, and none is ever sent. `replica` tells it of
 //! each change of a side row, in the batch of that change. When the partition compacts, [`Beside::settle`] moves what the
-//! sessions of expired ticks did into the main row; their rows are then deleted as a range.
+//! sessions of expired ticks did into the main row; their rows are then erased by the sweep.
 //!
 //! Costs: a few words per tick that has open sessions, and a record per session that a reset has seen.
 //!
@@ -228,13 +228,7 @@ impl Beside {
 
     /// Whether both have the same session rows.
     pub fn has_same_sessions(&self, other: &Beside) -> bool {
-        let sessions =
-            |beside: &'_ Beside| beside.0.as_ref().map(|content| content.sessions.clone()).unwrap_or_default();
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(ours), Some(theirs)) => ours.sessions == theirs.sessions,
-            _ => sessions(self) == sessions(other),
-        }
+        self.sessions_by_tick().eq(other.sessions_by_tick())
     }
 
     /// Takes over what another says of sessions.

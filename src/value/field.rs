@@ -12,9 +12,9 @@
 //! 5 floor                    tag │ tick u32 │ content                             the larger, byte by byte; records of kind 3
 //!                                                                                 under that tag whose actor expired by the
 //!                                                                                 tick are dropped, and ignored later
-//! ```
 //! 6 dotted                   see `dotted`                                         what the other has not seen removed
 //! 7 sketch                   see `sketch`                                         the larger generation; registers: the larger
+//! ```
 //!
 //! Actors and items stand in ascending order, without repetition; a field that would hold nothing is left out. If two
 //! rows disagree on the kind of a tag (no program writes that), the higher kind wins whole: still a lattice.

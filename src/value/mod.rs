@@ -1,7 +1,7 @@
 //! Values: what is stored for a key, and how two replicas of it become one.
 //!
 //! ```text
-//! Row = string × siblings × flag × sketch × expiry × every field that this program does not know
+//! Row = string × siblings × flag × sketch × expiry × presence × score × every field that this program does not know
 //!         │         (a product: merge is pointwise, whatever two sides of a split did)
 //!         ├── touched     per type the largest stamp                largest bytes
 //!         ├── register    last writer wins                          latest stamp
@@ -18,12 +18,14 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `record`, `encoding`, `unknown`, `field` | the product, its bytes, and fields that merge by kind alone |
+//! | `row`, `encoding`, `unknown`, `field` | the product, its bytes, and fields that merge by kind alone |
 //! | `show`, `visible`, `kind` | which type a key shows, and the conflicts of a split |
 //! | `writing`, `session` | the writes of every type, each with its delta |
 //! | `compaction`, `settled`, `beside` | what is added up and forgotten once it is proved to be known everywhere |
 //! | `giving_up` | what a row gives up that has slept through the forgetting of others |
 //! | `register`, `counter`, `string`, `dotted`, `sketch`, `expiry`, `score`, `others` | the types |
+//! | `per_actor`, `sum`, `wire` | what the types are made of |
+//! | `seen`, `inspect`, `error` | what a session has seen, what `compare` shows, what can be wrong |
 //! | `laws`, `history`, `fuzz_tests` (tests) | the laws, histories beside models, random input |
 //!
 //! The replica and the coordinator call [`Row`] and answer with the [`Visible`] that it shows. Here is no I/O and no clock: dots and
@@ -57,8 +59,8 @@ mod kind;
 pub(crate) mod laws;
 mod others;
 mod per_actor;
-mod record;
 pub mod register;
+mod row;
 mod score;
 mod seen;
 mod session;
@@ -77,7 +79,7 @@ pub use counter::Totals;
 pub use error::{DecodeError, ValueError};
 pub use field::MergeKind;
 pub use kind::ValueType;
-pub use record::Row;
+pub use row::Row;
 pub use score::Score;
 pub use seen::{Answered, Seen};
 pub use settled::Sum;

@@ -1,3 +1,5 @@
+//! What covers what was seen, for every kind of write, and its bytes.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -6,6 +6,7 @@
 //! answer.rs   what comes back
 //! error.rs    what happened to the data, and what to do
 //! node.rs     calls about the node itself
+//! settling.rs who waits for whom before something may be forgotten
 //! ```
 //!
 //! After the HELLO exchange a client sends [`Call`]s and gets one [`Answer`] each, in any order; `id` ties them.

@@ -53,7 +53,7 @@ pub struct PartitionStability {
     pub compacted: Tick,
     /// Baselines up to this tick are summed up, tombstones forgotten.
     pub folded: Tick,
-    /// The largest tick of any actor.
+    /// The last tick of which something is still to be settled or forgotten.
     pub newest: Tick,
     /// Rows with something unsettled when they were last looked through; `None`: not since the start.
     pub unsettled_rows: Option<u64>,
