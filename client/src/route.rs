@@ -4,6 +4,7 @@
 //! owner ─ owner ─ owner ─ fallback ─ fallback ─ others        candidates, in order
 //!   up?  take it
 //!   dialling?  wait a stagger, then look one further
+//!   dialling again, after it has failed?  look one further; wait for it if nobody else is there
 //!   down, in its pause?  look one further
 //!   up but silent?  only if nobody else is there
 //! ```
@@ -54,8 +55,10 @@ pub(crate) async fn choose(
             return Ok(found);
         }
         let now = Instant::now();
-        let is_hopeless = look.dialling == 0 && look.down.iter().all(|node| node.error.is_certificate_refused());
-        let has_settled = look.dialling == 0 && !patience.insists;
+        let is_hopeless = look.dialling == 0
+            && look.redialling == 0
+            && look.down.iter().all(|node| node.error.is_certificate_refused());
+        let has_settled = look.dialling == 0 && look.redialling == 0 && !patience.insists;
         if now >= patience.deadline || is_hopeless || has_settled {
             return Err(look.down);
         }
@@ -75,13 +78,15 @@ pub(crate) async fn choose(
 struct Survey {
     up: Option<(NodeId, Arc<Connection>)>,
     dialling: usize,
+    /// Dialled again after a failure: in the background, for who is down stays so for a while.
+    redialling: usize,
     /// Why the others cannot take it, those still being dialled too.
     down: Vec<Unreached>,
     /// When the first of them may be dialled again.
     retry_at: Option<Instant>,
 }
 
-/// Looks at the candidates in order, and past as many as `patience` that are still being dialled.
+/// Looks at the candidates in order, and past as many as `patience` that are being dialled for the first time.
 fn survey(nodes: &Nodes, candidates: &[NodeId], patience: usize) -> Survey {
     let mut survey = Survey::default();
     let mut silent = None;
@@ -98,9 +103,13 @@ fn survey(nodes: &Nodes, candidates: &[NodeId], patience: usize) -> Survey {
                 survey.up = Some((*node, connection));
                 return survey;
             }
-            Some(LinkState::Dialing { last_error }) => {
+            Some(LinkState::Dialing { last_error: Some(error) }) => {
+                survey.redialling += 1;
+                survey.down.extend(unreached(error));
+            }
+            Some(LinkState::Dialing { last_error: None }) => {
                 survey.dialling += 1;
-                survey.down.extend(unreached(last_error.unwrap_or(DialError::Unfinished)));
+                survey.down.extend(unreached(DialError::Unfinished));
             }
             Some(LinkState::Down { error, retry_at }) => {
                 survey.retry_at = Some(survey.retry_at.map_or(retry_at, |first| first.min(retry_at)));

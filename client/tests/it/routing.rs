@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use starling::ids::NodeId;
 use starling::message::client::{AnswerBody, Options, Outcome, Reason, RequestError, Response};
-use starling_client::Error;
+use starling_client::{ClientConfig, Error};
 
 use crate::cluster::{TestCluster, key};
 use crate::fake_node::{FakeNode, Reaction, obliging};
@@ -63,6 +63,42 @@ async fn nodes_that_are_away_cost_little_and_the_rest_is_tried() {
     client.increment_untagged(&likes, 1, &Options::default()).await.unwrap();
     assert!(started.elapsed() < Duration::from_millis(400), "{:?}", started.elapsed());
     assert_eq!(last.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_node_whose_last_dial_failed_is_dialled_again_while_calls_go_elsewhere() {
+    let mut cluster = TestCluster::new(2);
+    let likes = key("likes");
+    let order = cluster.preference(&likes);
+    let second = FakeNode::start(&mut cluster, order[1], obliging);
+    let ms = Duration::from_millis;
+    // Nearly always the first owner is being dialled.
+    let config = ClientConfig {
+        dial_stagger: ms(400),
+        dial_timeout: ms(600),
+        backoff_min: ms(1),
+        backoff_max: ms(2),
+        ..ClientConfig::default()
+    };
+    let client = cluster.client_with(config);
+    client.increment_untagged(&likes, 1, &Options::default()).await.unwrap();
+    tokio::time::sleep(ms(700)).await;
+    let calls = 20;
+    let started = Instant::now();
+    for _ in 0..calls {
+        client.increment_untagged(&likes, 1, &Options::default()).await.unwrap();
+        tokio::time::sleep(ms(40)).await;
+    }
+    let waited = started.elapsed().saturating_sub(ms(40) * calls);
+    assert!(waited < ms(400), "no call waits for it: {waited:?}");
+    assert_eq!(second.calls().len(), calls as usize + 1);
+    let first = FakeNode::start(&mut cluster, order[0], obliging);
+    let deadline = Instant::now() + ms(10_000);
+    while first.calls().is_empty() {
+        assert!(Instant::now() < deadline, "it is found again");
+        client.increment_untagged(&likes, 1, &Options::default()).await.unwrap();
+        tokio::time::sleep(ms(20)).await;
+    }
 }
 
 #[tokio::test]
