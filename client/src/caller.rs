@@ -252,18 +252,8 @@ impl Caller {
 
     /// A node knows the others by their ids only; people know them by their names.
     fn said(&self, reason: &Reason) -> String {
-        let text = reason.to_string();
-        match reason {
-            Reason::CoordinatorLost { node }
-            | Reason::DiskReserve { node }
-            | Reason::ClockAhead { node, .. }
-            | Reason::StorageFailed { node, .. }
-            | Reason::TwoClaimants { node }
-            | Reason::NewerRow { node } => {
-                text.replacen(&format!("node {node}"), &format!("node {}", self.name_of(*node)), 1)
-            }
-            _ => text,
-        }
+        let members = &self.engine.ring.layout().members;
+        with_names(&reason.to_string(), |id| members.iter().find(|member| member.id == id).map(|member| &*member.name))
     }
 
     /// The answer does not fit the question: the node is of another kind than this program thinks.
@@ -275,6 +265,24 @@ impl Caller {
     pub(crate) fn mismatch_of_write(&self, node: NodeId, answer: &impl std::fmt::Debug) -> Error {
         Error::Unknown { node: self.name_of(node), cause: mismatch_text(answer) }
     }
+}
+
+/// A text with names in place of the ids of members, `n7`.
+fn with_names<'a>(text: &str, name_of: impl Fn(NodeId) -> Option<&'a str>) -> String {
+    let is_part = |part: char| part.is_ascii_alphanumeric() || part == '_';
+    let mut named = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_part) {
+        let (before, word) = rest.split_at(start);
+        let (word, after) = word.split_at(word.find(|part| !is_part(part)).unwrap_or(word.len()));
+        let id = word.strip_prefix('n').and_then(|id| id.parse().ok()).map(NodeId);
+        // A number in another form is no id.
+        let id = id.filter(|id| id.to_string() == word);
+        named.push_str(before);
+        named.push_str(id.and_then(&name_of).unwrap_or(word));
+        rest = after;
+    }
+    named + rest
 }
 
 fn mismatch_text(answer: &impl std::fmt::Debug) -> String {
@@ -366,6 +374,8 @@ fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
         | Reason::ValueTooLarge { .. }
         | Reason::Busy { .. }
         | Reason::WrongType { .. }
+        | Reason::TooManySiblings { .. }
+        | Reason::SiblingsTooLarge { .. }
         | Reason::NotFinite
         | Reason::TooMany { .. }
         | Reason::Malformed(_)
@@ -379,5 +389,29 @@ fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
         | Reason::AnswerTooLarge { .. }
         | Reason::NewerRow { .. }
         | Reason::Forbidden(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_the_names_of_nodes_wherever_an_id_stands() {
+        let name_of = |id: NodeId| match id.0 {
+            1 => Some("a"),
+            12 => Some("n1"),
+            _ => None,
+        };
+        for (text, named) in [
+            ("1 of 2 answers (n1: disk below its reserve)", "1 of 2 answers (a: disk below its reserve)"),
+            ("node n12 was lost, n1 too", "node n1 was lost, a too"),
+            ("n3, n01, xn1, n1x and an1_n1 are no members", "n3, n01, xn1, n1x and an1_n1 are no members"),
+            ("n1", "a"),
+            ("", ""),
+            ("…n1…", "…a…"),
+        ] {
+            assert_eq!(with_names(text, name_of), named);
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::BundleError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A node answered that it was not done, or that it cannot tell.
-    #[error("{}: {said} (answered by node {node})", .error.outcome)]
+    #[error("{}: {said}{} (answered by node {node})", .error.outcome, .error.advice())]
     Refused {
         /// Name of the node.
         node: String,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::origin::Origin;
 use crate::ids::{CollectionKind, PartitionId};
-use crate::message::client::{Command, Outcome, PageReply, Request, Response, Upkeep, WriteReply};
+use crate::message::client::{Command, Outcome, PageReply, Request, Response, Upkeep, WriteAck, WriteReply};
 use crate::time::Timestamp;
 
 /// A key that is being cleared.
@@ -28,6 +28,8 @@ pub(super) struct ClearOp {
     kinds: Vec<CollectionKind>,
     stage: Stage,
     has_removed: bool,
+    /// Who holds every removal so far.
+    holders: Option<Vec<WriteAck>>,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl ClearOp {
         deadline: Timestamp,
         kinds: Vec<CollectionKind>,
     ) -> ClearOp {
-        ClearOp { origin, partition, then, deadline, kinds, stage: Stage::Listing, has_removed: false }
+        ClearOp { origin, partition, then, deadline, kinds, stage: Stage::Listing, has_removed: false, holders: None }
     }
 
     /// The first request.
@@ -81,8 +83,11 @@ impl ClearOp {
                 (_, Some(next)) => Next::Ask(self.list(Some(next))),
                 (_, None) => Next::Ask(self.next_kind()),
             },
-            (Stage::Removing { next }, _) => {
+            (Stage::Removing { next }, response) => {
                 self.has_removed = true;
+                if let Response::Written(reply) = response {
+                    self.note_holders(reply.acks);
+                }
                 Next::Ask(match next {
                     Some(next) => self.list(Some(next)),
                     None => self.next_kind(),
@@ -115,9 +120,21 @@ impl ClearOp {
         Request { command, ..self.then.clone() }
     }
 
-    /// Nothing of the command itself was done, but elements are gone: nobody may say "not applied".
-    fn tell_of_removals(&self, response: Response) -> Response {
+    fn note_holders(&mut self, acks: Vec<WriteAck>) {
+        match &mut self.holders {
+            None => self.holders = Some(acks),
+            Some(holders) => holders.retain(|holder| acks.iter().any(|ack| ack.node == holder.node)),
+        }
+    }
+
+    /// Nothing of the command itself was done, but elements are gone: nobody may say "not applied". And who holds their
+    /// removals is told where the command itself had nothing more to write.
+    fn tell_of_removals(&mut self, response: Response) -> Response {
         match response {
+            Response::Written(mut reply) if reply.acks.is_empty() => {
+                reply.acks = self.holders.take().unwrap_or_default();
+                Response::Written(reply)
+            }
             Response::Failed(mut error) if self.has_removed => {
                 error.outcome = Outcome::Unknown;
                 Response::Failed(error)

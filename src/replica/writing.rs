@@ -396,7 +396,10 @@ pub(super) fn refused(error: ValueError) -> NotMinted {
             Reason::ValueTooLarge { bytes: bytes as u64, bytes_max: limits::VALUE_BYTES_MAX as u64 }
         }
         ValueError::TooManySiblings { count } => {
-            Reason::TooMany { what: "siblings".into(), count: count as u64, count_max: limits::SIBLINGS_MAX as u64 }
+            Reason::TooManySiblings { count: count as u64, count_max: limits::SIBLINGS_MAX as u64 }
+        }
+        ValueError::SiblingsTooLarge { bytes } => {
+            Reason::SiblingsTooLarge { bytes: bytes as u64, bytes_max: limits::SIBLING_BYTES_MAX as u64 }
         }
     })
     .into()

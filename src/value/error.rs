@@ -33,10 +33,16 @@ pub enum ValueError {
         bytes: usize,
     },
     /// Too many values stand side by side.
-    #[error("{count} siblings, at most {} are allowed: put one with the context of all", limits::SIBLINGS_MAX)]
+    #[error("there would be {count} siblings, at most {} are allowed", limits::SIBLINGS_MAX)]
     TooManySiblings {
         /// How many there would be.
         count: usize,
+    },
+    /// Together they are too long.
+    #[error("the siblings would have {bytes} bytes, at most {} are allowed", limits::SIBLING_BYTES_MAX)]
+    SiblingsTooLarge {
+        /// How long they would be.
+        bytes: usize,
     },
 }
 

@@ -164,7 +164,7 @@ impl Row {
         }
         let bytes = value.len() + others.iter().map(|other| other.len()).sum::<usize>();
         if bytes > limits::SIBLING_BYTES_MAX {
-            return Err(ValueError::TooLarge { bytes });
+            return Err(ValueError::SiblingsTooLarge { bytes });
         }
         if value.len() > limits::VALUE_BYTES_MAX {
             return Err(ValueError::TooLarge { bytes: value.len() });

@@ -6,12 +6,29 @@ use crate::ids::NodeId;
 
 /// A request that was not answered with success. [`Outcome`] says what happened to the data; the text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{outcome}: {reason}")]
+#[error("{outcome}: {reason}{}", advice(*outcome, reason))]
 pub struct RequestError {
     /// What happened to the data.
     pub outcome: Outcome,
     /// Why.
     pub reason: Reason,
+}
+
+impl RequestError {
+    /// What to do where the data may have changed and the reason does not say it; begins with a semicolon.
+    pub fn advice(&self) -> &'static str {
+        advice(self.outcome, &self.reason)
+    }
+}
+
+fn advice(outcome: Outcome, reason: &Reason) -> &'static str {
+    match (outcome, reason) {
+        (
+            Outcome::Unknown,
+            Reason::DeadlineExceeded { .. } | Reason::QuorumFailed { .. } | Reason::CoordinatorLost { .. },
+        ) => "; read the value before you send it again",
+        _ => "",
+    }
 }
 
 /// What a failed request did to the data.
@@ -40,7 +57,7 @@ pub enum Reason {
         strict: bool,
     },
     /// The quorum did not answer in time.
-    #[error("{answered} of {needed} answers before the deadline; read the value to see what became of it")]
+    #[error("{answered} of {needed} answers before the deadline")]
     DeadlineExceeded {
         /// Answers that came.
         answered: u8,
@@ -48,10 +65,7 @@ pub enum Reason {
         needed: u8,
     },
     /// Every candidate refused or failed before the quorum was complete.
-    #[error(
-        "{answered} of {needed} answers, and no candidate is left ({last_refusal}); a read can be sent again, a write whose \
-         outcome is unknown only once its value was read"
-    )]
+    #[error("{answered} of {needed} answers, and no candidate is left ({last_refusal})")]
     QuorumFailed {
         /// Answers that came.
         answered: u8,
@@ -75,7 +89,7 @@ pub enum Reason {
     #[error("the result would not fit a signed 64-bit integer; the value stays as it was")]
     Overflow,
     /// The key shows another type.
-    #[error("the key holds a {held}; delete it first, or use another key")]
+    #[error("the key holds another type ({held}); delete it first, or use another key")]
     WrongType {
         /// What it shows.
         held: String,
@@ -83,7 +97,7 @@ pub enum Reason {
     /// NaN, infinite, or beyond the range of a score.
     #[error("a score must be a finite number")]
     NotFinite,
-    /// Too many elements, items or siblings.
+    /// Too many elements or items.
     #[error("{count} {what}, at most {count_max} are allowed")]
     TooMany {
         /// Of what.
@@ -92,6 +106,28 @@ pub enum Reason {
         count: u64,
         /// What is possible.
         count_max: u64,
+    },
+    /// Too many values would stand side by side.
+    #[error(
+        "there would be {count} siblings, and at most {count_max} are allowed; put one value with the context of all of them \
+         (`get --siblings` shows it)"
+    )]
+    TooManySiblings {
+        /// How many there would be.
+        count: u64,
+        /// What is possible.
+        count_max: u64,
+    },
+    /// Values that would stand side by side are too long together.
+    #[error(
+        "the siblings would have {bytes} bytes together, and at most {bytes_max} are allowed; put one value with the context \
+         of all of them (`get --siblings` shows it)"
+    )]
+    SiblingsTooLarge {
+        /// How long they would be.
+        bytes: u64,
+        /// What is possible.
+        bytes_max: u64,
     },
     /// A change that does not fit the kind of collection, or an element that stands twice in a command.
     #[error("malformed command: {0}")]
@@ -132,7 +168,7 @@ pub enum Reason {
     #[error("too many sessions write this key; retry when some have ended, or increment without a session")]
     TooManySessions,
     /// No replica shows what the token has seen.
-    #[error("stale: no reachable replica shows all that this session has seen; retry, or read without the token")]
+    #[error("stale: no reachable replica shows all that this token has seen; retry, or read without the token")]
     Stale,
     /// Another live process uses this node's member id.
     #[error(
@@ -191,7 +227,7 @@ pub enum Reason {
         have: u64,
     },
     /// The coordinator that the request was forwarded to went away.
-    #[error("node {node} was lost while it coordinated the request; read the value to see what became of it")]
+    #[error("node {node} was lost while it coordinated the request")]
     CoordinatorLost {
         /// Who.
         node: NodeId,
@@ -245,6 +281,8 @@ impl Reason {
             Reason::WrongType { .. } => "wrong_type",
             Reason::NotFinite => "not_finite",
             Reason::TooMany { .. } => "too_many",
+            Reason::TooManySiblings { .. } => "too_many_siblings",
+            Reason::SiblingsTooLarge { .. } => "siblings_too_large",
             Reason::Malformed(_) => "malformed",
             Reason::ForeignToken { .. } => "foreign_token",
             Reason::SessionExpired => "session_expired",
@@ -269,5 +307,21 @@ impl Reason {
             Reason::Forbidden(_) => "forbidden",
             Reason::Stopping => "stopping",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_write_in_doubt_is_to_be_read_before_it_is_sent_again() {
+        let reason = Reason::QuorumFailed { answered: 1, needed: 2, last_refusal: "busy".into() };
+        let text = |outcome| RequestError { outcome, reason: reason.clone() }.to_string();
+        assert!(text(Outcome::Unknown).ends_with("(busy); read the value before you send it again"));
+        assert!(text(Outcome::NotApplied).ends_with("(busy)"));
+        // It says by itself what to do.
+        let over = RequestError { outcome: Outcome::Unknown, reason: Reason::SessionExpired };
+        assert!(!over.to_string().contains("read the value"));
     }
 }

@@ -78,3 +78,12 @@ fn a_conflict_is_counted_once_and_listed_until_a_delete_covers_it() {
         assert_eq!(status(&bus, node), (1, vec![]), "node {node}");
     }
 }
+
+#[test]
+fn who_deletes_a_collection_is_told_who_holds_the_removals() {
+    let mut bus = Bus::new(3);
+    bus.ask(NodeId(1), "s", change(CollectionKind::Set, &[("a", ElementChange::Add), ("b", ElementChange::Add)]));
+    let reply = bus.ask(NodeId(1), "s", Command::Delete);
+    assert!(written(&reply).acks.len() >= 2, "{reply:?}");
+    assert_eq!(bus.value(NodeId(2), "s"), Visible::Nothing);
+}

@@ -410,7 +410,8 @@ fn a_put_over_another_type_is_refused_and_siblings_are_bounded_in_bytes() {
         written(&bus.ask(NodeId(1), "s", Command::PutSibling { value: large.clone(), context: None }));
     }
     let reply = bus.ask(NodeId(1), "s", Command::PutSibling { value: large, context: None });
-    assert!(matches!(refused(reply), Reason::ValueTooLarge { .. }));
+    let (bytes, bytes_max) = (5 * 1024 * 1024, 4 * 1024 * 1024);
+    assert_eq!(refused(reply), Reason::SiblingsTooLarge { bytes, bytes_max });
     assert!(matches!(bus.value(NodeId(2), "s"), Visible::Siblings(values) if values.len() == 4));
     let actor = session(&bus, 6, 1);
     let wraps = Command::IncrementAs(SessionWrite { actor, event: 1, p: u128::MAX, n: u128::MAX });
