@@ -105,7 +105,7 @@ async fn foreground(args: &Args) -> Result<ExitCode, DrillError> {
     Ok(code)
 }
 
-/// Waits for Ctrl-C; an error if a node ends by itself before.
+/// Waits for Ctrl-C. The others go on when a node ends; an error if none is left.
 async fn watch(
     cluster: &mut ProcessCluster,
     mut interrupted: impl Future<Output = ()> + Unpin,
@@ -114,13 +114,26 @@ async fn watch(
         tokio::select! {
             () = &mut interrupted => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(500)) => {
-                for index in 0..cluster.ids().len() {
-                    if let Some(node) = cluster.node_mut(index) {
-                        node.check()?;
-                    }
-                }
+                look(cluster.nodes_mut())?.iter().for_each(|ended| eprintln!("\n{ended}"));
             }
         }
+    }
+}
+
+/// What to say of the nodes that have ended since the last look; an error if no node runs any more.
+fn look(nodes: &mut [NodeProcess]) -> Result<Vec<String>, DrillError> {
+    let mut ended = Vec::new();
+    let mut last = None;
+    for node in nodes.iter_mut() {
+        if let Err(error) = node.check() {
+            let (name, again) = (node.name(), node.command_line());
+            ended.push(format!("{error}\nThe others go on. To start {name} again, in another terminal:\n  {again}"));
+            last = Some(error);
+        }
+    }
+    match last {
+        Some(error) if nodes.iter().all(|node| !node.is_running()) => Err(error),
+        _ => Ok(ended),
     }
 }
 
@@ -166,6 +179,8 @@ fn instructions(cluster: &ProcessCluster, binary: &Path, args: &Args) -> String 
     let (left, right) = names.split_at(names.len() * 2 / 5);
     let split = format!("{}/{}", left.join(","), right.join(","));
     let last = names.last().copied().unwrap_or_default();
+    let first = names.first().copied().unwrap_or_default();
+    let pid = cluster.nodes().first().and_then(NodeProcess::pid).unwrap_or_default();
     lines.push(format!(
         "
 In another terminal:
@@ -179,6 +194,7 @@ In another terminal:
   starling --node a incr likes   cut the network, and go on counting, on one side
   starling --node {last} incr likes   and on the other; `compare` shows what each has not seen
   starling --bundle \"{}\" fault heal
+  kill -9 {pid}                  node {first} is gone, and the others go on; how to start it again is said here
 
 Ctrl-C stops the nodes; their data stays in {}.",
         tools.display(),
@@ -188,4 +204,40 @@ Ctrl-C stops the nodes; their data stays in {}.",
         absolute(args.dir.clone()).display()
     ));
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_others_go_on_when_a_node_ends_until_none_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let node = |name: &str, script: &str| {
+            let arguments = vec!["-c".to_owned(), script.to_owned()];
+            let log = directory.path().join(format!("{name}.log"));
+            NodeProcess::new(name, Path::new("/bin/sh"), arguments, log)
+        };
+        let mut nodes = [node("a", "exec sleep 30"), node("b", "exit 5")];
+        for node in &mut nodes {
+            node.start().unwrap();
+        }
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let said = loop {
+            let said = look(&mut nodes).unwrap();
+            if !said.is_empty() {
+                break said;
+            }
+            assert!(std::time::Instant::now() < deadline, "b ends at once");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert!(said[0].contains("node b ended by itself") && said[0].contains("/bin/sh -c 'exit 5'"), "{said:?}");
+        assert!(look(&mut nodes).unwrap().is_empty(), "it is said once");
+        let pid = nodes[0].pid().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        while look(&mut nodes).is_ok() {
+            assert!(std::time::Instant::now() < deadline, "nobody runs any more");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }

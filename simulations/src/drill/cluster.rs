@@ -129,6 +129,11 @@ impl ProcessCluster {
         &self.nodes
     }
 
+    /// The same, to look at them.
+    pub fn nodes_mut(&mut self) -> &mut [NodeProcess] {
+        &mut self.nodes
+    }
+
     /// The process of a node.
     pub fn node_mut(&mut self, index: NodeIndex) -> Option<&mut NodeProcess> {
         self.nodes.get_mut(index)

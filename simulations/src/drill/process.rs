@@ -64,6 +64,16 @@ impl NodeProcess {
         self.child.is_some()
     }
 
+    /// What starts it, to be typed into a shell.
+    pub fn command_line(&self) -> String {
+        let quoted = |word: &str| match word.contains(|c: char| !(c.is_ascii_alphanumeric() || "-_./=:".contains(c))) {
+            true => format!("'{}'", word.replace('\'', r"'\''")),
+            false => word.to_owned(),
+        };
+        let words = std::iter::once(self.command.to_string_lossy()).chain(self.arguments.iter().map(Into::into));
+        words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+    }
+
     /// Starts the process. It is not ready yet.
     pub fn start(&mut self) -> Result<(), DrillError> {
         let io = |cause| DrillError::Io { path: self.log.clone(), cause };
