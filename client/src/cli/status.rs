@@ -1,13 +1,14 @@
 //! `starling status`: every node asked directly, so that one sees what each one sees.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::Args;
 use comfy_table::Table;
 use serde_json::{Value, json};
+use starling::causality::Tick;
 use starling::ids::NodeId;
-use starling::message::client::{Need, PartitionStability};
-use starling::message::client::{NodeStatus, PeerStatus};
+use starling::message::client::{Need, NodeStatus, PartitionStability, PeerStatus, SessionTerms};
 use starling_client::{Client, Error};
 
 use super::args::Global;
@@ -30,7 +31,8 @@ Columns:
   owns      partitions that belong to the node; in brackets those that it has not yet taken over
   sees      the peers that answer it; !name is one that does not
   owes      rows that it holds for others until they are back
-  settling  own partitions in which something has not been summed up and forgotten yet; who is waited for stands below
+  settling  own partitions in which something has not been summed up and forgotten yet; who is waited for, and until
+            when, stands below (after a write one to two hours: so long a node writes under one actor)
   sync      time of the disk's last sync")]
 pub(crate) struct Status {}
 
@@ -191,8 +193,8 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
     remarks
 }
 
-/// Who waits for whom before what has expired can be summed up and forgotten. Nodes that wait for time alone, or for
-/// their own work, need no sentence.
+/// Who waits for whom before what has expired can be summed up and forgotten, and until when for time. Nodes that wait for
+/// their own work need no sentence.
 fn settling(client: &Client, name: &str, status: &NodeStatus) -> Vec<String> {
     let mut waits: BTreeMap<(NodeId, Need), u32> = BTreeMap::new();
     for waiting in status.shards.settling.iter().flat_map(|partition| &partition.waiting) {
@@ -206,7 +208,29 @@ fn settling(client: &Client, name: &str, status: &NodeStatus) -> Vec<String> {
             need_text(need)
         )
     };
-    waits.into_iter().map(sentence).collect()
+    waits.into_iter().map(sentence).chain(waits_for_time(name, status)).collect()
+}
+
+/// Partitions that wait for nobody but for the last actor in them to expire.
+fn waits_for_time(name: &str, status: &NodeStatus) -> Option<String> {
+    let waiting = status.shards.settling.iter().filter(|partition| partition.waiting.is_empty());
+    let left = waiting.filter_map(|partition| expires_in(&status.sessions, partition.newest)).collect::<Vec<_>>();
+    let last = left.iter().max()?;
+    let (number, is_all) =
+        (left.len() as u64, status.shards.settling.len() as u64 >= status.shards.settling_partitions.into());
+    Some(format!(
+        "{name}: {}{} for time: writers that are still at work can be summed up and forgotten once they have expired, \
+         the last of them in {}",
+        if is_all { "" } else { "at least " },
+        if number == 1 { "1 partition waits".to_owned() } else { format!("{number} partitions wait") },
+        uptime(last.as_secs().max(1)),
+    ))
+}
+
+/// Until the tick is over, by the node's clock; `None` if it is.
+fn expires_in(terms: &SessionTerms, tick: Tick) -> Option<Duration> {
+    let end_us = (u64::from(tick.0) + 1).checked_mul(terms.tick_us)?;
+    end_us.checked_sub(terms.wall.0).filter(|left| *left > 0).map(Duration::from_micros)
 }
 
 fn need_text(need: Need) -> &'static str {
@@ -224,7 +248,7 @@ fn need_text(need: Need) -> &'static str {
     }
 }
 
-fn settling_json(client: &Client, partition: &PartitionStability) -> Value {
+fn settling_json(client: &Client, terms: &SessionTerms, partition: &PartitionStability) -> Value {
     let waiting =
         partition.waiting.iter().map(|waiting| json!({ "node": client.name_of(waiting.node), "need": waiting.need }));
     json!({
@@ -234,6 +258,7 @@ fn settling_json(client: &Client, partition: &PartitionStability) -> Value {
         "compacted": partition.compacted.0,
         "folded": partition.folded.0,
         "newest": partition.newest.0,
+        "newest_expires_in_s": expires_in(terms, partition.newest).map_or(0, |left| left.as_secs().max(1)),
         "unsettled_rows": partition.unsettled_rows,
         "unsettled_bytes": partition.unsettled_bytes,
         "waits_for": waiting.collect::<Vec<_>>(),
@@ -354,6 +379,22 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "tick_us": status.sessions.tick_us,
         "lease_ticks_max": status.sessions.lease_ticks_max,
         "settling_partitions": status.shards.settling_partitions,
-        "settling": status.shards.settling.iter().map(|one| settling_json(client, one)).collect::<Vec<_>>(),
+        "settling": status.shards.settling.iter().map(|one| settling_json(client, &status.sessions, one)).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use starling::time::WallTime;
+
+    use super::*;
+
+    #[test]
+    fn a_tick_is_over_when_the_next_one_begins() {
+        let terms = |wall| SessionTerms { tick_us: 10_000_000, lease_ticks_max: 6, wall: WallTime(wall) };
+        assert_eq!(expires_in(&terms(55_000_000), Tick(5)), Some(Duration::from_secs(5)));
+        assert_eq!(expires_in(&terms(60_000_000), Tick(5)), None);
+        assert_eq!(expires_in(&terms(70_000_000), Tick(5)), None);
+        assert_eq!(expires_in(&SessionTerms::default(), Tick(5)), None, "a node that does not tell");
+    }
 }
