@@ -14,6 +14,10 @@ pub mod client;
 pub mod codec;
 pub mod contexts;
 pub mod envelope;
+#[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
+mod golden_tests;
 pub mod peer;
 pub mod token;
 pub mod weight;

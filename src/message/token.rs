@@ -6,7 +6,8 @@
 //! older state, exactly as a read without a token. A row whose own part is larger than a whole token (thousands of live
 //! sessions on one key) is never in it. So a client that must not lose a promise uses one token for few keys.
 //!
-//! Payload: `(hash of the row key u64 │ length u32 │ what was seen)*`, the row used longest ago first.
+//! Payload: `version u8 │ (hash of the row key u64 │ length u32 │ what was seen)*`, the row used longest ago first. One of
+//! another version is refused as foreign: a client begins a new token.
 
 use bytes::Bytes;
 
@@ -21,6 +22,9 @@ pub struct Token {
     /// By hash of the row key, the one used longest ago first.
     rows: Vec<(u64, Seen)>,
 }
+
+/// Of the payload, and of what stands in it of each row ([`Seen::encode`]).
+const VERSION: u8 = 1;
 
 /// Bytes in front of what was seen of a row.
 const ROW_HEAD_BYTES: usize = 12;
@@ -38,7 +42,8 @@ impl Token {
             return Err(NotSealedHere);
         }
         let payload = key.open(Sealed::SessionToken, token)?;
-        let mut rest = payload.as_ref();
+        let [VERSION, rest @ ..] = payload.as_ref() else { return Err(NotSealedHere) };
+        let mut rest = rest;
         let mut rows = Vec::new();
         while let Some((head, behind)) = rest.split_first_chunk::<ROW_HEAD_BYTES>() {
             let [h0, h1, h2, h3, h4, h5, h6, h7, l0, l1, l2, l3] = *head;
@@ -73,6 +78,7 @@ impl Token {
             }
             kept.push(row);
         }
+        kept.push(vec![VERSION]);
         kept.reverse();
         key.seal(Sealed::SessionToken, &kept.concat())
     }

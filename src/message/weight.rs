@@ -199,7 +199,7 @@ fn of_key(row: &RowKey) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::causality::{Epoch, Tick};
     use crate::config::Durability;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     /// Every message whose size depends on what is in it, with about so many bytes in its heaviest part.
-    fn messages(count: usize) -> Vec<PeerMessage> {
+    pub fn messages(count: usize) -> Vec<PeerMessage> {
         let items = count / 16;
         let request = Request {
             key: Key::new("a key").unwrap(),

@@ -128,3 +128,37 @@ fn record_of(identity: &Identity) -> Bytes {
     bytes.extend_from_slice(&identity.incarnation.0.to_be_bytes());
     bytes.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::fuzz_tests::{feed as fuzz, rounds};
+    use crate::value::golden_tests::{check_bytes, unhex};
+
+    const CLUSTER: ClusterId = ClusterId([7; 16]);
+
+    fn identity(entropy: u64) -> Identity {
+        let (node, start) = (NodeId(3), 0x0102_0304);
+        Identity { cluster: CLUSTER, node, epoch: Epoch(entropy), start, incarnation: Incarnation(!entropy) }
+    }
+
+    #[test]
+    fn the_record_of_a_directory_has_its_old_bytes() {
+        let (old, now) = (include_str!("golden/directory.hex"), identity(0x1112_1314_1516_1718));
+        check_bytes(old, &record_of(&now));
+        assert_eq!(check(&unhex(old), CLUSTER, now.node), Ok((now.start, now.incarnation)));
+    }
+
+    #[test]
+    fn whatever_is_read_as_the_record_of_a_directory_is_that_of_this_member() {
+        for round in 0..rounds() {
+            let good = [identity(round), identity(u64::MAX)].map(|identity| record_of(&identity).to_vec());
+            fuzz(round, &good, |bytes| {
+                let (start, incarnation) = check(bytes, CLUSTER, NodeId(3)).ok()?;
+                // The epoch of an earlier start is nobody's business.
+                let epoch = Epoch(u64::from_be_bytes(bytes.get(29..37)?.try_into().ok()?));
+                Some(record_of(&Identity { epoch, start, incarnation, ..identity(0) }).to_vec())
+            });
+        }
+    }
+}

@@ -133,6 +133,37 @@ impl PartitionMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::fuzz_tests::{feed as fuzz, rounds};
+    use crate::value::golden_tests::{check_bytes, unhex};
+
+    fn memory(number: u32) -> PartitionMemory {
+        PartitionMemory {
+            tenure: Tenure(number),
+            is_established: number.is_multiple_of(2),
+            sealed: Tick(9),
+            frozen: Tick(8),
+            compacted: Tick(7),
+            folded: Tick(6),
+            newest: Tick(0x0102_0304),
+            is_unswept: true,
+            refusing: Tick(0),
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_has_its_old_bytes() {
+        let old = include_str!("golden/partition_memory.hex");
+        check_bytes(old, &memory(0x0A0B_0C0D).encode());
+        assert_eq!(PartitionMemory::decode(&unhex(old)), Ok(memory(0x0A0B_0C0D)));
+    }
+
+    #[test]
+    fn whatever_is_read_as_the_memory_of_a_partition_is_the_one_encoding_of_it() {
+        for round in 0..rounds() {
+            let good = [memory(0), memory(round as u32)].map(|memory| memory.encode().to_vec());
+            fuzz(round, &good, |bytes| Some(PartitionMemory::decode(bytes).ok()?.encode().to_vec()));
+        }
+    }
 
     #[test]
     fn memory_reads_back_as_it_was_written_but_for_what_is_not_announced() {

@@ -23,7 +23,7 @@ use crate::storage::RowKey;
 use crate::time::{Hlc, WallTime};
 
 /// Rounds of each harness.
-fn rounds() -> u64 {
+pub(crate) fn rounds() -> u64 {
     option_env!("STARLING_FUZZ_ROUNDS").and_then(|rounds| rounds.parse().ok()).unwrap_or(150)
 }
 
@@ -275,7 +275,8 @@ fn check_compaction(row: &Row, round: u64) {
 }
 
 /// Damages bytes in one to three places.
-fn damage(random: &mut ChaCha8Rng, bytes: &mut Vec<u8>, other: &[u8]) {
+/// Flips, cuts, splices, repeats; `other` are good bytes of the same kind.
+pub(crate) fn damage(random: &mut ChaCha8Rng, bytes: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..random.random_range(1..4) {
         let place = |random: &mut ChaCha8Rng, bytes: &[u8]| random.random_range(0..bytes.len().max(1));
         let at = place(random, bytes).min(bytes.len());
@@ -300,7 +301,7 @@ fn damage(random: &mut ChaCha8Rng, bytes: &mut Vec<u8>, other: &[u8]) {
     }
 }
 
-fn noise(random: &mut ChaCha8Rng) -> Vec<u8> {
+pub(crate) fn noise(random: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = vec![0; random.random_range(0..200)];
     random.fill_bytes(&mut bytes);
     if let Some(first) = bytes.first_mut().filter(|_| random.random()) {
@@ -309,8 +310,8 @@ fn noise(random: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
-/// Feeds a decoder with good bytes, damaged ones and noise.
-fn feed(round: u64, good: &[Vec<u8>], mut decode: impl FnMut(&[u8]) -> Option<Vec<u8>>) {
+/// Feeds a decoder with good bytes, damaged ones and noise. It gives the encoding of what it has read.
+pub(crate) fn feed(round: u64, good: &[Vec<u8>], mut decode: impl FnMut(&[u8]) -> Option<Vec<u8>>) {
     let mut random = ChaCha8Rng::seed_from_u64(round ^ 0xD1CE);
     for bytes in good {
         assert_eq!(decode(bytes).as_ref(), Some(bytes), "round {round}: good bytes come back");
@@ -332,7 +333,7 @@ fn feed(round: u64, good: &[Vec<u8>], mut decode: impl FnMut(&[u8]) -> Option<Ve
 }
 
 /// Rows of every type, some of them compacted.
-fn good_rows(round: u64) -> Vec<Row> {
+pub(crate) fn good_rows(round: u64) -> Vec<Row> {
     let world = World::play(round, 30);
     let mut rows: Vec<Row> = world.replicas.into_iter().map(|replica| replica.row).collect();
     rows.extend(world.messages.into_iter().rev().take(4));

@@ -10,7 +10,7 @@ use crate::causality::{ActorId, Context, Dot, Epoch, Tenure, Tick};
 use crate::ids::CollectionKind;
 use crate::time::{Hlc, WallTime};
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .lines()
         .flat_map(|line| line.split('#').next().unwrap().chars())
@@ -22,6 +22,11 @@ fn unhex(text: &str) -> Vec<u8> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether something is still written in its old bytes.
+pub(crate) fn check_bytes(old: &str, now: &[u8]) {
+    assert_eq!(hex(now), hex(&unhex(old)), "the bytes changed");
 }
 
 fn check_golden(text: &str, hash: u128, row: &Row) {

@@ -45,10 +45,10 @@ mod error;
 mod expiry;
 mod field;
 #[cfg(test)]
-mod fuzz_tests;
+pub(crate) mod fuzz_tests;
 mod giving_up;
 #[cfg(test)]
-mod golden_tests;
+pub(crate) mod golden_tests;
 #[cfg(test)]
 mod history;
 #[cfg(test)]

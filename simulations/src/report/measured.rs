@@ -154,6 +154,7 @@ impl OpOutcome {
             Reason::CommandTooLarge { .. } => "the command is too large",
             Reason::AnswerTooLarge { .. } => "the answer is too large",
             Reason::Stale => "stale",
+            Reason::TooManySiblings { .. } | Reason::SiblingsTooLarge { .. } => "too many siblings",
             Reason::TwoClaimants { .. } => "two processes of one member",
         };
         match error.outcome {
