@@ -98,8 +98,9 @@ check-drill: build-all ## Real processes, killed without warning: nothing acknow
 check-tests: own ## Unit, property, simulation and process tests
 	cargo test --release --workspace --locked
 
-fuzz: own ## Decoders and operations of every type against random input: FUZZ_ROUNDS rounds (50000)
-	STARLING_FUZZ_ROUNDS=$(FUZZ_ROUNDS) cargo test --release -p starling --locked --lib -- fuzz --nocapture
+fuzz: own ## Every decoder, and operations of every type, against random input: FUZZ_ROUNDS rounds (50000)
+	STARLING_FUZZ_ROUNDS=$(FUZZ_ROUNDS) cargo test --release -p starling -p starling-client --locked --lib -- \
+	    fuzz whatever_ --nocapture
 
 soak: build ## The long runs: SEEDS seeds (300) from FIRST on of five minutes, longer ones, every plan
 	$(bin)/starling-sim run all

@@ -160,6 +160,9 @@ impl NameForm {
         let mut kept = Kept { named: Named::new(lease), is_current: self.is_current && is_here, under_way: Vec::new() };
         for form in self.keys {
             let key = Key::new(bytes_of(&form.key)?).map_err(|error| error.to_string())?;
+            if kept.named.knows(&key) {
+                return Err("a key stands in it twice".into());
+            }
             let totals = Totals { event: form.event, p: number(&form.p)?, n: number(&form.n)? };
             if let Some(event) = form.under_way {
                 let write = SessionWrite { actor, event: event.event, p: number(&event.p)?, n: number(&event.n)? };
@@ -182,3 +185,7 @@ fn number(text: &str) -> Result<u128, String> {
 fn bytes_of(text: &str) -> Result<Vec<u8>, String> {
     hex::decode(text).ok_or_else(|| format!("{:?} is not hexadecimal", text.chars().take(40).collect::<String>()))
 }
+
+#[cfg(test)]
+#[path = "form_tests.rs"]
+mod tests;

@@ -29,6 +29,11 @@ impl Named {
         self.keys.iter()
     }
 
+    /// Whether it did anything to a key.
+    pub(crate) fn knows(&self, key: &Key) -> bool {
+        self.keys.contains_key(key)
+    }
+
     /// What it did to a key.
     pub(crate) fn totals(&self, key: &Key) -> Totals {
         self.keys.get(key).copied().unwrap_or_default()
@@ -36,7 +41,7 @@ impl Named {
 
     /// The same, to be changed.
     pub(crate) fn totals_mut(&mut self, key: &Key) -> &mut Totals {
-        if !self.keys.contains_key(key) {
+        if !self.knows(key) {
             self.key_bytes += key.as_bytes().len();
         }
         self.keys.entry(key.clone()).or_default()
@@ -47,7 +52,7 @@ impl Named {
         let bytes = self.key_bytes.saturating_add(key.as_bytes().len());
         let is_first = self.keys.is_empty();
         let has_room = is_first || (self.keys.len() < bounds.keys_max && bytes <= bounds.key_bytes_max);
-        has_room || self.keys.contains_key(key)
+        has_room || self.knows(key)
     }
 
     /// Forgets the keys that are not needed any more. Nothing new may be done under the name then.
