@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use starling::ids::{Key, NodeId};
+use starling::limits;
 use starling::message::client::{Observe, Options};
 use starling_client::{Bundle, Client, ClientConfig, Error};
 
@@ -34,10 +35,10 @@ pub(crate) struct Global {
     /// Count owners only, no fallbacks: less stale reads, fewer possible writes during a split
     #[arg(long, global = true)]
     strict: bool,
-    /// Give up after this long: 500ms, 2s, 1m [default: 2s]
-    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
+    /// Give up after this long: 500ms, 2s, at most 1m [default: 2s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_deadline)]
     deadline: Option<Duration>,
-    /// What put and del see before they cover it [default: quorum]
+    /// What is seen before it is covered, by put, del, expire, flag lower, rem, map put, zset incr [default: quorum]
     #[arg(long, global = true, value_name = "WHAT")]
     observe: Option<ObserveArg>,
     /// Show nothing older than what the runs with this file have seen and written, or exit with code 7
@@ -156,6 +157,15 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// As [`parse_duration`], and not longer than nodes work on one request.
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    let deadline = parse_duration(text)?;
+    if deadline <= limits::DEADLINE_MAX {
+        return Ok(deadline);
+    }
+    Err(format!("it can be at most {} s: nodes give up then", limits::DEADLINE_MAX.as_secs()))
+}
+
 /// Why a text is no span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoSpan {
@@ -191,6 +201,12 @@ pub(crate) fn parse_span(text: &str, longest: Duration) -> Result<Duration, NoSp
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_deadline_is_longer_than_nodes_work_on_a_request() {
+        assert_eq!(parse_deadline("1m"), Ok(Duration::from_secs(60)));
+        assert!(parse_deadline("60001ms").is_err_and(|error| error.contains("at most 60 s")));
+    }
 
     #[test]
     fn durations_need_a_unit_and_a_bound() {

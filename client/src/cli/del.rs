@@ -10,10 +10,14 @@ use super::write;
 /// Delete what is seen of a key.
 ///
 /// An increment that it did not see survives, so a value may come back after a split.
+///
+/// The elements of a set, map or sorted set go page by page, about 20,000 in a second: a large one needs a longer
+/// --deadline (at most 1m), or several runs. One that ends as "unknown" has removed a part; run it again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   starling del likes:42
+  starling --deadline 1m del tags:42      a set of a million
   starling --observe local del likes:42   delete only what one node sees: faster")]
 pub(crate) struct Del {
     #[command(flatten)]

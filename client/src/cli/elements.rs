@@ -5,7 +5,7 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::{Map as JsonMap, Value, json};
 use starling::ids::Key;
-use starling::message::client::WriteReply;
+use starling::message::client::{Visible, WriteReply};
 use starling_client::{Client, Error};
 
 use super::args::{BytesArg, Global, KeyArg, bytes_of};
@@ -134,6 +134,23 @@ pub(crate) async fn list<C: Collection>(
     }
     listing.end(&key, pages.is_partial());
     Ok(())
+}
+
+/// Tells of an increment of an element: the number that was found in it afterwards. An estimate, as after every write.
+pub(crate) fn show_increment(
+    client: &Client,
+    global: &Global,
+    key: &Key,
+    reply: WriteReply,
+    found: Result<Option<Visible>, Error>,
+) {
+    let value = found.unwrap_or_else(|error| {
+        if !global.json {
+            output::remark(&format!("it is applied, but the new number could not be read: {error}"));
+        }
+        None
+    });
+    write::show(client, global, key, &WriteReply { value: value.unwrap_or(Visible::Nothing), ..reply });
 }
 
 /// Prints how many elements there are.

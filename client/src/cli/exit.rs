@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Call(Error),
     /// An increment failed; what earlier runs had left was resumed before, and told.
     Increment { error: Error, resumed: Vec<Value> },
+    /// The key holds a value of another type than the command reads; what it is, and which command reads it.
+    OtherType { held: &'static str, reads: &'static str },
     /// The kept session cannot be used; nothing was sent.
     Kept(KeptError),
     /// The call was carried out, and the file of its token could not be written.
@@ -48,7 +50,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) => USAGE,
-            Failure::Kept(KeptError::InUse { .. }) => NOT_APPLIED,
+            Failure::Kept(KeptError::InUse { .. }) | Failure::OtherType { .. } => NOT_APPLIED,
             Failure::Kept(_) => USAGE,
             Failure::TokenLost(_) => TOKEN_LOST,
             Failure::Call(error) | Failure::Increment { error, .. } => code_of(error),
@@ -75,6 +77,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => "usage",
             Failure::TokenLost(_) => "token_not_written",
+            Failure::OtherType { .. } => "wrong_type",
             Failure::Kept(KeptError::Io { .. }) => "state_unusable",
             Failure::Kept(KeptError::Malformed { .. }) => "state_malformed",
             Failure::Kept(KeptError::TooLarge { .. }) => "state_too_large",
@@ -90,6 +93,7 @@ impl Failure {
             Failure::Usage(text) | Failure::TokenLost(text) | Failure::Incomplete(text) | Failure::Different(text) => {
                 text.clone()
             }
+            Failure::OtherType { held, reads } => format!("the key holds {held}; read it with `starling {reads}`"),
             Failure::Kept(error) => error.to_string(),
             Failure::Call(error) | Failure::Increment { error, .. } => error.to_string(),
         }
@@ -101,7 +105,7 @@ fn code_of(error: &Error) -> u8 {
         Error::UnknownNode { .. } => USAGE,
         error if error.is_certificate_refused() => CERTIFICATE,
         error if error.reason() == Some(&Reason::Stale) => STALE,
-        Error::Unreachable { .. } | Error::NoAnswer { .. } | Error::NotSent { .. } => UNREACHABLE,
+        Error::Unreachable { .. } | Error::NoAnswer { .. } => UNREACHABLE,
         error => match error.outcome() {
             Outcome::NotApplied => NOT_APPLIED,
             Outcome::Unknown => UNKNOWN,

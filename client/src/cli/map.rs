@@ -44,7 +44,7 @@ enum Action {
     /// Print what a field holds; of several fields each on a line, with its name
     #[command(mut_arg("elements", |arg| arg.value_name("FIELD")))]
     Get(ElementsArg),
-    /// Add to the number in a field. Not tagged: one that ends as unknown may or may not count
+    /// Add to the number in a field, and print it. Not tagged: one that ends as unknown may or may not count
     Incr {
         #[command(flatten)]
         key: KeyArg,
@@ -93,7 +93,8 @@ impl Map {
             }
             Action::Incr { key, field, by } => {
                 let key = key.key()?;
-                write::show(client, global, &key, &map(&key).increment(field.bytes(), *by).await?);
+                let reply = map(&key).increment(field.bytes(), *by).await?;
+                elements::show_increment(client, global, &key, reply, map(&key).get(field.bytes()).await);
             }
             Action::Rem(arguments) => elements::remove(client, global, arguments, map).await?,
             Action::List(arguments) => elements::list(global, arguments, map).await?,

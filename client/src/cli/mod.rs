@@ -72,7 +72,7 @@ Examples:
 
 Exit codes:
   0  done
-  1  not applied: the cluster refused it, or a read failed; nothing was changed
+  1  not applied: the cluster refused it, it was never sent, or a read failed; nothing was changed
   2  usage: the arguments, the bundle or a file cannot be used; nothing was sent
   3  unknown: a write may have been applied, or may still be; read before sending it again
   4  unreachable: no node could be reached, and nothing was changed (status, compare, fault: not every node that was

@@ -1,8 +1,8 @@
 //! What the reading commands print beside the value: how complete and how old it may be.
 
 use serde_json::{Map, Value, json};
-use starling::message::client::{Outcome, Reason, RequestError, ValueReply, Visible};
-use starling_client::{Client, Error};
+use starling::message::client::{CollectionKind, ValueReply, Visible};
+use starling_client::Client;
 
 use super::args::{Global, KeyArg};
 use super::exit::Failure;
@@ -72,16 +72,18 @@ pub(crate) async fn one(
 
 /// The key shows a value of another type than the command reads.
 pub(crate) fn other_type(value: &Visible) -> Failure {
-    let held = match value {
-        Visible::Nothing => "nothing",
-        Visible::Integer { .. } => "number",
-        Visible::Text(_) => "text",
-        Visible::Siblings(_) => "siblings",
-        Visible::Flag => "flag",
-        Visible::Estimate(_) => "sketch",
-        Visible::Collection { .. } => "collection",
-        Visible::Member | Visible::Score(_) => "element",
+    let (held, reads) = match value {
+        Visible::Nothing => ("nothing", "get"),
+        Visible::Integer { .. } => ("a number", "get"),
+        Visible::Text(_) => ("a text", "get"),
+        Visible::Siblings(_) => ("siblings", "get --siblings"),
+        Visible::Flag => ("a flag", "flag get"),
+        Visible::Estimate(_) => ("a sketch", "sketch count"),
+        Visible::Collection { kind: CollectionKind::Set, .. } | Visible::Member => ("a set", "set list"),
+        Visible::Collection { kind: CollectionKind::Map, .. } => ("a map", "map list"),
+        Visible::Collection { kind: CollectionKind::SortedSet, .. } | Visible::Score(_) => {
+            ("a sorted set", "zset list")
+        }
     };
-    let reason = Reason::WrongType { held: held.to_owned() };
-    Failure::Call(Error::Invalid { error: RequestError { outcome: Outcome::NotApplied, reason } })
+    Failure::OtherType { held, reads }
 }

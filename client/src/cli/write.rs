@@ -28,7 +28,10 @@ pub(crate) fn show_with(client: &Client, global: &Global, key: &Key, reply: &Wri
         return;
     }
     output::value(&reply.value);
-    output::remark(&format!("held by {}", output::acks_text(client, &reply.acks)));
+    output::remark(&match reply.acks.as_slice() {
+        [] => "nothing had to be written".to_owned(),
+        acks => format!("held by {}", output::acks_text(client, acks)),
+    });
     if reply.partial {
         output::remark("partial: fewer owners than R were seen; writes that only others hold were not covered");
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use starling::ids::Key;
-use starling::message::client::WriteReply;
+use starling::message::client::{Visible, WriteReply};
 use starling::value::Score;
 use starling_client::{Client, Error, SortedSet, SortedSetPages};
 
@@ -44,7 +44,7 @@ enum Action {
         #[arg(value_name = "SCORE MEMBER", required = true, num_args = 2.., allow_negative_numbers = true)]
         members: Vec<BytesArg>,
     },
-    /// Add to a member's score: a write of the sum that is seen, so of two at once the last one wins
+    /// Add to a member's score, and print it: a write of the sum that is seen, so of two at once the last one wins
     Incr {
         #[command(flatten)]
         key: KeyArg,
@@ -88,7 +88,10 @@ impl Zset {
             }
             Action::Incr { key, by, member } => {
                 let key = key.key()?;
-                write::show(client, global, &key, &sorted_set(&key).increment(member.bytes(), *by).await?);
+                let reply = sorted_set(&key).increment(member.bytes(), *by).await?;
+                let score = sorted_set(&key).score(member.bytes()).await;
+                let shown = score.map(|score| score.and_then(|score| Score::new(score).ok()).map(Visible::Score));
+                elements::show_increment(client, global, &key, reply, shown);
             }
             Action::Rem(arguments) => elements::remove(client, global, arguments, sorted_set).await?,
             Action::Score(arguments) => {

@@ -4,9 +4,10 @@ use serde_json::json;
 use starling::causality::{ActorId, Dot, Epoch, Tenure, Tick, VersionVector};
 use starling::ids::{NodeId, PartitionId};
 use starling::message::client::{
-    AnswerBody, CallBody, Command, Need, NodeAnswer, NodeCall, PartitionStability, ReplicaView, Response, Visible,
-    Waiting,
+    AnswerBody, CallBody, Command, ConflictStatus, Need, NodeAnswer, NodeCall, PartitionStability, ReplicaView,
+    Response, SessionTerms, Visible, Waiting,
 };
+use starling::time::WallTime;
 
 use crate::cluster::{TestCluster, key};
 use crate::fake_node::{FakeNode, Reaction, status};
@@ -190,4 +191,41 @@ async fn status_says_who_waits_for_whom() {
     assert_eq!(shown["nodes"][0]["settling_partitions"], json!(3));
     assert_eq!(shown["nodes"][0]["settling"][0]["waits_for"], json!([{ "node": "b", "need": "answer" }]));
     assert_eq!(shown["nodes"][1]["settling"], json!([]));
+}
+
+#[tokio::test]
+async fn status_lists_conflicts_and_says_until_when_writers_are_waited_for() {
+    let mut cluster = TestCluster::new(1);
+    let mut shown = status(1);
+    shown.shards.conflicts = 3;
+    shown.shards.conflicting = ["cart", "likes"].map(|name| ConflictStatus { key: key(name), ms_ago: 5 }).to_vec();
+    shown.sessions = SessionTerms { tick_us: 10_000_000, lease_ticks_max: 6, wall: WallTime(55_000_000) };
+    shown.shards.settling_partitions = 1;
+    shown.shards.settling = vec![PartitionStability {
+        partition: PartitionId(4),
+        sealed: Tick(0),
+        frozen: Tick(0),
+        compacted: Tick(0),
+        folded: Tick(0),
+        newest: Tick(11),
+        unsettled_rows: None,
+        unsettled_bytes: None,
+        waiting: Vec::new(),
+    }];
+    let _node = FakeNode::start(&mut cluster, NodeId(1), move |_| {
+        Reaction::Answer(AnswerBody::Node(NodeAnswer::Status(Box::new(shown.clone()))))
+    });
+    let bundle = cluster.bundle();
+    let text = stdout(&starling(&bundle, &["status"]).await);
+    for expected in [
+        "a: 3 conflicts since its start, last in cart and 1 more",
+        "del covers all of it",
+        "a: 1 partition waits for time",
+        "the last of them in 65 s",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing:\n{text}");
+    }
+    let node = &stdout_json(&starling(&bundle, &["--json", "status"]).await)["nodes"][0];
+    assert_eq!((&node["conflicts"], &node["conflicting"][1]), (&json!(3), &json!({ "key": "likes", "ms_ago": 5 })));
+    assert_eq!(node["settling"][0]["newest_expires_in_s"], json!(65));
 }

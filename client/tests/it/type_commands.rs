@@ -10,7 +10,7 @@ use starling::message::client::{
 };
 
 use crate::cluster::{TestCluster, key};
-use crate::fake_node::{FakeNode, Reaction, commands, value};
+use crate::fake_node::{FakeNode, Reaction, commands};
 use crate::program::{starling, stderr, stdout, stdout_json};
 use crate::types::{changes, collection, of, score, two_steps};
 
@@ -51,7 +51,8 @@ async fn every_command_says_what_it_means() {
     for (arguments, command) in cases {
         let output = starling(&bundle, &arguments).await;
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
-        assert_eq!(commands(&node).last(), Some(&command), "{arguments:?}");
+        let sent = commands(&node);
+        assert_eq!(sent.iter().rev().find(|command| command.is_write()), Some(&command), "{arguments:?}");
     }
     assert_eq!(starling(&bundle, &["expire", "k", "10s"]).await.status.code(), Some(0));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
@@ -113,11 +114,64 @@ async fn flags_and_sketches_are_read_as_what_they_are() {
         let _node = FakeNode::start(&mut cluster, NodeId(1), shows(shown));
         assert_eq!(stdout(&starling(&cluster.bundle(), &arguments).await), text);
     }
+}
+
+#[tokio::test]
+async fn who_reads_a_key_as_another_type_is_told_the_command_that_reads_it() {
+    let of = |kind| Visible::Collection { kind, size: 3 };
+    for (shown, text) in [
+        (Visible::Integer { value: 7, saturated: false }, "the key holds a number; read it with `starling get`"),
+        (Visible::Siblings(vec![]), "the key holds siblings; read it with `starling get --siblings`"),
+        (Visible::Estimate(3), "the key holds a sketch; read it with `starling sketch count`"),
+        (of(CollectionKind::Set), "the key holds a set; read it with `starling set list`"),
+        (of(CollectionKind::Map), "the key holds a map; read it with `starling map list`"),
+        (of(CollectionKind::SortedSet), "the key holds a sorted set; read it with `starling zset list`"),
+    ] {
+        let mut cluster = TestCluster::new(1);
+        let _node = FakeNode::start(&mut cluster, NodeId(1), shows(shown));
+        let output = starling(&cluster.bundle(), &["flag", "get", "k"]).await;
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(stderr(&output), format!("error: {text}\n"));
+        let output = starling(&cluster.bundle(), &["--json", "flag", "get", "k"]).await;
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(error["error"]["reason"], json!("wrong_type"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_increment_of_a_field_or_a_score_prints_the_new_number() {
     let mut cluster = TestCluster::new(1);
-    let _node = FakeNode::start(&mut cluster, NodeId(1), |_| Reaction::Answer(value(7)));
-    let output = starling(&cluster.bundle(), &["flag", "get", "k"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("holds a number"), "{output:?}");
+    let fields = vec![("age", Visible::Integer { value: 7, saturated: false }), ("ann", score(2.5))];
+    let _node = FakeNode::start(&mut cluster, NodeId(1), collection(fields));
+    let bundle = cluster.bundle();
+    let output = starling(&bundle, &["map", "incr", "m", "age"]).await;
+    assert_eq!(stdout(&output), "7\n");
+    assert!(stderr(&output).contains("held by a"), "{output:?}");
+    assert_eq!(stdout_json(&starling(&bundle, &["--json", "map", "incr", "m", "age"]).await)["value"], json!(7));
+    assert_eq!(stdout(&starling(&bundle, &["zset", "incr", "z", "1", "ann"]).await), "2.5\n");
+    assert_eq!(
+        stdout_json(&starling(&bundle, &["--json", "zset", "incr", "z", "1", "ann"]).await)["value"],
+        json!(2.5)
+    );
+}
+
+#[tokio::test]
+async fn who_reads_a_conflict_is_told_what_covers_it() {
+    let mut cluster = TestCluster::new(1);
+    let _node = FakeNode::start(&mut cluster, NodeId(1), |_| {
+        let reply = ValueReply {
+            value: Visible::Text(Bytes::from("x")),
+            partial: false,
+            conflict: true,
+            answered: vec![NodeId(1)],
+            stale_ms: Some(0),
+            token: None,
+        };
+        Reaction::Answer(AnswerBody::Key(Response::Value(reply)))
+    });
+    let output = starling(&cluster.bundle(), &["get", "k"]).await;
+    assert!(stderr(&output).contains("del covers all of them"), "{output:?}");
+    assert!(!stderr(&output).contains("next put"), "{output:?}");
 }
 
 fn shows(value: Visible) -> impl Fn(&CallBody) -> Reaction + Send + Sync {

@@ -89,7 +89,9 @@ pub enum Reason {
     #[error("the result would not fit a signed 64-bit integer; the value stays as it was")]
     Overflow,
     /// The key shows another type.
-    #[error("the key holds another type ({held}); delete it first, or use another key")]
+    #[error(
+        "the key holds another type ({held}); use the commands of that type, or delete the key first, or use another"
+    )]
     WrongType {
         /// What it shows.
         held: String,
