@@ -6,7 +6,7 @@ use super::Row;
 use super::counter::Totals;
 use super::others::Others;
 use super::register::Stamp;
-use crate::causality::{Context, Dot};
+use crate::causality::{ActorId, Context, Dot};
 use crate::time::WallTime;
 
 impl Row {
@@ -20,6 +20,16 @@ impl Row {
     pub fn covered_parts(&self) -> impl Iterator<Item = Totals> + '_ {
         let sum = self.string.counter.covered().sum;
         std::iter::once(Totals { p: sum.p, n: sum.n }).chain(self.string.counter.baselines.iter().map(|it| it.content))
+    }
+
+    /// The actors whose events stand in the counter by themselves, each with its last one.
+    pub fn counted_by(&self) -> impl Iterator<Item = (ActorId, u64)> + '_ {
+        self.string.counter.entries.dots()
+    }
+
+    /// The actors of whose events resets have seen some, each with the last one.
+    pub fn covered_by(&self) -> impl Iterator<Item = (ActorId, u64)> + '_ {
+        self.string.counter.baselines.dots()
     }
 
     /// The register's last write: when, and what; no value is a deletion.

@@ -24,7 +24,7 @@ use super::clients::Clients;
 use super::instance::{Instance, SKEW_MAX};
 use super::node::Node;
 use super::record::Record;
-use super::step::Step;
+use super::step::{Step, Talk};
 use crate::world::chance::{Chance, Use};
 
 /// Frames under way on a link; of more, the oldest is lost.
@@ -62,6 +62,9 @@ pub struct Cluster {
     /// What happened, for people; `None`: nobody reads it.
     pub lines: Option<Vec<String>>,
     links: BTreeMap<(u8, u8), VecDeque<Bytes>>,
+    /// What stays under way while nodes go on among themselves.
+    holds: Talk,
+    held: BTreeMap<(u8, u8), VecDeque<Bytes>>,
     entropy: Chance,
 }
 
@@ -80,12 +83,14 @@ impl Cluster {
             found: None,
             lines: None,
             links: BTreeMap::new(),
+            holds: Talk::Nothing,
+            held: BTreeMap::new(),
             entropy,
         };
         for node in 0..instance.nodes {
             cluster.start(node);
         }
-        cluster.flow(u8::MAX, Duration::from_secs(3));
+        cluster.flow(u8::MAX, Duration::from_secs(3), Talk::Nothing);
         Ok(cluster)
     }
 
@@ -121,8 +126,8 @@ impl Cluster {
                 self.now = self.now.after(Duration::from_millis(millis.into()));
                 true
             }
-            Step::Flow { among, millis } => {
-                self.flow(among, Duration::from_millis(millis.into()));
+            Step::Flow { among, millis, holds } => {
+                self.flow(among, Duration::from_millis(millis.into()), holds);
                 true
             }
             Step::Crash { node, kept } => self.stop(node, |it, _| it.stop(usize::from(kept))),
@@ -159,8 +164,21 @@ impl Cluster {
         self.links.clear();
     }
 
-    /// These nodes go on among themselves, everything arriving in time.
-    pub fn flow(&mut self, among: u8, span: Duration) {
+    /// These nodes go on among themselves, everything arriving in time but what is held.
+    pub fn flow(&mut self, among: u8, span: Duration, holds: Talk) {
+        self.holds = holds;
+        self.flow_freely(among, span);
+        self.holds = Talk::Nothing;
+        for (link, mut frames) in std::mem::take(&mut self.held) {
+            let under_way = self.links.entry(link).or_default();
+            frames.append(under_way);
+            let too_many = frames.len().saturating_sub(UNDER_WAY_MAX);
+            frames.drain(..too_many);
+            *under_way = frames;
+        }
+    }
+
+    fn flow_freely(&mut self, among: u8, span: Duration) {
         let end = self.now.after(span);
         let nodes: Vec<u8> = (0..self.nodes.len() as u8).filter(|node| among >> node & 1 == 1).collect();
         loop {
@@ -194,7 +212,7 @@ impl Cluster {
             for from in nodes {
                 let frames: Vec<Bytes> =
                     self.links.get_mut(&(*from, *node)).map(|frames| frames.drain(..).collect()).unwrap_or_default();
-                inputs.extend(frames.iter().map(|frame| self.arriving(*from, frame)));
+                inputs.extend(frames.iter().filter_map(|frame| self.passing((*from, *node), frame)));
             }
             if is_due || !inputs.is_empty() {
                 any = true;
@@ -207,6 +225,8 @@ impl Cluster {
     /// A turn: inputs, timers, and what leaves.
     pub(super) fn turn(&mut self, node: u8, inputs: impl IntoIterator<Item = Input>) {
         let now = self.now;
+        let inputs: Vec<Input> = inputs.into_iter().collect();
+        let frozen = self.frozen_before(node, &inputs);
         let Some(it) = self.running(node) else { return };
         let clock = it.clock(now);
         let Some(shard) = &mut it.shard else { return };
@@ -220,6 +240,7 @@ impl Cluster {
         }
         let store = it.store.clone();
         self.record.note_writes(&effects, &store);
+        self.check_frozen(node, frozen);
         for effect in effects {
             self.perform(node, effect);
         }
@@ -251,15 +272,11 @@ impl Cluster {
 
     fn send(&mut self, from: u8, to: u8, frame: &Frame) {
         self.say(|| format!("    n{} → n{}: {}", from + 1, to + 1, super::trace::of_frame(frame)));
-        let mut bytes = Vec::new();
-        if let Err(error) = codec::encode(frame, &mut bytes) {
-            panic!("the core made a frame that cannot be sent: {error}");
-        }
         let under_way = self.links.entry((from, to)).or_default();
         if under_way.len() == UNDER_WAY_MAX {
             under_way.pop_front();
         }
-        under_way.push_back(bytes.into());
+        under_way.push_back(encoded(frame));
     }
 
     fn deliver(&mut self, from: u8, to: u8, nth: u8, again: bool) -> bool {
@@ -270,6 +287,23 @@ impl Cluster {
         let input = self.arriving(from, &frame);
         self.turn(to, [input]);
         true
+    }
+
+    /// What of a frame arrives; the rest is held.
+    fn passing(&mut self, link: (u8, u8), frame: &Bytes) -> Option<Input> {
+        let mut input = self.arriving(link.0, frame);
+        if let Input::Peer { frame, .. } = &mut input
+            && frame.messages.iter().any(|addressed| self.holds.has(&addressed.message))
+        {
+            let messages = std::mem::take(&mut frame.messages);
+            let (held, passing) = messages.into_iter().partition(|addressed| self.holds.has(&addressed.message));
+            self.held.entry(link).or_default().push_back(encoded(&Frame { messages: held, ..frame.clone() }));
+            frame.messages = passing;
+            if frame.messages.is_empty() {
+                return None;
+            }
+        }
+        Some(input)
     }
 
     fn arriving(&self, from: u8, frame: &Bytes) -> Input {
@@ -349,4 +383,12 @@ impl Cluster {
             lines.push(line());
         }
     }
+}
+
+fn encoded(frame: &Frame) -> Bytes {
+    let mut bytes = Vec::new();
+    if let Err(error) = codec::encode(frame, &mut bytes) {
+        panic!("the core made a frame that cannot be sent: {error}");
+    }
+    bytes.into()
 }

@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::instance::{Faults, Instance, SKEW_MAX, Topic};
-use super::step::{Ask, Change, Step};
+use super::step::{Ask, Change, Step, Talk};
 use crate::world::chance::Chance;
 
 /// Elements of a collection.
@@ -17,6 +17,8 @@ pub struct Mood {
     wiped: u8,
     /// Of 1000 frames that arrive, how many are not the oldest.
     overtakes: u16,
+    /// Of 1000 times that nodes go on, how often one kind of message stays under way.
+    holds: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +69,9 @@ impl Mood {
         ];
         let total = weights.iter().map(|(_, weight)| weight).sum();
         let wiped = chance.below(instance.nodes as u64) as u8;
-        Mood { weights, total, wiped, overtakes: if chance.happens(500) { 300 } else { 0 } }
+        let overtakes = if chance.happens(500) { 300 } else { 0 };
+        let holds = if chance.happens(600) { 600 } else { 0 };
+        Mood { weights, total, wiped, overtakes, holds }
     }
 
     /// The next step. It may turn out not to be possible.
@@ -84,6 +88,8 @@ impl Mood {
         let busy = cluster.busy_links();
         let (from, to) = chance.pick(&busy).copied().unwrap_or((node, node));
         let nth = if chance.happens(self.overtakes) { chance.below(64) as u8 } else { 0 };
+        let holds = if chance.happens(self.holds) { chance.pick(&Talk::ALL).copied() } else { None };
+        let holds = holds.unwrap_or(Talk::Nothing);
         let everybody = ((1_u16 << nodes) - 1) as u8;
         match kind {
             Kind::Ask => Step::Ask { node, ask: ask(&cluster.instance, chance) },
@@ -96,8 +102,10 @@ impl Mood {
             Kind::Job => Step::Job { node },
             Kind::Fire => Step::Fire { node },
             Kind::Pass => Step::Pass { millis: chance.between(1, 3_000) as u16 },
-            Kind::Flow => Step::Flow { among: everybody, millis: millis(chance) },
-            Kind::Split => Step::Flow { among: chance.between(1, u64::from(everybody)) as u8, millis: millis(chance) },
+            Kind::Flow => Step::Flow { among: everybody, millis: millis(chance), holds },
+            Kind::Split => {
+                Step::Flow { among: chance.between(1, u64::from(everybody)) as u8, millis: millis(chance), holds }
+            }
             Kind::Crash => Step::Crash { node, kept: chance.below(6) as u8 },
             Kind::Kill => Step::Kill { node },
             Kind::Wipe => Step::Wipe { node: self.wiped },

@@ -18,11 +18,12 @@
 //! | `node`, `cluster` | a shard on a directory; frames under way, turns, effects |
 //! | `clients`, `asks` | under which names clients ask; requests and answers |
 //! | `record`, `writes`, `rows` | what is known from outside of increments and of writes; what stands in a directory |
+//! | `rules` | the rules of forgetting, seen by one who sees all nodes |
 //! | `rest`, `finals` | the end of a history, and what must be true there |
 //! | `draw`, `search`, `shrink`, `trace` | histories by chance, and what becomes of one that fails |
 //!
 //! Checked in each history: no dot is minted twice; what is acknowledged is durable at W nodes at that moment; no request
-//! is answered twice. And at its end, with nothing failing: the cluster comes to rest within a bound (all owners have the
+//! is answered twice; no node seals, freezes, compacts or folds against the rules. And at its end, with nothing failing: the cluster comes to rest within a bound (all owners have the
 //! same bytes, nothing is owed, everything that expired is settled); every increment counts as its client was told; nothing
 //! stands that an acknowledged write saw and took away, nothing is lost that no write took away, and the last writer wins.
 //! The front page of `model` says what is not covered.
@@ -37,6 +38,7 @@ pub mod node;
 pub mod record;
 mod rest;
 pub mod rows;
+mod rules;
 pub mod search;
 pub mod shrink;
 pub mod step;

@@ -124,6 +124,7 @@ impl Cluster {
     pub(super) fn on_fact(&mut self, node: u8, fact: Observation) {
         *self.record.facts.entry(facts::kind(&fact)).or_default() += 1;
         self.say(|| format!("    n{} observes {fact:?}", node + 1));
+        self.check_rule(node, &fact);
         match fact {
             Observation::Minted { row, dot, delta_hash } => {
                 if let Some(before) = self.record.minted.insert((row.clone(), dot), delta_hash) {

@@ -13,7 +13,7 @@ use starling::storage::{RowKey, RowKind, Space};
 use super::cluster::Cluster;
 use super::instance::Instance;
 use super::rows;
-use super::step::Step;
+use super::step::{Step, Talk};
 
 /// From one look to the next.
 const LOOK: Duration = Duration::from_millis(500);
@@ -30,7 +30,7 @@ impl Cluster {
         }
         let give_up = self.now.after(self.rests_within());
         loop {
-            self.flow(u8::MAX, LOOK);
+            self.flow(u8::MAX, LOOK, Talk::Nothing);
             let unrest = self.unrest();
             if unrest.is_empty() || self.found.is_some() {
                 return;

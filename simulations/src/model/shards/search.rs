@@ -48,11 +48,20 @@ impl Seen {
 
 /// Random histories from a seed on, until one fails; that one is made short.
 pub fn random(instance: &Instance, histories: u64, first: u64, seen: &mut Seen) -> Option<Failure> {
-    (first..first.saturating_add(histories)).find_map(|seed| {
-        let (steps, found) = history(instance, seed, seen);
-        let failure = Failure { instance: instance.name, seed, steps, found: found? };
-        Some(shrink::shrink(instance, failure))
-    })
+    let failure = (first..first.saturating_add(histories)).find_map(|seed| one(instance, seed, seen))?;
+    Some(shrink::shrink(instance, failure))
+}
+
+/// Random histories of every instance in turn, until one fails, however long it is.
+pub fn anywhere(histories: u64, first: u64, seen: &mut Seen) -> Option<Failure> {
+    let instances = super::instance::all();
+    (first..first.saturating_add(histories))
+        .find_map(|seed| instances.iter().find_map(|instance| one(instance, seed, seen)))
+}
+
+fn one(instance: &Instance, seed: u64, seen: &mut Seen) -> Option<Failure> {
+    let (steps, found) = history(instance, seed, seen);
+    Some(Failure { instance: instance.name, seed, steps, found: found? })
 }
 
 /// One random history: its steps, and what was wrong.

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use starling::message::peer::PeerMessage;
+
 /// What happens next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -84,6 +86,8 @@ pub enum Step {
         among: u8,
         /// Unit: milliseconds.
         millis: u16,
+        /// What stays under way meanwhile.
+        holds: Talk,
     },
     /// A power cut; of the batches that were not synced the oldest `kept` are there afterwards.
     Crash {
@@ -114,6 +118,56 @@ pub enum Step {
         /// By how much.
         off: i16,
     },
+}
+
+/// Messages of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// None.
+    Nothing,
+    /// Fresh writes.
+    Writes,
+    /// What is owed.
+    Deliveries,
+    /// Exchanges.
+    Exchanges,
+    /// All three.
+    Data,
+    /// That something was taken.
+    Acknowledgements,
+    /// Questions and answers about what is settled.
+    Stability,
+}
+
+impl Talk {
+    /// All of them.
+    pub const ALL: [Talk; 7] = [
+        Talk::Nothing,
+        Talk::Writes,
+        Talk::Deliveries,
+        Talk::Exchanges,
+        Talk::Data,
+        Talk::Acknowledgements,
+        Talk::Stability,
+    ];
+
+    /// Whether a message is of this kind.
+    pub fn has(self, message: &PeerMessage) -> bool {
+        let kind = match message {
+            PeerMessage::Replicate(_) => Talk::Writes,
+            PeerMessage::Deliver(_) => Talk::Deliveries,
+            PeerMessage::ExchangeOffer(_)
+            | PeerMessage::ExchangeAnswer(_)
+            | PeerMessage::ExchangePush(_)
+            | PeerMessage::ExchangePushed(_)
+            | PeerMessage::ExchangeDone(_) => Talk::Exchanges,
+            PeerMessage::Replicated(_) | PeerMessage::Delivered(_) => Talk::Acknowledgements,
+            PeerMessage::StabilityQuery(_) | PeerMessage::StabilityAnswer(_) => Talk::Stability,
+            _ => Talk::Nothing,
+        };
+        let is_data = matches!(kind, Talk::Writes | Talk::Deliveries | Talk::Exchanges);
+        self != Talk::Nothing && (self == kind || self == Talk::Data && is_data)
+    }
 }
 
 /// What a client asks. Keys and clients are numbers below those of the instance.
@@ -243,9 +297,10 @@ impl fmt::Display for Step {
             Step::Job { node } => write!(f, "a job of {} ends", n(node)),
             Step::Fire { node } => write!(f, "the next timer of {} fires", n(node)),
             Step::Pass { millis } => write!(f, "{millis} ms pass"),
-            Step::Flow { among, millis } => {
+            Step::Flow { among, millis, holds } => {
                 let nodes: Vec<String> = (0..8).filter(|node| among >> node & 1 == 1).map(|node| n(&node)).collect();
-                write!(f, "for {millis} ms {} go on among themselves", nodes.join(", "))
+                write!(f, "for {millis} ms {} go on among themselves", nodes.join(", "))?;
+                if *holds == Talk::Nothing { Ok(()) } else { write!(f, ", and {holds:?} stay under way") }
             }
             Step::Crash { node, kept } => write!(f, "power cut at {}; {kept} unsynced batches survive", n(node)),
             Step::Kill { node } => write!(f, "the process of {} is killed", n(node)),
