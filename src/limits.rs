@@ -11,8 +11,9 @@ pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// Largest encoded row that is accepted from a peer or from disk. Unit: bytes. Far above what the other bounds allow.
 pub const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Most actors in one field of a row. An actor lives for one lease, so thousands mean a fault; the row is refused.
-pub const ACTORS_PER_FIELD_MAX: usize = 65_536;
+/// Most actors in one field of a row; a row with more is refused. An actor lives for one lease, and the sessions that
+/// [`SESSION_BYTES_PER_KEY_MAX`] allows are below a tenth of it: whatever sides of a split took stays readable.
+pub const ACTORS_PER_FIELD_MAX: usize = 262_144;
 
 /// Most items in one field of a row that merges by union. More is a malformed row.
 pub const UNION_ITEMS_PER_FIELD_MAX: usize = 65_536;

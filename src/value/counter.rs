@@ -125,26 +125,32 @@ impl Counter {
                 sum.add(sessions.p);
                 sum.subtract(sessions.n);
             }
-            self.each_baseline_beside(beside, |baseline, known| {
-                sum.subtract(baseline.content.p);
-                sum.add(baseline.content.n);
-                sum.add(known.p);
-                sum.subtract(known.n);
-            });
+            for covered in self.covered_beside(beside) {
+                sum.subtract(covered.p);
+                sum.add(covered.n);
+            }
+            for known in self.known_beside(beside) {
+                sum.add(known.content.p);
+                sum.subtract(known.content.n);
+            }
         }
         sum
     }
 
-    /// Visits the baselines beside the row that say more than the row's own, with what the row's own says.
-    fn each_baseline_beside(&self, beside: &Beside, mut visit: impl FnMut(&Record<Totals>, Sum)) {
+    /// What the baselines beside the row add up to; [`Counter::known_beside`] stands in the row's own too.
+    fn covered_beside<'a>(&self, beside: &'a Beside) -> impl Iterator<Item = &'a Sum> {
         let covered = self.covered().tick;
-        for baseline in beside.baselines().iter().filter(|baseline| baseline.actor.expires > covered) {
-            match self.baselines.get(baseline.actor) {
-                Some(own) if own.event >= baseline.event => {}
-                Some(own) => visit(baseline, Sum::of(own)),
-                None => visit(baseline, Sum::default()),
-            }
-        }
+        beside.baselines().into_iter().flat_map(move |baselines| baselines.sums_above(covered))
+    }
+
+    /// Of the sessions that have a baseline here and beside the row, the smaller of the two.
+    fn known_beside<'a>(&'a self, beside: &'a Beside) -> impl Iterator<Item = &'a Record<Totals>> {
+        let covered = self.covered().tick;
+        let both = move |own: &'a Record<Totals>| {
+            let theirs = beside.baselines()?.get(own.actor)?;
+            Some(if own.event >= theirs.event { theirs } else { own })
+        };
+        self.baselines.iter().filter(move |own| own.actor.expires > covered).filter_map(both)
     }
 
     /// Whether there is an increment that no reset has seen, whatever the increments add up to.
@@ -167,10 +173,12 @@ impl Counter {
         for baseline in self.baselines.iter().filter(|baseline| self.entries.get(baseline.actor).is_none()) {
             open.subtract(&Sum::of(baseline));
         }
-        self.each_baseline_beside(beside, |baseline, known| {
-            open.subtract(&Sum::of(baseline));
-            open.add(&known);
-        });
+        for covered in self.covered_beside(beside) {
+            open.subtract(covered);
+        }
+        for known in self.known_beside(beside) {
+            open.add(&Sum::of(known));
+        }
         open.events != 0
     }
 

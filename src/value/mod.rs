@@ -66,6 +66,7 @@ mod seen;
 mod session;
 mod settled;
 mod show;
+mod side_baselines;
 mod sketch;
 mod string;
 mod sum;

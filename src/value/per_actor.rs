@@ -67,11 +67,6 @@ impl<C> Default for PerActor<C> {
 /// Fewest bytes of a record: the actor, a small event, an empty content.
 const RECORD_BYTES_MIN: usize = ActorId::BYTES + 2;
 
-impl<C> PerActor<C> {
-    /// No records.
-    pub const EMPTY: PerActor<C> = PerActor { records: Vec::new() };
-}
-
 impl<C: Content> PerActor<C> {
     /// Only this record.
     pub fn of(record: Record<C>) -> PerActor<C> {
@@ -114,6 +109,12 @@ impl<C: Content> PerActor<C> {
         let count = self.place_after(tick);
         self.records.drain(..count);
         count > 0
+    }
+
+    /// Takes out the records of actors that expired by this tick; none at tick 0.
+    pub fn split_through(&mut self, tick: Tick) -> PerActor<C> {
+        let rest = self.records.split_off(self.place_after(tick));
+        PerActor { records: std::mem::replace(&mut self.records, rest) }
     }
 
     /// Drops the actor's record, and returns it.

@@ -26,10 +26,14 @@ pub fn increments(rounds: usize, per_round: usize) -> Vec<Cost> {
         Load::new("random keys, 64 sessions", "m", KEYS, 64, SPREAD),
         Load::new("one hot key, untagged", "h", 1, 0, HOT),
         Load::new("one hot key, 1,000 sessions", "t", 1, HOT, HOT),
+        Load::new("the same after all were covered", "c", 1, HOT, HOT),
     ];
     for load in &mut loads {
         // Every row is there, and every session has written.
         load.touch_all(&mut bus);
+    }
+    if let Some(covered) = loads.last() {
+        bus.run(covered.keys.iter().map(|key| (key.clone(), Command::Put { value: "0".into() })));
     }
     let mut costs: Vec<Cost> = loads.iter().map(|load| Cost { name: load.name.to_owned(), rounds: vec![] }).collect();
     for _ in 0..rounds {
