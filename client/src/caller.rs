@@ -357,6 +357,7 @@ fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
         Reason::TooFewReachable { .. }
         | Reason::NoOwner
         | Reason::NotEstablished
+        | Reason::Settling { .. }
         | Reason::StaleLayout { .. }
         | Reason::CoordinatorLost { .. }
         | Reason::DiskReserve { .. }

@@ -43,6 +43,7 @@ impl Replica {
         // What was observed may have been settled here since.
         let memory = turn.memory(partition);
         let mut observed = mint.observed.clone();
+        let mut lacks_frozen = false;
         if let Some(observed) = &mut observed {
             let knows = |actor: ActorId, event: u64| {
                 let row = if actor.is_session() { main.session(actor) } else { main.clone() };
@@ -52,10 +53,10 @@ impl Replica {
             };
             // A fallback must not come to hold what it has sealed.
             let through = if standing == Standing::Fallback { memory.refused() } else { memory.frozen };
-            observed.row.leave_out(memory.compacted, through, knows);
+            lacks_frozen = observed.row.leave_out(memory.compacted, through, knows);
             observed.row.compact(memory.compacted);
         }
-        let mut pen = Pen { env, turn, clock: &mut self.clock, main, owed, parts: BTreeMap::new() };
+        let mut pen = Pen { env, turn, clock: &mut self.clock, main, owed, lacks_frozen, parts: BTreeMap::new() };
         pen.write(&mint.command, observed.as_ref(), standing)?;
         let parts = pen.parts;
         let (value, has_conflict) = turn.row(main).map_or_else(Default::default, |stored| {

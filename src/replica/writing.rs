@@ -27,6 +27,8 @@ pub(super) struct Pen<'a> {
     pub main: &'a RowKey,
     /// A fallback owes every row that it writes to these owners.
     pub owed: &'a [NodeId],
+    /// Increments that were observed are frozen, and have not come here: they cannot be covered.
+    pub lacks_frozen: bool,
     /// What was written so far: by row the version that contains it, and the delta.
     pub parts: BTreeMap<RowKey, (RowVersion, Row)>,
 }
@@ -267,6 +269,10 @@ impl Pen<'_> {
 
     /// Covers what was seen.
     fn cover(&mut self, seen: Row, write: impl FnOnce(&mut Row, Dot, Hlc, &Row) -> Row) -> Result<(), NotMinted> {
+        if self.lacks_frozen {
+            // Whoever says that all is gone must have covered all.
+            return Err(not_applied(Reason::Settling { node: self.env.me }).into());
+        }
         let latest = self.latest_stamp(self.main).max(seen.latest_stamp());
         let minting = next_event(self.env, self.turn, self.main);
         let stamp = self.clock.stamp(self.env.now.wall, latest);

@@ -201,15 +201,20 @@ impl Row {
     }
 
     /// Of an observed row, drops entries and baselines of ticks after `from` up to `through` that `knows` tells nothing of:
-    /// who covers them would bring what is frozen.
-    pub fn leave_out(&mut self, from: Tick, through: Tick, knows: impl Fn(ActorId, u64) -> bool) {
+    /// who covers them would bring what is frozen. Returns whether anything that no reset has seen is among them.
+    pub fn leave_out(&mut self, from: Tick, through: Tick, knows: impl Fn(ActorId, u64) -> bool) -> bool {
+        let is_strange = |record: &Record<Totals>| {
+            let expires = record.actor.expires;
+            expires > from && expires <= through && !knows(record.actor, record.event)
+        };
         let counter = &mut self.string.counter;
-        for records in [&mut counter.entries, &mut counter.baselines] {
-            records.take(|record| {
-                let expires = record.actor.expires;
-                expires > from && expires <= through && !knows(record.actor, record.event)
-            });
-        }
+        let is_live = |entry: &Record<Totals>| {
+            counter.baselines.get(entry.actor).is_none_or(|baseline| baseline.event < entry.event)
+        };
+        let leaves_live = counter.entries.iter().any(|entry| is_strange(entry) && is_live(entry));
+        counter.entries.take(is_strange);
+        counter.baselines.take(is_strange);
+        leaves_live
     }
 
     /// Whether a merge of `incoming` would bring anything of ticks up to `frozen` that was never seen here, except by a

@@ -133,6 +133,7 @@ impl OpOutcome {
             Reason::Busy { .. } => "busy",
             Reason::NoOwner => "no owner reachable",
             Reason::NotEstablished => "the partition has not been taken over yet",
+            Reason::Settling { .. } => "what it removes is being settled",
             Reason::StaleLayout { .. } => "stale layout",
             Reason::CoordinatorLost { .. } => "the coordinator was lost",
             Reason::DiskReserve { .. } => "disk reserve",

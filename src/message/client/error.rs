@@ -222,6 +222,12 @@ pub enum Reason {
     /// The nodes that could coordinate have not yet taken over the partition's data.
     #[error("the partition is being taken over by its owners; retry in a moment")]
     NotEstablished,
+    /// What is to be covered was frozen before it came to the coordinator, which must not take it from a client's write.
+    #[error("node {node} has yet to learn what it should remove; retry in a moment, or through another node")]
+    Settling {
+        /// The coordinator.
+        node: NodeId,
+    },
     /// Coordinator and forwarder disagree on who owns the key.
     #[error("the layout changed (this node is at epoch {have}); fetch it and retry")]
     StaleLayout {
@@ -300,6 +306,7 @@ impl Reason {
             Reason::Busy { .. } => "busy",
             Reason::NoOwner => "no_owner",
             Reason::NotEstablished => "not_established",
+            Reason::Settling { .. } => "settling",
             Reason::StaleLayout { .. } => "stale_layout",
             Reason::CoordinatorLost { .. } => "coordinator_lost",
             Reason::DiskReserve { .. } => "disk_reserve",

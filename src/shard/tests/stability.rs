@@ -436,3 +436,23 @@ fn of_what_was_deleted_or_has_expired_no_owner_keeps_anything_whatever_it_was() 
         assert_eq!(bus.row_keys(NodeId(node)), [], "node {node}");
     }
 }
+
+#[test]
+fn a_delete_through_an_owner_that_lacks_frozen_increments_never_leaves_them_out_and_says_that_it_is_done() {
+    let mut bus = Bus::with(3, ShardConfig { exchange: false, handoff: false, ..config() });
+    let (owners, _) = bus.list("k");
+    bus.cut.insert(owners[2]);
+    bus.run(Duration::from_secs(2));
+    written(&bus.increment(owners[0], "k", 5));
+    bus.cut.clear();
+    bus.run(SETTLED);
+    let memory = bus.nodes[&owners[2]].shard.turn.memory(bus.partition("k"));
+    assert!(memory.frozen > memory.compacted, "the owners differ: {memory:?}");
+    assert_eq!(bus.stored(owners[2], "k"), None);
+    let reply = bus.ask(owners[2], "k", Command::Delete);
+    let value = bus.value(owners[0], "k");
+    match reply {
+        Response::Written(_) => assert_eq!(value, Visible::Nothing),
+        reply => assert_eq!((refused(reply), value), (Reason::Settling { node: owners[2] }, number(5))),
+    }
+}
