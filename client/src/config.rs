@@ -11,7 +11,8 @@ pub struct ClientConfig {
     pub deadline_slack: Duration,
     /// A node that does not complete the handshake within this time counts as unreachable. Default 1 s.
     pub dial_timeout: Duration,
-    /// While the preferred node is still being dialled, the next one is dialled too after this long. Default 100 ms.
+    /// While the preferred node is being dialled for the first time, the next one is dialled too after this long. Nobody
+    /// waits for one whose last dial failed while another one is there. Default 100 ms.
     pub dial_stagger: Duration,
     /// First pause after a dial that failed; it doubles with each failure. Default 50 ms.
     pub backoff_min: Duration,

@@ -72,6 +72,31 @@ async fn compare_shows_what_each_replica_lacks() {
 }
 
 #[tokio::test]
+async fn compare_calls_sessions_sessions_and_asks_for_patience_while_owners_settle() {
+    let mut cluster = TestCluster::new(3);
+    let session = ActorId { expires: Tick(5), epoch: Epoch(9), tenure: Tenure::SESSION };
+    let _nodes = (1..=3)
+        .map(|id| {
+            let plain = replica(id, [1, 1]);
+            FakeNode::start(&mut cluster, NodeId(id), move |body| match plain(body) {
+                Reaction::Answer(AnswerBody::Key(Response::Inspected(mut view))) => {
+                    if id == 1 {
+                        view.seen.observe(Dot { actor: session, event: 4 });
+                        (view.state_hash, view.compacted) = ("settled".into(), Tick(9));
+                    }
+                    Reaction::Answer(AnswerBody::Key(Response::Inspected(view)))
+                }
+                other => other,
+            })
+        })
+        .collect::<Vec<_>>();
+    let output = starling(&cluster.bundle(), &["compare", "likes"]).await;
+    assert_eq!(output.status.code(), Some(6), "{output:?}");
+    assert!(stdout(&output).contains("4 writes of sessions"), "{output:?}");
+    assert!(stderr(&output).contains("have not settled equally far"), "{output:?}");
+}
+
+#[tokio::test]
 async fn compare_says_when_the_owners_are_equal_or_one_cannot_be_asked() {
     let mut cluster = TestCluster::new(3);
     let mut nodes: Vec<_> = (1..=3).map(|id| FakeNode::start(&mut cluster, NodeId(id), replica(id, [1, 1]))).collect();
