@@ -86,6 +86,10 @@ pub const SIDE_ROWS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Elements of one key whose rows an inspection looks at. What lies behind them is left out, and the view says so.
 pub const INSPECTED_ELEMENTS_MAX: usize = 262_144;
 
+/// Side rows that all answers of a shard hold while they are being read. Beyond it one that grows is refused as busy. Unit:
+/// bytes.
+pub const GATHERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Largest answer to a client. One that is larger is answered with an error that says so. Unit: bytes.
 pub const ANSWER_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024 * 1024;
 

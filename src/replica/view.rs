@@ -6,7 +6,8 @@
 //! ```
 //!
 //! What is shown is durable first: a crash must not un-show it. Bounded: a gather holds the side rows of one key within
-//! [`limits::SIDE_ROWS_BYTES_MAX`], as does an answer with named elements; there are at most as many as parked tasks may be.
+//! [`limits::SIDE_ROWS_BYTES_MAX`], as does an answer with named elements; there are at most as many as parked tasks may be,
+//! and together they hold [`limits::GATHERED_BYTES_MAX`], beyond which one that grows is refused as busy.
 //! An inspection looks at the elements, too, one page in memory at a time; what it keeps of them is a hash.
 
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct Gathered {
 pub struct Gathers {
     next: u64,
     open: BTreeMap<OpId, Gather>,
+    /// What they hold together. Unit: bytes.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -119,6 +122,7 @@ impl Replica {
     /// A page of side rows was read.
     pub fn on_side_rows(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, outcome: Result<Page, StoreError>) {
         let Some(mut gather) = self.gathers.open.remove(&op) else { return };
+        self.gathers.bytes -= gather.bytes;
         let page = match outcome {
             Ok(page) => page,
             Err(error) => {
@@ -132,8 +136,14 @@ impl Replica {
         }
         match next {
             Some(next) if gather.count.is_none() && !gather.elements.leaves_out => {
+                // The last one may always grow to its own bound.
+                let is_last = self.gathers.open.is_empty();
+                if !is_last && self.gathers.bytes + gather.bytes > limits::GATHERED_BYTES_MAX {
+                    return refuse(env, turn, &gather.main, gather.asker, &Refusal::Busy);
+                }
                 gather.range.start = next;
                 gather.read_page(turn, op);
+                self.gathers.bytes += gather.bytes;
                 self.gathers.open.insert(op, gather);
             }
             until => {

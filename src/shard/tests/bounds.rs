@@ -73,7 +73,7 @@ fn elements_that_would_not_travel_together_with_their_keys_are_refused_before_an
         let reason = not_applied(bus.ask(NodeId(1), &key, command));
         assert!(matches!(reason, Reason::CommandTooLarge { bytes, .. } if bytes > 512 * 60_000), "{reason:?}");
     }
-    written(&bus.ask(NodeId(2), &key, write(CollectionKind::Set, names(0..100), &ElementChange::Add)));
+    written(&bus.ask(NodeId(2), &key, write(CollectionKind::Set, names(0..20), &ElementChange::Add)));
     written(&bus.ask(NodeId(2), &key, Command::Delete));
     assert_eq!(bus.value(NodeId(3), &key), Visible::Nothing);
 }
@@ -142,4 +142,25 @@ fn a_session_that_cannot_write_changes_nothing_of_a_key_that_has_expired() {
     bus.run(Duration::from_millis(40));
     assert!(matches!(not_applied(bus.replies.remove(&id).unwrap()), Reason::LeaseTooLong { .. }));
     assert_eq!(bus.stored(NodeId(1), "k").unwrap().header.version, before);
+}
+
+#[test]
+fn many_answers_with_many_sessions_are_not_all_held_in_memory_at_once() {
+    let mut bus = Bus::new(3);
+    let key = "k".repeat(60_000);
+    for number in 0..16 {
+        let command = step(&bus, number);
+        written(&bus.ask(NodeId(1), &key, command));
+    }
+    let asked: Vec<u64> = (0..90).map(|_| bus.send(NodeId(1), &key, Command::Inspect, Options::default())).collect();
+    bus.run(Duration::from_millis(400));
+    let (shown, refused): (Vec<Response>, Vec<Response>) = asked
+        .iter()
+        .map(|id| bus.replies.remove(id).expect("answered"))
+        .partition(|response| matches!(response, Response::Inspected(_)));
+    assert!(shown.len() >= 40 && refused.len() >= 5, "{} of {}", shown.len(), asked.len());
+    for response in refused {
+        assert!(matches!(not_applied(response), Reason::StorageFailed { detail, .. } if detail == "busy"));
+    }
+    assert!(matches!(bus.ask(NodeId(1), &key, Command::Inspect), Response::Inspected(_)), "nothing is held for ever");
 }
