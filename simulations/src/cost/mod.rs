@@ -5,6 +5,8 @@
 //! Kinds of operations take turns round by round, so that other work on the machine weighs on all of them alike;
 //! ratios are taken within a round, and the median is shown. Times are the thread's time on a processor.
 
+#![allow(clippy::indexing_slicing, reason = "every index is a node, a key or a session that was made here")]
+
 mod bus;
 mod elements;
 mod increments;
