@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use starling::ids::{CollectionKind, Key};
+use starling::ids::Key;
 use starling::message::client::Visible;
 use starling::storage::{RowKey, RowKind};
 
