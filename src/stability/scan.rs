@@ -92,6 +92,8 @@ struct Scan {
     is_whole: bool,
     began_at: Timestamp,
     sweeping: Option<Sweeping>,
+    /// The main row that was read last, and the tick up to which its sum holds what its sessions did.
+    summed: Option<(RowKey, Tick)>,
 }
 
 /// A page whose rows are being swept.
@@ -145,6 +147,7 @@ impl Scans {
                 is_whole: true,
                 began_at: env.now.mono,
                 sweeping: None,
+                summed: None,
             };
             scan.read(turn, op);
             self.open.insert(op, scan);
@@ -280,13 +283,31 @@ impl Scan {
                 turn.out.observe(Observation::Malformed { row: row.clone(), detail: detail.to_owned() });
                 self.is_whole = false;
             }
-            self.count.add(&row, stored.row.digest(through), stored.row.baseline_digest(baselines));
+            if !self.is_summed(&row, &stored) {
+                self.count.add(&row, stored.row.digest(through), stored.row.baseline_digest(baselines));
+            }
         }
         if is_unsettled {
             self.count.unsettled_rows += 1;
             self.count.unsettled_bytes += bytes.len() as u64;
         }
         None
+    }
+
+    /// Whether the main row has taken over the sum of an owner that settled first, and this session's part with it. The row
+    /// stays until this node settles; who never had it, because it came after the sum, must count the same.
+    fn is_summed(&mut self, row: &RowKey, stored: &StoredRow) -> bool {
+        match row.actor() {
+            None if row.kind() == RowKind::Main => {
+                self.summed = Some((row.clone(), stored.row.settled_tick()));
+                false
+            }
+            None => false,
+            Some(actor) => {
+                let main = self.summed.as_ref().filter(|(_, settled)| actor.expires <= *settled);
+                main.is_some_and(|(main, _)| row.main_row() == *main)
+            }
+        }
     }
 
     /// Notes what is still to come for a row, settled as far as it is: its deadline, the ticks of its actors, and when what

@@ -456,3 +456,30 @@ fn a_delete_through_an_owner_that_lacks_frozen_increments_never_leaves_them_out_
         reply => assert_eq!((refused(reply), value), (Reason::Settling { node: owners[2] }, number(5))),
     }
 }
+
+#[test]
+fn a_sum_taken_over_from_an_owner_that_was_then_lost_is_settled_by_the_others() {
+    let mut bus = Bus::with(3, config());
+    let session = bus.session(1);
+    written(&bus.increment_as(NodeId(1), "k", session, 1, 7));
+    bus.run(Duration::from_millis(400));
+    // Node 3 has settled alone and shown its sum to the others; they still have the session's row beside it. Then it loses
+    // its directory.
+    let main = RowKey::main(&Key::new("k").unwrap());
+    for node in [NodeId(1), NodeId(2)] {
+        let mut stored = bus.stored(node, "k").expect("a main row");
+        assert!(stored.header.beside.settle(&mut stored.row, session.expires));
+        let mut batch = Batch::default();
+        batch.put(Space::Rows, main.as_bytes().clone(), stored.encode());
+        bus.nodes[&node].store.write(&batch).unwrap();
+        assert!(bus.row_keys(node).contains(&main.session(session)));
+        bus.restart(node);
+    }
+    bus.wipe(NodeId(3));
+    bus.run(2 * SETTLED);
+    for node in 1..=3 {
+        assert!(bus.compacted(NodeId(node), "k") >= session.expires, "node {node}");
+        assert_eq!(bus.row_keys(NodeId(node)), [main.clone()], "node {node}");
+        assert_eq!(bus.value(NodeId(node), "k"), number(7), "node {node}");
+    }
+}
