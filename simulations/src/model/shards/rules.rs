@@ -3,7 +3,7 @@
 //! ```text
 //! R6   a fallback says sealed t    it holds nothing of ticks ≤ t that could still have to be delivered
 //! R7   an owner says frozen t      every node of the accept set that knows how far it is sealed has sealed t
-//! R7   a write comes to an owner   it brings no entry and no live dot of ticks that are frozen there
+//! R7   a write or a hint comes     it brings no entry and no live dot of ticks that are frozen there
 //! R9   the first owner compacts t  all established owners have counted the same of ticks ≤ t, and have seen each other's
 //!                                  live dots of these ticks
 //! R10  the first owner folds t     they have the same baselines of ticks ≤ t
@@ -113,7 +113,7 @@ impl Cluster {
         } else {
             match fact {
                 Observation::Sealed { .. } => self.unsealable(it, partition, tick).map(|text| ("R6", text)),
-                Observation::Frozen { .. } => self.unfreezable(partition, tick).map(|text| ("R7", text)),
+                Observation::Frozen { .. } => self.unfreezable(it, partition, tick).map(|text| ("R7", text)),
                 Observation::Compacted { .. } => self
                     .unequal(it, partition, tick, |memory| memory.compacted, Old::lacks_entry_of)
                     .map(|text| ("R9", text)),
@@ -139,10 +139,12 @@ impl Cluster {
     }
 
     /// Who has not sealed.
-    fn unfreezable(&self, partition: PartitionId, tick: Tick) -> Option<String> {
+    fn unfreezable(&self, first: &Node, partition: PartitionId, tick: Tick) -> Option<String> {
         let accept_set = self.ring.accept_set(partition);
         self.nodes.iter().filter(|it| accept_set.contains(&it.id)).find_map(|it| {
-            let memory = memory(&it.disk, &self.ring, partition);
+            // What it has announced is durable; of itself it may know more.
+            let store = if it.id == first.id { &it.store } else { &it.disk };
+            let memory = memory(store, &self.ring, partition);
             (memory.is_established && memory.sealed < tick)
                 .then(|| format!("{} has sealed only {:?}", it.id, memory.sealed))
         })
@@ -179,17 +181,12 @@ impl Cluster {
 
     /// What an established owner holds of what is frozen in each partition, if these inputs may not change it.
     pub(super) fn frozen_before(&self, node: u8, inputs: &[Input]) -> Vec<(PartitionId, Tick, Old)> {
-        let may_change = |input: &Input| match input {
-            Input::Peer { frame, .. } => frame.messages.iter().any(|addressed| is_exchange(&addressed.message)),
-            Input::JobDone(_) => true,
+        let any = |input: &Input, is_it: fn(&PeerMessage) -> bool| match input {
+            Input::Peer { frame, .. } => frame.messages.iter().any(|addressed| is_it(&addressed.message)),
             _ => false,
         };
-        let brings = |input: &Input| match input {
-            Input::Peer { frame, .. } => {
-                frame.messages.iter().any(|addressed| matches!(addressed.message, PeerMessage::Replicate(_)))
-            }
-            _ => false,
-        };
+        let may_change = |input: &Input| matches!(input, Input::JobDone(_)) || any(input, is_exchange);
+        let brings = |input: &Input| any(input, is_write);
         let Some(it) = self.nodes.get(usize::from(node)) else { return Vec::new() };
         if inputs.iter().any(may_change) || !inputs.iter().any(brings) {
             return Vec::new();
@@ -224,13 +221,20 @@ impl Cluster {
 
 /// Whether it may change what is frozen, if its sender is known.
 fn is_exchange(message: &PeerMessage) -> bool {
-    matches!(
-        message,
-        PeerMessage::Deliver(_)
-            | PeerMessage::ExchangeOffer(_)
-            | PeerMessage::ExchangeAnswer(_)
-            | PeerMessage::ExchangePush(_)
-    )
+    match message {
+        PeerMessage::Deliver(deliver) => deliver.marks.is_some(),
+        PeerMessage::ExchangeOffer(_) | PeerMessage::ExchangeAnswer(_) | PeerMessage::ExchangePush(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether it brings rows and may not change what is frozen: a fresh write, or a hint.
+fn is_write(message: &PeerMessage) -> bool {
+    match message {
+        PeerMessage::Deliver(deliver) => deliver.marks.is_none(),
+        PeerMessage::Replicate(_) => true,
+        _ => false,
+    }
 }
 
 /// What a directory remembers of a partition.
