@@ -32,6 +32,7 @@ mod stored_row;
 mod view;
 mod writing;
 mod writing_elements;
+mod writing_sessions;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,7 +1,7 @@
 //! What a command writes: the deltas of every row that it changes, minted and merged in one step.
 //!
-//! Each row has its own actor and events; a command on several rows of a family mints a dot on each. What a session did
-//! is the session's own dot, so nothing is minted for it here.
+//! Each row has its own actor and events; a command on several rows of a family mints a dot on each. Elements are written
+//! in `writing_elements`, what sessions did in `writing_sessions`.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use super::{Minting, Standing, StoredRow, family};
 use crate::causality::{ActorId, Context, Dot, Tick};
 use crate::ids::{NodeId, RowVersion};
 use crate::limits;
-use crate::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Reason, SessionWrite, Upkeep};
+use crate::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Reason, Upkeep};
 use crate::message::contexts::{self, CounterContext};
 use crate::shard::{Env, NotMinted, Observation, Observed, Turn, not_applied, unknown};
 use crate::storage::{RowKey, RowKind};
 use crate::time::{Hlc, HybridClock};
-use crate::value::{Beside, Row, Totals, ValueError, ValueType};
+use crate::value::{Beside, Row, ValueError, ValueType};
 
 /// Writes the rows of one family.
 pub(super) struct Pen<'a> {
@@ -208,47 +208,6 @@ impl Pen<'_> {
             .map_err(refused)?;
         let seen = self.latest_stamp(main);
         self.mint(main, seen, |row, dot, stamp, beside| row.increment(dot, stamp, by, beside)).map_err(refused)
-    }
-
-    /// Takes over what a session did. Sent again it changes nothing, and is replicated again: who asks wants W copies.
-    fn increment_as(&mut self, write: &SessionWrite) -> Result<(), NotMinted> {
-        self.check_session(write)?;
-        let SessionWrite { actor, event, p, n } = *write;
-        let totals = Totals { p, n };
-        let session = self.main.session(actor);
-        let nothing = Row::default();
-        let known = self.turn.row(&session);
-        let row = known.map_or(&nothing, |stored| &stored.row);
-        if let Some(by) = row.session_change(actor, event, totals).map_err(refused)? {
-            let (main, beside) = self
-                .turn
-                .row(self.main)
-                .map_or((&nothing, &Beside::NONE), |stored| (&stored.row, &stored.header.beside));
-            main.can_increment(by, beside).map_err(refused)?;
-            let taken = beside.sessions().bytes_with_keys(session.as_bytes().len());
-            if known.is_none() && taken >= limits::SESSION_BYTES_PER_KEY_MAX {
-                return Err(not_applied(Reason::TooManySessions).into());
-            }
-        }
-        let mut state = row.clone();
-        let delta = state.increment_as(actor, event, totals).map_err(refused)?;
-        self.take(&session, state, delta);
-        self.touch(ValueType::String)
-    }
-
-    /// Refuses a session whose lease is too long, or over.
-    fn check_session(&self, write: &SessionWrite) -> Result<(), NotMinted> {
-        let expires = write.actor.expires;
-        let tick = Tick::at(self.env.now.wall, self.env.config.tick);
-        let ticks = u64::from(expires.0.saturating_sub(tick.0));
-        let ticks_max = u64::from(self.env.config.actor_lease_ticks);
-        if ticks > ticks_max {
-            return Err(not_applied(Reason::LeaseTooLong { ticks, ticks_max }).into());
-        }
-        if expires <= self.turn.refused(self.main.partition(self.env.ring.layout().partitions)) {
-            return Err(unknown(Reason::SessionExpired).into());
-        }
-        Ok(())
     }
 
     /// What was observed, or else the own row: only if that is all there is.
