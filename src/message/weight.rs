@@ -6,8 +6,11 @@
 
 use bytes::Bytes;
 
-use super::client::{Answer, AnswerBody, CollectionCommand, Command, ElementChange, Request, Response, Upkeep};
+use super::client::{
+    Answer, AnswerBody, CollectionCommand, Command, ElementChange, NodeAnswer, Request, Response, Upkeep,
+};
 use super::peer::{Frame, PeerMessage, Shown, Wanted};
+use crate::membership::Member;
 use crate::storage::RowKey;
 use crate::value::Visible;
 
@@ -20,8 +23,11 @@ const ITEM: usize = 32;
 /// Flat rate of what a directory says of itself in an exchange.
 const MARKS: usize = 3 * ITEM;
 
-/// Flat rate of an answer about the node itself.
-const NODE_ANSWER: usize = 8 * 1024;
+/// Flat rate of an answer about the node itself, around its lists.
+const NODE_ANSWER: usize = 4 * 1024;
+
+/// Flat rate of what such an answer says of a peer, a member, a link or a partition: fields have their names with them.
+const NODE_ITEM: usize = 256;
 
 /// Estimated size of a frame.
 pub fn of_frame(frame: &Frame) -> usize {
@@ -142,7 +148,25 @@ fn of_items(items: &[Bytes]) -> usize {
 pub fn of_answer(answer: &Answer) -> usize {
     match &answer.body {
         AnswerBody::Key(response) => MESSAGE + of_response(response),
-        AnswerBody::Node(_) => NODE_ANSWER,
+        AnswerBody::Node(answer) => NODE_ANSWER + of_node_answer(answer),
+    }
+}
+
+fn of_node_answer(answer: &NodeAnswer) -> usize {
+    match answer {
+        NodeAnswer::Status(status) => {
+            let shards = &status.shards;
+            let keys: usize = shards.conflicting.iter().map(|conflict| conflict.key.as_bytes().len()).sum();
+            let waiting: usize = shards.settling.iter().map(|partition| partition.waiting.len() * ITEM).sum();
+            let lists =
+                shards.peers.len() + status.faults.links.len() + shards.conflicting.len() + shards.settling.len();
+            lists * NODE_ITEM + keys + waiting
+        }
+        NodeAnswer::Layout(layout) => {
+            let texts = |member: &Member| member.name.len() + member.address.len() + member.zone.len();
+            layout.members.iter().map(|member| NODE_ITEM + texts(member)).sum()
+        }
+        NodeAnswer::FaultsSet | NodeAnswer::Failed(_) => 0,
     }
 }
 
@@ -199,164 +223,5 @@ fn of_key(row: &RowKey) -> usize {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::causality::{Epoch, Tick};
-    use crate::config::Durability;
-    use crate::ids::{Incarnation, Key, NodeId, OpId, PartitionId, RowVersion};
-    use crate::limits;
-    use crate::membership::LayoutEpoch;
-    use crate::message::client::{Options, ValueReply, WriteAck, WriteReply};
-    use crate::message::codec;
-    use crate::message::peer::{
-        Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward,
-        Forwarded, Lifetimes, Marks, OwedRow, Part, Read, ReadAnswer, Refusal, Replicate, Replicated, Report,
-        StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState,
-    };
-    use crate::time::Hlc;
-
-    const OP: OpId = OpId(u64::MAX);
-    const EPOCH: Epoch = Epoch(u64::MAX);
-    const VERSION: RowVersion = RowVersion(u64::MAX);
-    const DIRECTORY: Incarnation = Incarnation(u64::MAX);
-    const LATE: Tick = Tick(u32::MAX);
-    const MARKS: Marks = Marks { incarnation: DIRECTORY, sealed: LATE, frozen: LATE, compacted: LATE, folded: LATE };
-
-    fn bytes(count: usize) -> Bytes {
-        Bytes::from(vec![7; count])
-    }
-
-    fn row() -> RowKey {
-        RowKey::main(&Key::new("a key").unwrap())
-    }
-
-    fn forwarded(response: Response) -> PeerMessage {
-        PeerMessage::Forwarded(Forwarded { op: OP, epoch: EPOCH, response })
-    }
-
-    fn value(count: usize) -> PeerMessage {
-        let answered = vec![NodeId(u64::MAX); 3];
-        let value = Visible::Text(bytes(count));
-        forwarded(Response::Value(ValueReply {
-            value,
-            partial: true,
-            conflict: false,
-            answered,
-            stale_ms: None,
-            token: None,
-        }))
-    }
-
-    fn written(count: usize) -> PeerMessage {
-        let ack = WriteAck { node: NodeId(u64::MAX), durability: Durability::Fsync, is_owner: true };
-        forwarded(Response::Written(WriteReply {
-            value: Visible::Text(bytes(count)),
-            acks: vec![ack; 3],
-            partial: true,
-            token: None,
-        }))
-    }
-
-    /// Every message whose size depends on what is in it, with about so many bytes in its heaviest part.
-    pub fn messages(count: usize) -> Vec<PeerMessage> {
-        let items = count / 16;
-        let request = Request {
-            key: Key::new("a key").unwrap(),
-            command: Command::Put { value: bytes(count) },
-            options: Options::default(),
-        };
-        let found = ExchangeFindings {
-            covered: bytes(count),
-            rows: vec![(row(), bytes(count)); 3],
-            wanted: vec![row(); items],
-            marks: MARKS,
-        };
-        let report = Some(Report { tick: LATE, digest: u128::MAX });
-        let state = StabilityState {
-            standing: StabilityStanding::Fallback,
-            lifetimes: Lifetimes { tick_us: u64::MAX, lease_ticks: u32::MAX },
-            marks: MARKS,
-            tags: vec![(NodeId(u64::MAX), DIRECTORY); items.min(64)],
-            report,
-            baseline_report: report,
-        };
-        let shown = Shown {
-            main: bytes(count),
-            beside: bytes(count),
-            rows: vec![(row(), bytes(count)); 2],
-            until: Some(bytes(count)),
-            settled: Tick(u32::MAX),
-            exchanged: vec![(NodeId(u64::MAX), u64::MAX); 2],
-        };
-        vec![
-            value(count),
-            written(count),
-            PeerMessage::Forward(Forward { op: OP, target: EPOCH, request, remaining_ms: u32::MAX }),
-            PeerMessage::Replicate(Replicate {
-                op: OP,
-                parts: vec![Part { row: row(), version: VERSION, delta: bytes(count) }; 2],
-                owed: vec![NodeId(u64::MAX); items],
-                only_removes: true,
-            }),
-            PeerMessage::Replicated(Replicated {
-                op: OP,
-                epoch: EPOCH,
-                rows: vec![(row(), VERSION); items],
-                outcome: Ok(Durability::Fsync),
-            }),
-            PeerMessage::Read(Read { op: OP, row: row(), beside: Wanted::Elements(vec![row(); items]) }),
-            PeerMessage::ReadAnswer(ReadAnswer { op: OP, epoch: EPOCH, outcome: Ok(shown) }),
-            PeerMessage::Deliver(Deliver {
-                op: OP,
-                rows: vec![OwedRow { row: row(), version: VERSION, state: bytes(count) }; 3],
-                marks: Some(MARKS),
-            }),
-            PeerMessage::Delivered(Delivered {
-                op: OP,
-                epoch: EPOCH,
-                rows: vec![(row(), VERSION); items],
-                refused: vec![(row(), Refusal::DiskReserve); items],
-                pause_ms: u32::MAX,
-            }),
-            PeerMessage::ExchangeOffer(ExchangeOffer {
-                op: OP,
-                start: bytes(count),
-                end: bytes(count),
-                hashes: vec![(row(), u128::MAX); items],
-                marks: MARKS,
-            }),
-            PeerMessage::ExchangeAnswer(ExchangeAnswer { op: OP, epoch: EPOCH, outcome: Ok(found) }),
-            PeerMessage::ExchangePush(ExchangePush { op: OP, rows: vec![(row(), bytes(count)); 3], marks: MARKS }),
-            PeerMessage::StabilityQuery(StabilityQuery {
-                round: u64::MAX,
-                marks: MARKS,
-                wanted: LATE,
-                is_needed: true,
-            }),
-            PeerMessage::StabilityAnswer(Box::new(StabilityAnswer { round: u64::MAX, epoch: EPOCH, state })),
-        ]
-    }
-
-    #[test]
-    fn no_message_is_heavier_than_its_estimate_and_a_heavy_one_not_far_below() {
-        for count in [0, 100, 100_000] {
-            for message in messages(count) {
-                let layout = LayoutEpoch { number: u64::MAX, content: u64::MAX, parent: u64::MAX };
-                let clock = Hlc { wall: u64::MAX, logical: u32::MAX };
-                let messages = vec![Addressed { partition: PartitionId(u16::MAX), message }];
-                let frame = Frame { layout, epoch: EPOCH, clock, messages };
-                let mut encoded = Vec::new();
-                codec::encode(&frame, &mut encoded).unwrap();
-                let weight = of_frame(&frame);
-                let name = format!("{:.120}", format!("{:?}", frame.messages));
-                assert!(encoded.len() <= weight, "{} bytes as {weight}: {name}", encoded.len());
-                assert!(weight <= 4 * encoded.len(), "{} bytes as {weight}: {name}", encoded.len());
-            }
-        }
-    }
-
-    #[test]
-    fn a_forwarded_value_of_the_largest_size_fills_a_frame_by_itself() {
-        assert!(of_message(&value(limits::VALUE_BYTES_MAX)) > limits::FRAME_WEIGHT_MAX);
-    }
-}
+#[path = "weight_tests.rs"]
+pub(super) mod tests;
