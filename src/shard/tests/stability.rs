@@ -479,7 +479,7 @@ fn a_sum_taken_over_from_an_owner_that_was_then_lost_is_settled_by_the_others() 
     bus.run(2 * SETTLED);
     for node in 1..=3 {
         assert!(bus.compacted(NodeId(node), "k") >= session.expires, "node {node}");
-        assert_eq!(bus.row_keys(NodeId(node)), [main.clone()], "node {node}");
+        assert_eq!(bus.row_keys(NodeId(node)), std::slice::from_ref(&main), "node {node}");
         assert_eq!(bus.value(NodeId(node), "k"), number(7), "node {node}");
     }
 }
