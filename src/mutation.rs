@@ -67,11 +67,13 @@ pub enum Mutation {
     SealByOwnClock,
     /// Rows of an owner that has forgotten less than this node may change frozen ticks.
     OlderFoldVouched,
+    /// R6: a session is taken whose tick the clocks allow to seal, because it is not sealed here.
+    ExpiredTaken,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 30] = [
+    pub const ALL: [Mutation; 31] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -102,6 +104,7 @@ impl Mutation {
         Mutation::FutureContinued,
         Mutation::SealByOwnClock,
         Mutation::OlderFoldVouched,
+        Mutation::ExpiredTaken,
     ];
 }
 

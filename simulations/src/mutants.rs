@@ -15,7 +15,7 @@ const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
 /// (`src/shard/tests/{stability,loss,faulty,clocks}.rs`, `src/stability/decide_tests.rs`), and are run with the switches in.
-const BY_STORY: [Mutation; 12] = [
+const BY_STORY: [Mutation; 13] = [
     Mutation::SealIgnored,
     Mutation::SealWithHints,
     Mutation::FreezeBeforeAllSealed,
@@ -28,6 +28,7 @@ const BY_STORY: [Mutation; 12] = [
     Mutation::FutureContinued,
     Mutation::SealByOwnClock,
     Mutation::OlderFoldVouched,
+    Mutation::ExpiredTaken,
 ];
 
 /// The protections that scenarios and seeds must miss.

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::causality::Tick;
 use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
 use crate::limits;
 use crate::message::peer::{Deliver, Delivered, OwedRow, PeerMessage, Refusal};
@@ -127,23 +128,25 @@ impl Delivery {
         }
     }
 
-    /// The owner answered for some of the rows. `is_behind` tells of a row whether this node has lost the memory of having
-    /// sealed: then what the owner refuses as frozen is a hint of that, and owed no longer.
+    /// The owner answered for some of the rows. `had_sealed` tells of a row how far this node had sealed, if it has
+    /// lost the memory of that: then what the owner refuses as frozen is a hint of that, and owed no longer.
     pub fn on_delivered(
         &mut self,
         env: &Env<'_>,
         out: &mut Outbox,
         from: NodeId,
         answer: Delivered,
-        is_behind: impl Fn(&RowKey) -> bool,
+        had_sealed: impl Fn(&RowKey) -> Option<Tick>,
     ) {
         for (row, version) in &answer.rows {
             let body = TaskBody::Strike { owner: from, version: *version };
             out.tell(Local::Task(Task { row: row.clone(), body }));
         }
         for (row, refusal) in &answer.refused {
-            if *refusal == Refusal::Frozen && is_behind(row) {
-                out.tell(Local::Task(Task { row: row.clone(), body: TaskBody::Lose { owner: from } }));
+            if *refusal == Refusal::Frozen
+                && let Some(sealed) = had_sealed(row)
+            {
+                out.tell(Local::Task(Task { row: row.clone(), body: TaskBody::Lose { owner: from, sealed } }));
             }
         }
         let Some(state) = self.by_owner.get_mut(&from) else { return };

@@ -5,6 +5,7 @@
 //! owner, and deleted by anybody else in the same turn: a delivered hint.
 
 use super::{Standing, family};
+use crate::causality::Tick;
 use crate::ids::{NodeId, RowVersion};
 use crate::message::peer::Refusal;
 use crate::mutation::{self, Mutation};
@@ -53,11 +54,17 @@ pub(super) fn strike(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId
     }
 }
 
-/// An owner refuses a hint of what this node had sealed: it was delivered before the memory of that was lost, or nobody but
-/// this node has it.
-pub(super) fn lose(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId) {
-    if turn.row(row).and_then(|stored| stored.header.debt_to(owner)).is_some() {
-        turn.out.observe(Observation::HintLost { row: row.clone(), owner });
+/// An owner refuses a hint of what this node had sealed once: it was delivered before the memory of that was lost, or nobody
+/// but this node has it. The other owners may take it, and tell this one; for the last one what is younger is kept.
+pub(super) fn lose(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId, sealed: Tick) {
+    let Some(stored) = turn.row(row).filter(|stored| stored.header.debt_to(owner).is_some()) else { return };
+    let is_last = stored.header.debts.len() == 1;
+    let mut rest = stored.row.clone();
+    let has_changed = rest.keep_younger(sealed);
+    turn.out.observe(Observation::HintLost { row: row.clone(), owner });
+    if is_last && has_changed && !rest.holds_only_touches() {
+        family::replace(turn, row, rest);
+    } else {
         strike(env, turn, row, owner, RowVersion(u64::MAX));
     }
 }

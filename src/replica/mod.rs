@@ -174,7 +174,7 @@ impl Replica {
             TaskBody::Show { asker, gathered } => view::answer(env, turn, &row, asker, gathered),
             TaskBody::Owe { owners, version } => debts::owe(env, turn, &row, &owners, version),
             TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
-            TaskBody::Lose { owner } => debts::lose(env, turn, &row, owner),
+            TaskBody::Lose { owner, sealed } => debts::lose(env, turn, &row, owner, sealed),
             TaskBody::Settle { op } => {
                 settle::settle(env, turn, &row);
                 turn.out.tell(Local::Settled { op, is_done: true });

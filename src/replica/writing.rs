@@ -14,6 +14,7 @@ use crate::ids::{NodeId, RowVersion};
 use crate::limits;
 use crate::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Reason, Upkeep};
 use crate::message::contexts::{self, CounterContext};
+use crate::mutation::{self, Mutation};
 use crate::shard::{Env, NotMinted, Observation, Observed, Turn, not_applied, unknown};
 use crate::storage::{RowKey, RowKind};
 use crate::time::{Hlc, HybridClock};
@@ -174,14 +175,15 @@ impl Pen<'_> {
     fn overwrite(&mut self, context: &Bytes, to: Option<i64>) -> Result<(), NotMinted> {
         let CounterContext { stamp, dot, seen } =
             CounterContext::open(&self.env.config.seal_key, self.main, context).map_err(|_| foreign_context())?;
-        let partition = self.main.partition(self.env.ring.layout().partitions);
-        if dot.actor.expires <= self.turn.refused(partition) {
+        if dot.actor.expires <= self.refused() {
             return Err(unknown(Reason::SessionExpired).into());
         }
         // It would cover what is frozen, perhaps settled elsewhere already. What is only sealed may still be covered, or
         // one node that is down would keep counters from being reset.
         let settled = self.turn.row(self.main).map_or(Tick(0), |stored| stored.row.settled_tick());
-        if seen.has_records_through(self.turn.memory(partition).frozen) || seen.settled_tick() < settled {
+        if seen.has_records_through(self.turn.memory(self.turn.partition_of(self.main)).frozen)
+            || seen.settled_tick() < settled
+        {
             return Err(unknown(Reason::ContextSettled).into());
         }
         let own = self.state(self.main);
@@ -208,6 +210,16 @@ impl Pen<'_> {
             .map_err(refused)?;
         let seen = self.latest_stamp(main);
         self.mint(main, seen, |row, dot, stamp, beside| row.increment(dot, stamp, by, beside)).map_err(refused)
+    }
+
+    /// Up to which tick clients' sessions are refused: what is sealed here, or may be by the clocks. A directory that was
+    /// replaced by an earlier copy does not remember what it had sealed; a session that it took then would count nowhere.
+    pub(super) fn refused(&self) -> Tick {
+        let sealed = self.turn.refused(self.turn.partition_of(self.main));
+        if mutation::is_off(Mutation::SealIgnored) || mutation::is_off(Mutation::ExpiredTaken) {
+            return sealed;
+        }
+        sealed.max(self.env.sealable())
     }
 
     /// What was observed, or else the own row: only if that is all there is.

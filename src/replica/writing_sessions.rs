@@ -46,7 +46,7 @@ impl Pen<'_> {
         if ticks > ticks_max {
             return Err(not_applied(Reason::LeaseTooLong { ticks, ticks_max }).into());
         }
-        if expires <= self.turn.refused(self.main.partition(self.env.ring.layout().partitions)) {
+        if expires <= self.refused() {
             return Err(unknown(Reason::SessionExpired).into());
         }
         Ok(())

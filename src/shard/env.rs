@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::antientropy::Exchanged;
-use crate::causality::Epoch;
+use crate::causality::{Epoch, Tick};
 use crate::config::ShardConfig;
 use crate::ids::{Incarnation, NodeId, PartitionId};
 use crate::membership::claims::Claims;
@@ -11,7 +11,7 @@ use crate::membership::liveness::Liveness;
 use crate::mutation::{self, Mutation};
 use crate::replica::Identity;
 use crate::ring::RingView;
-use crate::time::{Now, Timestamp, micros};
+use crate::time::{Now, Timestamp, WallTime, micros};
 
 use super::observation::Observation;
 
@@ -119,6 +119,15 @@ pub struct Env<'a> {
 }
 
 impl Env<'_> {
+    /// The largest tick that the clocks allow to seal: its end lies further back than they may differ, by the own clock and
+    /// by the peers'. One clock that jumps ahead for a moment would else seal the future, for ever.
+    pub fn sealable(&self) -> Tick {
+        let peers = self.liveness.wall_of_peers(self.now.mono).filter(|_| !mutation::is_off(Mutation::SealByOwnClock));
+        let wall = peers.map_or(self.now.wall, |peers| peers.min(self.now.wall));
+        let past = WallTime(wall.0.saturating_sub(micros(self.config.clock_ahead_max)));
+        Tick(Tick::at(past, self.config.tick).0.saturating_sub(1))
+    }
+
     /// A deadline from now, bounded to what a client may ask for.
     pub fn deadline(&self, asked_ms: Option<u32>) -> Timestamp {
         let span = asked_ms.map_or(self.config.request_deadline, |ms| std::time::Duration::from_millis(u64::from(ms)));

@@ -124,10 +124,12 @@ pub enum TaskBody {
         /// Up to which version.
         version: RowVersion,
     },
-    /// An owner refuses the hint as one of what this node had sealed: it is owed no longer.
+    /// An owner refuses the hint as one of what this node had sealed once: that part of it is owed no longer.
     Lose {
         /// Who.
         owner: NodeId,
+        /// How far it had sealed.
+        sealed: Tick,
     },
     /// Merge a whole row.
     Merge {

@@ -103,8 +103,8 @@ impl Shard {
                     // A fallback holds nothing of what it has sealed: perhaps it has lost its memory.
                     stability.ask_again(&env, turn, partition_of(&env, frozen), from);
                 }
-                let is_behind = |row: &RowKey| stability.is_behind(partition_of(&env, row));
-                delivery.on_delivered(&env, &mut turn.out, from, answer, is_behind);
+                let had_sealed = |row: &RowKey| stability.had_sealed(partition_of(&env, row));
+                delivery.on_delivered(&env, &mut turn.out, from, answer, had_sealed);
             }
             PeerMessage::NewbornQuery(query) => Newborns::on_query(&env, turn, (from, epoch), partition, query),
             PeerMessage::NewbornAnswer(answer) => {

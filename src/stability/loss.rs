@@ -15,8 +15,11 @@
 //! ```text
 //! owner      newborn again: neither shows nor accepts; takes everything over from one established co-owner, and gives up
 //!            what that one has forgotten (`value::giving_up`); what is younger than that it keeps, with its debts
-//! fallback   refuses what it had sealed; a hint of it that the owner refuses as frozen is dropped, and said to be lost
+//! fallback   refuses what it had sealed; what it holds of that, and an owner refuses as frozen, is dropped, and said to be lost
 //! ```
+//!
+//! A client's session whose tick the clocks allow to seal is refused whether it is sealed here or not, so the copy takes
+//! nothing by itself that others have settled.
 //!
 //! Of two that remember unequally much only one is behind the other, so when all owners were replaced by copies of different
 //! ages the one that is furthest stays established, and teaches. Nothing of later ticks is given up then either.
@@ -93,9 +96,9 @@ impl Stability {
         self.scans.wish(partition, Purpose::Seal(theirs.frozen));
     }
 
-    /// Whether this fallback holds hints of ticks that it had sealed once.
-    pub fn is_behind(&self, partition: PartitionId) -> bool {
-        self.behind.contains_key(&partition)
+    /// How far this fallback had sealed, if it has lost the memory of that.
+    pub fn had_sealed(&self, partition: PartitionId) -> Option<Tick> {
+        self.behind.get(&partition).copied()
     }
 
     /// How many partitions were found to have lost their memory, since the start.

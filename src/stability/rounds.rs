@@ -75,7 +75,7 @@ impl Stability {
         let is_asked = self.parts.get(&partition).is_some_and(|part| part.is_awake(env));
         let oldest = turn.footing().oldest(partition, memory.compacted).filter(|_| memory.newest > memory.compacted);
         match oldest {
-            Some(oldest) if oldest <= seal::sealable(env) => Some(Want::Seal(oldest)),
+            Some(oldest) if oldest <= env.sealable() => Some(Want::Seal(oldest)),
             Some(_) | None if is_under_way => Some(Want::Help),
             Some(_) | None if is_asked => Some(Want::Answer),
             Some(_) | None => None,

@@ -7,7 +7,7 @@ impl Stability {
     /// R6: seals what the clock allows, if the wanted tick is not sealed yet.
     pub(super) fn seal(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId, wanted: Tick) {
         let memory = turn.memory(partition);
-        let tick = seal::sealable(env);
+        let tick = env.sealable();
         if env.clock_ahead_ms.is_some() {
             // A clock that is known to have jumped ahead must not seal the future.
             return;

@@ -142,6 +142,14 @@ impl<V: Content> Dotted<V> {
         self.live.retain(|(dot, _)| !is_dead(dot));
     }
 
+    /// Keeps only what is of later ticks: what stands, and what was seen.
+    pub(super) fn keep_younger(&mut self, than: Tick) {
+        self.live.retain(|(dot, _)| dot.actor.expires > than);
+        let mut seen = self.context.seen().clone();
+        seen.forget(than);
+        self.context = Context::new(Tick(0), seen);
+    }
+
     /// Leaves out of the context the actors that expired by `through`. Returns whether there were any.
     pub fn compact(&mut self, through: Tick) -> bool {
         self.context.compact(through)

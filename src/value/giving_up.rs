@@ -63,6 +63,41 @@ impl Row {
         self.ignore_retired(theirs, folded, tick, lease_ticks, beside);
         *self != before
     }
+
+    /// Gives up everything up to a tick, whoever else has it: what a fallback holds of ticks that it had sealed once. Returns
+    /// whether the row changed.
+    pub fn keep_younger(&mut self, than: Tick) -> bool {
+        let before = self.clone();
+        let is_old = |stamp: &Stamp| stamp.actor.expires <= than;
+        let counter = &mut self.string.counter;
+        counter.set_sums(Sums::default());
+        counter.entries.forget(than);
+        counter.baselines.forget(than);
+        if self.string.register.stamp().is_some_and(is_old) {
+            self.string.register = Default::default();
+        }
+        self.change_others(|others| {
+            others.siblings.keep_younger(than);
+            others.flag.keep_younger(than);
+            others.presence.keep_younger(than);
+            others.scored.keep_younger(than);
+            if others.sketch.latest().is_some_and(is_old) {
+                others.sketch = Default::default();
+            }
+            if others.expiry.stamp().is_some_and(is_old) {
+                others.expiry = Default::default();
+            }
+        });
+        *self != before
+    }
+
+    /// Whether nothing is left but when types were touched.
+    pub fn holds_only_touches(&self) -> bool {
+        let mut rest = self.clone();
+        rest.string.touched = Default::default();
+        rest.change_others(|others| others.touched = Default::default());
+        rest.is_empty()
+    }
 }
 
 /// A dot that does not live there is dead, and stays seen; where only the memory of dead dots is left, and there is none

@@ -124,3 +124,21 @@ fn a_register_that_is_newer_than_theirs_was_never_deleted() {
     ours.put(dot(3, 1), at(2), text("second"), &theirs);
     assert_eq!(shown(&met(ours, &theirs, 30)), Visible::Text(text("second")));
 }
+
+#[test]
+fn a_hint_of_what_was_sealed_keeps_only_what_is_younger() {
+    let mut hint = Row::default();
+    let seen = crate::causality::Context::default();
+    hint.put_sibling(dot(2, 1), at(1), text("old"), &seen).unwrap();
+    hint.increment(dot(2, 2), at(1), 5, &Beside::NONE).unwrap_or_default();
+    let mut old = hint.clone();
+    hint.put_sibling(dot(40, 1), at(35), text("young"), &seen).unwrap();
+    assert!(hint.keep_younger(Tick(30)));
+    assert_eq!(hint.sibling_values().cloned().collect::<Vec<_>>(), [text("young")]);
+    // With an owner where the old one still stands, both do.
+    let mut owner = Row::default();
+    owner.put_sibling(dot(2, 1), at(1), text("old"), &seen).unwrap();
+    owner.merge(&hint);
+    assert_eq!(owner.sibling_values().count(), 2);
+    assert!(old.keep_younger(Tick(30)) && old.holds_only_touches());
+}

@@ -265,6 +265,32 @@ fn the_late_word_of_an_earlier_start_does_not_count() {
     assert!(does_a_hint_after_a_late_word_count());
 }
 
+/// An owner that has lost the memory of its seals is alone, and is sent once more what a session did long ago. Whether it
+/// refuses.
+fn does_a_lost_seal_still_hold() -> bool {
+    let mut bus = Bus::with(3, config());
+    let session = bus.session(1);
+    let copy = bus.copied(NodeId(3));
+    written(&bus.increment_as(NodeId(1), COUNT, session, 1, 7));
+    bus.run(SETTLED);
+    bus.cut = BTreeSet::from([NodeId(3)]);
+    bus.replace(NodeId(3), &copy);
+    bus.run(Duration::from_millis(200));
+    let write = crate::message::client::SessionWrite { actor: session, event: 2, p: 9, n: 0 };
+    let alone = Options { w: Some(1), ..Options::default() };
+    let id = bus.send(NodeId(3), COUNT, Command::IncrementAs(write), alone);
+    bus.run(Duration::from_secs(1));
+    match &bus.replies[&id] {
+        Response::Failed(error) => error.reason == Reason::SessionExpired,
+        _ => false,
+    }
+}
+
+#[test]
+fn a_session_that_is_over_is_refused_also_by_who_has_forgotten_that_it_sealed() {
+    assert!(does_a_lost_seal_still_hold());
+}
+
 /// What an owner sent before a delete, as a debt, a push or an answer, arrives when the delete is forgotten. Whether nothing
 /// comes back.
 fn does_what_was_sent_before_the_fold_stay_away() -> bool {
@@ -313,10 +339,11 @@ fn what_was_sent_before_a_delete_was_forgotten_brings_nothing_back() {
 fn without_its_protection_each_of_them_goes_wrong() {
     use crate::mutation::{Mutation, switch_off};
     let rises = || stays_deleted(&mut risen());
-    let stories: [(Mutation, fn() -> bool); 4] = [
+    let stories: [(Mutation, fn() -> bool); 5] = [
         (Mutation::LossIgnored, rises),
         (Mutation::ForgottenKept, rises),
         (Mutation::StartsShareRounds, does_a_hint_after_a_late_word_count),
+        (Mutation::ExpiredTaken, does_a_lost_seal_still_hold),
         (Mutation::OlderFoldVouched, does_what_was_sent_before_the_fold_stay_away),
     ];
     for (protection, story) in stories {
