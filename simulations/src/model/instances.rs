@@ -19,6 +19,7 @@ const NOTHING: Budget = Budget {
     snapshots: 0,
     crashes: 0,
     wipes: 0,
+    restores: 0,
 };
 
 /// Three owners and a fallback, every kind of write and of trouble: for random histories.
@@ -38,6 +39,7 @@ pub fn large(keys: u8) -> Instance {
         snapshots: 3,
         crashes: 2,
         wipes: 1,
+        restores: 1,
     };
     Instance {
         name: "3 owners and a fallback, every kind of write and of trouble",
@@ -57,7 +59,7 @@ pub fn large(keys: u8) -> Instance {
 /// Two owners that exchange, with resets, folds and sweeps and nothing lost: walks far into forgetting.
 pub fn forgetful(keys: u8) -> Instance {
     let large = large(keys);
-    let budget = Budget { requests: 3, deliveries: 6, crashes: 0, wipes: 0, snapshots: 0, ..large.budget };
+    let budget = Budget { requests: 3, deliveries: 6, crashes: 0, wipes: 0, restores: 0, snapshots: 0, ..large.budget };
     Instance {
         name: "2 owners, no faults, far into forgetting",
         owners: 2,

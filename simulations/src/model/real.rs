@@ -63,6 +63,15 @@ impl Family {
         self.sessions.insert(actor, after);
     }
 
+    /// Replaces a session's row; an empty one goes.
+    fn keep_session(&mut self, actor: ActorId, after: Row) {
+        if after.is_empty() {
+            self.beside.replace_session(self.sessions.remove(&actor).as_ref(), None, actor);
+        } else {
+            self.replace_session(actor, after);
+        }
+    }
+
     /// Takes a delta of the whole counter: what sessions did goes to their rows. Says what is sent.
     fn spread(&mut self, delta: Row) -> Vec<Part> {
         let (main, sessions) = delta.split_sessions();
@@ -217,6 +226,29 @@ impl Values for Family {
 
     fn leave_forgotten(parts: Vec<Part>, _: u8, _: u8) -> Vec<Part> {
         parts
+    }
+
+    fn give_up(&mut self, theirs: &Family, v: u8) {
+        let lease = 0;
+        let summed = self.main.settled_tick();
+        self.main.give_up(&theirs.main, tick(v), TICK, lease, &self.beside);
+        for actor in self.sessions.keys().copied().filter(|actor| actor.expires > summed).collect::<Vec<_>>() {
+            let mut after = self.state(Some(actor));
+            after.give_up(&theirs.state(Some(actor)), tick(v), TICK, lease, &Beside::NONE);
+            self.keep_session(actor, after);
+        }
+    }
+
+    fn keep_younger(&mut self, than: u8) {
+        self.main.keep_younger(tick(than));
+        for actor in self.sessions.keys().copied().collect::<Vec<_>>() {
+            let mut after = self.state(Some(actor));
+            after.keep_younger(tick(than));
+            self.keep_session(actor, after);
+        }
+        if self.sessions.is_empty() && self.main.holds_only_touches() {
+            self.main = Row::default();
+        }
     }
 
     fn normalise(&mut self, settled: Settled) {

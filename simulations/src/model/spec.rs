@@ -481,6 +481,41 @@ impl Values for Row {
         parts
     }
 
+    fn give_up(&mut self, theirs: &Row, v: u8) {
+        let counter = &mut self.counter;
+        counter.entries.retain(|actor, _| actor.tick > v);
+        counter.baselines.retain(|actor, _| actor.tick > v);
+        for sum in [&mut counter.settled, &mut counter.covered] {
+            *sum = if sum.tick <= v { Sum::default() } else { *sum };
+        }
+        let dotted = &mut self.dotted;
+        dotted.live.retain(|dot, _| dot.0.tick > v || theirs.dotted.live.contains_key(dot));
+        let is_old = dotted.live.is_empty() && dotted.floor <= v && dotted.seen.keys().all(|actor| actor.tick <= v);
+        if is_old && theirs.dotted == Dotted::default() {
+            *dotted = Dotted::default();
+        }
+        if theirs.register.is_none() {
+            self.register = self.register.filter(|register| register.stamp.2.tick > v);
+        }
+    }
+
+    fn keep_younger(&mut self, than: u8) {
+        let counter = &mut self.counter;
+        *counter = Counter {
+            entries: counter.entries.split_off(&Actor::after(than)),
+            baselines: counter.baselines.split_off(&Actor::after(than)),
+            touched: counter.touched.filter(|stamp| stamp.2.tick > than),
+            ..Counter::default()
+        };
+        let dotted = &mut self.dotted;
+        *dotted = Dotted {
+            live: dotted.live.split_off(&(Actor::after(than), 0)),
+            floor: 0,
+            seen: dotted.seen.split_off(&Actor::after(than)),
+        };
+        self.register = self.register.filter(|register| register.stamp.2.tick > than);
+    }
+
     fn normalise(&mut self, settled: Settled) {
         self.normalise_(settled);
     }

@@ -27,8 +27,8 @@ impl Trace {
 }
 
 use Step::{
-    Add, Compact, Crash, Delete, Deliver, EndSync, Exchange, Fold, Freeze, Hear, HearLate, Page, Remove, Report,
-    ReportBaselines, Retire, Seal, Set, Ship, Wipe,
+    Add, Compact, Copy, Crash, Delete, Deliver, EndSync, Exchange, Fold, Freeze, Hear, HearLate, Page, Remove, Report,
+    ReportBaselines, Request, Restore, Retire, Seal, Set, Ship, Wipe,
 };
 
 /// Everybody hears everybody; node numbers up to `nodes`, owners first.
@@ -72,7 +72,7 @@ pub fn all() -> Vec<Trace> {
     };
     vec![
         trace(
-            &[Rule::Tags],
+            &[Rule::Tags, Rule::StartEndsRound],
             &three,
             vec![
                 vec![Add(1, 1, 0)],
@@ -82,7 +82,7 @@ pub fn all() -> Vec<Trace> {
             ],
         ),
         trace(
-            &[Rule::ServeKnown, Rule::AdoptReported],
+            &[Rule::ServeKnown, Rule::AdoptReported, Rule::StartEndsRound],
             &three,
             vec![
                 vec![Add(0, 1, 0), Hear(1, 0), Exchange(1, 0)],
@@ -181,6 +181,41 @@ pub fn all() -> Vec<Trace> {
             &[Rule::RetireFolded],
             &short_lease,
             vec![vec![Set(0, 1, 0), Delete(1, 1, 0)], freeze(2, 2), settle(2, false), vec![Retire(1)]],
+        ),
+        trace(
+            &[Rule::ProveLoss],
+            &short_lease,
+            vec![
+                vec![Set(0, 1, 0), Hear(1, 0), Exchange(1, 0), Copy(1), Delete(0, 1, 0), Exchange(1, 0)],
+                freeze(2, 2),
+                settle(2, true),
+                vec![Restore(1)],
+            ],
+        ),
+        trace(
+            &[Rule::GiveUp],
+            &short_lease,
+            vec![
+                vec![Set(0, 1, 0), Hear(1, 0), Exchange(1, 0), Copy(1), Delete(0, 1, 0), Exchange(1, 0)],
+                freeze(2, 2),
+                settle(2, true),
+                vec![Restore(1)],
+            ],
+        ),
+        trace(
+            &[Rule::StartEndsRound],
+            &three,
+            vec![
+                vec![Copy(1), Add(1, 1, 0)],
+                freeze(3, 3),
+                vec![Report(0), Report(2), Hear(2, 0), Exchange(0, 1), Restore(1), Seal(1), Hear(1, 0), Hear(1, 2)],
+                vec![Freeze(1), Report(1), Hear(2, 1), Compact(2)],
+            ],
+        ),
+        trace(
+            &[Rule::SessionClock],
+            &two,
+            vec![vec![Copy(1)], freeze(2, 2), settle(2, true), vec![Restore(1), Request(0, 1, 1)]],
         ),
         trace(
             &[Rule::Generation],

@@ -42,11 +42,15 @@ impl Instance {
             }
             Step::Crash(node) => self.crash(world, node),
             Step::Wipe(node) => self.wipe(world, node),
+            Step::Copy(node) => self.copy(world, node),
+            Step::Restore(node) => self.restore(world, node),
             Step::Seal(node) => self.seal(world, node),
             Step::Hear(owner, other) => {
+                let before = (world.nodes[usize::from(owner)].clone(), world.nodes[usize::from(other)].clone());
+                self.compare_marks(world, owner, other);
                 let answer = answer(&world.nodes[usize::from(other)]);
-                let heard = &mut world.nodes[usize::from(owner)].heard[usize::from(other)];
-                heard.replace(answer.clone()) != Some(answer)
+                world.nodes[usize::from(owner)].heard[usize::from(other)] = Some(answer);
+                before != (world.nodes[usize::from(owner)].clone(), world.nodes[usize::from(other)].clone())
             }
             Step::HearLate(owner, late) => {
                 let (who, answer) = world.late[usize::from(late)].clone();
@@ -87,7 +91,9 @@ impl Instance {
         world.used.requests += 1;
         let (key, event) = self.session_event(usize::from(session), event);
         let node = &mut world.nodes[usize::from(at)];
-        if !self.accepts(node) || self.has(Rule::Seal) && event.actor.tick <= node.sealed {
+        let late = if self.has(Rule::SessionClock) { node.wall } else { 0 };
+        let refused = node.sealed.max(node.refusing).max(late);
+        if !self.accepts(node) || self.has(Rule::Seal) && event.actor.tick <= refused {
             return false;
         }
         let key_state = &mut node.now.keys[usize::from(key)];
@@ -102,7 +108,7 @@ impl Instance {
 
     /// The next dot of a node on a key.
     pub(super) fn mint<V: Values>(&self, node: &mut Node<V>, number: u8, ahead: u8, key: u8) -> Mint {
-        let wall = node.sealed.max(node.now.settled.w);
+        let wall = node.sealed.max(node.now.settled.w).max(node.wall).max(node.refusing);
         let actor = Actor { tick: wall + ahead, kind: 1, number, epoch: node.epoch };
         let key = &mut node.now.keys[usize::from(key)];
         let event = key.minted.entry(actor).or_default();
@@ -230,8 +236,11 @@ impl Instance {
 
     /// A message that is not an exchange: refused whole when it would change what is frozen.
     pub(super) fn receive<V: Values>(&self, node: &mut Node<V>, at: u8, message: &Message<V::Part>) -> bool {
-        let (bound, rule) =
-            if self.is_fallback(at) { (node.sealed, Rule::SealedHints) } else { (node.frozen, Rule::Freeze) };
+        let (bound, rule) = if self.is_fallback(at) {
+            (node.sealed.max(node.refusing), Rule::SealedHints)
+        } else {
+            (node.frozen, Rule::Freeze)
+        };
         let row = &node.now.keys[usize::from(message.key)].row;
         if node.is_newborn && (self.has(Rule::NewbornOnlyPages) || self.is_fallback(at))
             || self.has(rule) && row.touches(&message.parts, bound, node.now.settled, self.rules)
@@ -255,6 +264,9 @@ impl Instance {
                 if self.is_fallback(at) || from == at || node.is_newborn && self.has(Rule::NewbornOnlyPages) {
                     return false;
                 }
+                if self.hear_fold(node, folded) {
+                    return true;
+                }
                 if is_known && self.is_vouched::<V>(node.now.settled.v, folded) {
                     self.leave_forgotten::<V>(node.now.settled.v, &mut message, folded);
                     self.merge(node, &message);
@@ -277,6 +289,9 @@ impl Instance {
     pub(super) fn exchange<V: Values>(&self, world: &mut World<V>, to: u8, from: u8) -> bool {
         if world.nodes[usize::from(from)].is_newborn || world.nodes[usize::from(to)].is_newborn {
             return false;
+        }
+        if self.compare_marks(world, to, from) {
+            return true;
         }
         if self.has(Rule::ShipSynced) {
             sync(world, from);
@@ -337,6 +352,8 @@ impl Instance {
         node.now = node.durable.clone();
         node.heard = vec![None; node.heard.len()];
         node.source = None;
+        node.start += 1;
+        node.starts = Default::default();
         if self.has(Rule::Epoch) {
             node.epoch += 1;
         }
@@ -351,9 +368,12 @@ impl Instance {
         }
         let node = &mut world.nodes[usize::from(at)];
         let (life, epoch, nodes) = (node.life + 1, node.epoch + 1, node.heard.len());
-        let key = Key { row: V::default(), minted: Default::default(), ghosts: Ghosts::default() };
+        let (start, copy) = (node.start + 1, node.copy.take());
+        let key =
+            Key { row: V::default(), minted: Default::default(), ghosts: Ghosts::default(), copied: Ghosts::default() };
         let data = Data { keys: vec![key; usize::from(self.keys)], settled: Settled::default() };
-        *node = Node { heard: vec![None; nodes], now: data.clone(), durable: data, life, epoch, ..Node::default() };
+        let heard = vec![None; nodes];
+        *node = Node { heard, now: data.clone(), durable: data, life, epoch, start, copy, ..Node::default() };
         node.is_newborn = !self.is_fallback(at) || self.has(Rule::FallbackTakesSeal);
         true
     }
@@ -367,6 +387,7 @@ impl Instance {
             return false;
         }
         node.sealed = tick;
+        node.wall = node.wall.max(tick);
         if is_fallback {
             node.durable = node.now.clone();
         }

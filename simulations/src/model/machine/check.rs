@@ -4,7 +4,6 @@
 //! that is in flight arrives, or all of it is lost, and owners then exchange, they show the same, and the truth.
 //! Progress: if from then on nothing fails, everything settles and is the same everywhere.
 
-use super::apply::message;
 use super::step::Step;
 use super::values::{Bits, Values};
 use super::world::{Budget, Ghosts, Instance, Key, World};
@@ -41,7 +40,8 @@ impl Instance {
         let Some(established) = (0..owners).find(|owner| !world.nodes[usize::from(*owner)].is_newborn) else {
             return false;
         };
-        for node in 0..world.nodes.len() as u8 {
+        // Twice: a round ends when another start is heard.
+        for node in (0..world.nodes.len() as u8).chain(0..world.nodes.len() as u8) {
             for owner in 0..owners {
                 let _ = self.apply(world, Step::Hear(owner, node));
             }
@@ -62,10 +62,7 @@ impl Instance {
         }
         if self.has_fallback {
             for key in 0..self.keys {
-                let hint = message(key, &world.nodes[self.owners].now);
-                for owner in 0..owners {
-                    let _ = self.receive(&mut world.nodes[usize::from(owner)], owner, &hint);
-                }
+                self.hint_whole(world, key);
             }
         }
         if arrives {

@@ -3,7 +3,8 @@
 //! ```text
 //! values    what it moves about, as a trait        step     what can happen
 //! world     the state of everything                apply    what it does, and when it is possible (and settling)
-//! rules     the rules, each with a switch          check    what must be true of every state
+//! rules     the rules, each with a switch          losing   copies of directories, and lost memory
+//!                                                  check    what must be true of every state
 //!                                                  search   random histories, every interleaving, shrinking
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod apply;
 mod check;
+mod losing;
 pub mod rules;
 pub mod search;
 mod settling;

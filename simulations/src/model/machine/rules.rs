@@ -82,11 +82,20 @@ pub enum Rule {
     SeenWithFresh,
     /// An old removal that comes alone is refused.
     RefuseOldKills,
+    /// An owner that remembers less than what a co-owner has settled rests on is newborn again; a fallback refuses what it
+    /// had sealed.
+    ProveLoss,
+    /// Such a newborn gives up what its teacher has forgotten.
+    GiveUp,
+    /// A round ends when another start of a node is heard.
+    StartEndsRound,
+    /// A session whose tick the clock allows to seal is refused, sealed or not.
+    SessionClock,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 39] = [
+    pub const ALL: [Rule; 43] = [
         Rule::Seal,
         Rule::AllSealed,
         Rule::HintsDrained,
@@ -126,6 +135,10 @@ impl Rule {
         Rule::Generation,
         Rule::SeenWithFresh,
         Rule::RefuseOldKills,
+        Rule::ProveLoss,
+        Rule::GiveUp,
+        Rule::StartEndsRound,
+        Rule::SessionClock,
     ];
 
     /// Rules that no search has missed alone: they stand behind another one, bound what is refused or who may do what, or
@@ -134,6 +147,7 @@ impl Rule {
         matches!(
             self,
             Rule::FirstMarks
+                | Rule::Tags
                 | Rule::FallbackNoReset
                 | Rule::ObservedFrozen
                 | Rule::FreezeCovers

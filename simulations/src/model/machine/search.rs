@@ -234,7 +234,7 @@ impl Seen {
             Step::Fold(_) | Step::AdoptFold(..) => self.folds += 1,
             Step::Retire(_) => self.retired += 1,
             Step::Hint(..) => self.hints += 1,
-            Step::Wipe(_) | Step::Crash(_) => self.faults += 1,
+            Step::Wipe(_) | Step::Crash(_) | Step::Restore(_) => self.faults += 1,
             _ => {}
         }
     }
@@ -259,6 +259,7 @@ fn what_is_checked<V: Values + Hash>(world: &World<V>) -> u64 {
     let mut hasher = DefaultHasher::new();
     for node in &world.nodes {
         (&node.now, node.is_newborn, node.life, node.sealed, node.frozen, node.source).hash(&mut hasher);
+        (node.refusing, node.wall).hash(&mut hasher);
     }
     world.net.hash(&mut hasher);
     hasher.finish()

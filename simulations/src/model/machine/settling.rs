@@ -176,13 +176,16 @@ impl Instance {
     /// The fallback delivers its hint; once one owner has it durably it is struck, and the row goes.
     pub(super) fn hint<V: Values>(&self, world: &mut World<V>, owner: u8, key: u8) -> bool {
         let hint = message(key, &world.nodes[self.owners].now);
-        if hint.parts.is_empty() || !self.receive(&mut world.nodes[usize::from(owner)], owner, &hint) {
+        if hint.parts.is_empty() {
             return false;
+        }
+        if !self.receive(&mut world.nodes[usize::from(owner)], owner, &hint) {
+            return self.drop_hint(world, key);
         }
         sync(world, owner);
         let fallback = &mut world.nodes[self.owners];
         fallback.now.keys[usize::from(key)] =
-            Key { row: V::default(), minted: Default::default(), ghosts: Ghosts::default() };
+            Key { row: V::default(), minted: Default::default(), ghosts: Ghosts::default(), copied: Ghosts::default() };
         // A deleted row advances the tenure: the next actor is another one.
         fallback.epoch += 1;
         true
@@ -190,6 +193,9 @@ impl Instance {
 
     /// The next page of a newborn's sync, or of an owner's that cannot compare any more what the other has settled.
     pub(super) fn page<V: Values>(&self, world: &mut World<V>, to: u8, owner: u8) -> bool {
+        if self.compare_marks(world, to, owner) {
+            return true;
+        }
         let life = world.nodes[usize::from(to)].life;
         let source = &world.nodes[usize::from(owner)];
         let is_known = source.heard[usize::from(to)].as_ref().is_some_and(|heard| heard.life == life);
@@ -210,6 +216,7 @@ impl Instance {
         sync(world, owner);
         let source = world.nodes[usize::from(owner)].clone();
         let node = &mut world.nodes[usize::from(to)];
+        self.give_up(node, sync_of.next, &source);
         self.merge(node, &message(sync_of.next, &source.now));
         node.source = Some(Sync { next: sync_of.next + 1, ..sync_of });
         true

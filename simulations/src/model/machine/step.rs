@@ -39,6 +39,10 @@ pub enum Step {
     Crash(u8),
     /// The node loses its directory.
     Wipe(u8),
+    /// A copy of the node's directory is made.
+    Copy(u8),
+    /// The node's directory is replaced by the copy.
+    Restore(u8),
     /// The node seals the next tick.
     Seal(u8),
     /// The first hears the second in its round.
@@ -105,6 +109,10 @@ pub fn steps<V: Values>(of: &Instance, world: &World<V>) -> Vec<Step> {
         }
         if used.wipes < may.wipes {
             all.push(Step::Wipe(node));
+        }
+        if used.restores < may.restores {
+            let has_copy = world.nodes[usize::from(node)].copy.is_some();
+            all.push(if has_copy { Step::Restore(node) } else { Step::Copy(node) });
         }
         if !of.is_durable {
             all.push(Step::Sync(node));

@@ -132,6 +132,11 @@ pub trait Values: Clone + Default + PartialEq + Eq + Debug {
     /// Leaves out of an exchange from before the fold v what the receiver may have forgotten.
     fn leave_forgotten(parts: Vec<Self::Part>, v: u8, lease: u8) -> Vec<Self::Part>;
 
+    /// Gives up everything up to `v` that does not stand in the row of an owner that has folded so far.
+    fn give_up(&mut self, theirs: &Self, v: u8);
+    /// Gives up everything up to a tick.
+    fn keep_younger(&mut self, than: u8);
+
     /// Brings what is settled into its settled form.
     fn normalise(&mut self, settled: Settled);
     /// Forgets what may be forgotten; true if that was something.

@@ -23,6 +23,8 @@ pub struct Key<V> {
     pub minted: BTreeMap<Actor, u8>,
     /// Ghosts of what it has taken.
     pub ghosts: Ghosts,
+    /// Ghosts of what a copy brought back: only that may be given up.
+    pub copied: Ghosts,
 }
 
 /// What a replica of a key has taken, by the meaning of the operations.
@@ -93,6 +95,31 @@ pub struct Node<V> {
     pub report: Option<Report>,
     /// Its own report of baselines.
     pub baselines: Option<Report>,
+    /// How often it was started.
+    pub start: u8,
+    /// In which start it last heard each other node.
+    pub starts: BTreeMap<u8, u8>,
+    /// What its clock has shown, which no copy takes back: as far as it has ever sealed.
+    pub wall: u8,
+    /// A fallback that has lost the memory of its seals refuses up to here.
+    pub refusing: u8,
+    /// An earlier copy of its directory.
+    pub copy: Option<Box<Copy<V>>>,
+}
+
+/// A directory as it was: all that is durable.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Copy<V> {
+    /// Rows, and how far they are settled.
+    pub data: Data<V>,
+    /// Which directory.
+    pub life: u8,
+    /// f.
+    pub sealed: u8,
+    /// z.
+    pub frozen: u8,
+    /// Whether it was established.
+    pub is_newborn: bool,
 }
 
 /// A complete exchange that a newborn, or an owner that is behind, takes from another.
@@ -175,6 +202,8 @@ pub struct Budget {
     pub crashes: u8,
     /// Wipes.
     pub wipes: u8,
+    /// Directories that are replaced by earlier copies.
+    pub restores: u8,
 }
 
 /// An instance: how large the world is, and which rules hold.
@@ -208,7 +237,8 @@ impl Instance {
     /// How the world begins: everybody is established, and nobody has heard of anybody.
     pub fn world<V: Values>(&self) -> World<V> {
         let nodes = self.owners + usize::from(self.has_fallback);
-        let key = Key { row: V::default(), minted: BTreeMap::new(), ghosts: Ghosts::default() };
+        let key =
+            Key { row: V::default(), minted: BTreeMap::new(), ghosts: Ghosts::default(), copied: Ghosts::default() };
         let data = Data { keys: vec![key; usize::from(self.keys)], settled: Settled::default() };
         let node = Node { heard: vec![None; nodes], now: data.clone(), durable: data, ..Node::default() };
         let events = self.sessions.iter().flat_map(|session| &session.1);
