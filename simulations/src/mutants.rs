@@ -1,4 +1,4 @@
-//! Mutation tests: each protection of the core is switched off, and a scenario or a seed must notice.
+//! Mutation tests: each protection of the core is switched off, and a history of shards, a scenario or a seed must notice.
 //!
 //! A checker that has never failed proves nothing. Only in builds with the feature `mutations`; the switch belongs to
 //! the thread, so several mutants can be hunted at once.
@@ -7,22 +7,31 @@ use std::time::Duration;
 
 use starling::mutation::{self, Mutation};
 
+use crate::model::shards::search;
 use crate::scenario::{self, Setting};
 use crate::swarm::{SwarmOptions, Verdict, Without, run_seed};
+
+/// Seeds of histories of whole shards that are tried first, each in every instance.
+const HISTORIES: u64 = 60;
+
+/// Protections of settling that histories of shards must miss, whoever else does.
+pub const BY_SHARDS: [Mutation; 6] = [
+    Mutation::SealIgnored,
+    Mutation::SealWithHints,
+    Mutation::FreezeBeforeAllSealed,
+    Mutation::CompactOnMajority,
+    Mutation::LocalBaselineFold,
+    Mutation::NewbornReports,
+];
 
 /// Seeds that are tried once no scenario has noticed.
 const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
 /// (`src/shard/tests/{stability,loss,faulty,clocks}.rs`, `src/stability/decide_tests.rs`), and are run with the switches in.
-const BY_STORY: [Mutation; 13] = [
-    Mutation::SealIgnored,
-    Mutation::SealWithHints,
-    Mutation::FreezeBeforeAllSealed,
+const BY_STORY: [Mutation; 8] = [
     Mutation::FreezeIgnored,
     Mutation::ReportsSurviveWipe,
-    Mutation::CompactOnMajority,
-    Mutation::LocalBaselineFold,
     Mutation::StartsShareRounds,
     Mutation::UnsealedSumTaken,
     Mutation::FutureContinued,
@@ -52,17 +61,33 @@ pub const SWARM: SwarmOptions =
 /// Scenarios that take too long to be played once for each mutant, and show growth and cost rather than loss.
 const TOO_LONG: [&str; 4] = ["big_set", "down_node_growth", "down_node_growth_wide", "hot_key_sessions"];
 
-/// Switches a protection off and looks for somebody who notices: every scenario, then seeds of the swarm.
+/// Switches a protection off and looks for somebody who notices: histories of shards, every scenario, then seeds of the
+/// swarm.
 pub fn hunt(protection: Mutation) -> Option<Noticed> {
-    mutation::switch_off(Some(protection));
-    let noticed = by_scenario().or_else(by_seed);
-    mutation::switch_off(None);
-    noticed
+    without(protection, || by_shards().or_else(by_scenario).or_else(by_seed))
+}
+
+/// Switches a protection off and looks for a history of shards that notices.
+pub fn hunt_in_shards(protection: Mutation) -> Option<Noticed> {
+    without(protection, by_shards)
 }
 
 /// Who complains although every protection is on. Nobody may: such a one would "notice" every mutant.
 pub fn false_alarm() -> Option<Noticed> {
-    by_scenario().or_else(by_seed)
+    by_shards().or_else(by_scenario).or_else(by_seed)
+}
+
+fn without(protection: Mutation, look: impl FnOnce() -> Option<Noticed>) -> Option<Noticed> {
+    mutation::switch_off(Some(protection));
+    let noticed = look();
+    mutation::switch_off(None);
+    noticed
+}
+
+fn by_shards() -> Option<Noticed> {
+    let failure = search::anywhere(HISTORIES, 0, &mut search::Seen::default())?;
+    let by = format!("{}, seed {}, {} steps", failure.instance, failure.seed, failure.steps.len());
+    Some(Noticed { by, finding: failure.found.to_string() })
 }
 
 fn by_scenario() -> Option<Noticed> {
