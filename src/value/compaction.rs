@@ -6,7 +6,14 @@
 //! retire           what only remembers a removal goes                     … and every write that it shadows has expired
 //! touches          would a message change what is frozen? Then it is refused whole
 //! ignore_settled   what an exchange brings of ticks that are settled here is dropped
+//! ignore_retired   … and what would be forgotten here at once, if nothing of it is left here
 //! ```
+//!
+//! Nothing is left of a key that was deleted or has expired, whatever it was: two leases after the last write (and the
+//! deadline), and the settling of those ticks, its rows are gone. What is in use keeps, beside its value: a counter the
+//! sums of expired actors, and once it was reset what resets saw of them (about 20 bytes each); a text, number or deadline
+//! its stamp (37 bytes), and a deadline that a put has ended without seeing it, until the next write that covers; siblings,
+//! flags and members the floor of their context (4 bytes).
 //!
 //! The proof is `stability`'s, by the digests of `digest`; here is what it allows. Nothing here looks at a clock.
 //!
