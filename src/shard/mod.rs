@@ -104,14 +104,13 @@ impl Shard {
         let partitions = Partitions::open(store.as_ref(), &ring, |partition| scope.has(partition))?;
         let count = ring.layout().partitions;
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
-        let cached = config.row_cache_bytes;
         let turn = Turn::open(
             Outbox::new(identity.node),
             store,
             partitions,
             count,
             (identity.epoch, identity.start),
-            cached,
+            config.clone(),
             is_mine,
         )?;
         let members = || ring.layout().members.iter().map(|member| member.id);

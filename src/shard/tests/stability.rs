@@ -1,9 +1,12 @@
 //! What has expired is summed up and forgotten, everywhere alike, and never too early.
 
 use super::*;
-use crate::causality::{ActorId, Epoch, Tenure, Tick};
-use crate::ids::CollectionKind;
+use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
+use crate::ids::{CollectionKind, OpId};
 use crate::message::client::{CollectionCommand, ElementChange, ElementWrite, Need, SessionWrite, ShardStatus};
+use crate::shard::turn::Access;
+use crate::stability::Watch;
+use crate::time::Hlc;
 
 /// Ticks of a second, leases of a few, questions twice a second.
 pub(super) fn config() -> ShardConfig {
@@ -482,4 +485,32 @@ fn a_sum_taken_over_from_an_owner_that_was_then_lost_is_settled_by_the_others() 
         assert_eq!(bus.row_keys(NodeId(node)), std::slice::from_ref(&main), "node {node}");
         assert_eq!(bus.value(NodeId(node), "k"), number(7), "node {node}");
     }
+}
+
+#[test]
+fn a_report_is_void_when_what_a_row_need_not_have_remembered_counts_again() {
+    let mut bus = Bus::with(3, config());
+    let row = RowKey::main(&Key::new("k").unwrap());
+    let partition = bus.partition("k");
+    let dot =
+        |expires, event| Dot { actor: ActorId { expires: Tick(expires), epoch: Epoch(1), tenure: Tenure(0) }, event };
+    let at = |wall| Hlc { wall, logical: 0 };
+    // A flag that was lowered and has settled: a survey passes it as if it were gone, and a sweep has not come by yet.
+    let mut stored = StoredRow::default();
+    stored.row.set_flag(dot(3, 1), at(1));
+    stored.row.clear_flag(dot(3, 2), at(2), &stored.row.clone());
+    stored.row.compact(Tick(3));
+    let mut batch = Batch::default();
+    batch.put(Space::Rows, row.as_bytes().clone(), stored.encode());
+    let node = bus.nodes.get_mut(&NodeId(1)).unwrap();
+    node.store.write(&batch).unwrap();
+    let turn = &mut node.shard.turn;
+    turn.change_memory(partition, |memory| (memory.compacted, memory.folded) = (Tick(4), Tick(4)));
+    turn.settle_loaded(partition);
+    turn.footing_mut().watch(partition, Watch { op: OpId(1), entries: Some(Tick(5)), baselines: None });
+    assert_eq!(turn.load(&row), Access::Ready);
+    let held = turn.held(&row, partition);
+    turn.row_mut(&row).row.set_flag(dot(9, 1), at(3));
+    turn.note_change(&row, partition, held);
+    assert_eq!(turn.footing().watch_of(partition).unwrap().entries, None, "its floor counts again");
 }
