@@ -383,6 +383,7 @@ fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
         | Reason::ForeignToken { .. }
         | Reason::SessionExpired
         | Reason::ContextSettled
+        | Reason::Unsettled
         | Reason::LeaseTooLong { .. }
         | Reason::SessionReused { .. }
         | Reason::TooManySessions

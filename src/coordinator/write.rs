@@ -116,7 +116,7 @@ impl WriteOp {
     pub fn mint(&mut self, out: &mut Outbox, op: OpId, observed: Option<Observed>) {
         self.stage = Stage::Minting;
         let deadline = self.deadline();
-        let body = TaskBody::Mint(Box::new(Mint { op, deadline, command: self.command.clone(), observed }));
+        let body = TaskBody::Mint(Box::new(Mint { op, deadline, command: self.command.clone(), w: self.w, observed }));
         out.tell(Local::Task(Task { row: self.row.clone(), body }));
     }
 

@@ -19,7 +19,7 @@ use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn};
 use crate::storage::RowKey;
-use crate::value::{Beside, Row};
+use crate::value::{Beside, Closed, Row};
 
 /// Who sent a write, and under which name it waits for the acknowledgement.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ impl Replica {
                 let refused = turn.refused(partition);
                 let nothing = Row::default();
                 let brings_sealed = |(row, delta): &&(RowKey, Row)| {
-                    turn.row(row).map_or(&nothing, |stored| &stored.row).touches(delta, refused, Tick(0))
+                    turn.row(row).map_or(&nothing, |stored| &stored.row).touches(delta, Closed::to_fallback(refused))
                 };
                 if let Some((row, _)) = rows.iter().find(brings_sealed) {
                     turn.out.observe(Observation::FrozenRefused { row: row.clone(), from });
@@ -188,7 +188,7 @@ impl Replica {
                 turn.out.observe(Observation::GivenUp { row: row.clone() });
             }
             let is_frozen = passage == Passage::Refused && !mutation::is_off(Mutation::FreezeIgnored);
-            if is_frozen && ours.touches(&incoming, memory.frozen, memory.compacted) {
+            if is_frozen && ours.touches(&incoming, Closed::to_owner(memory.frozen, memory.compacted)) {
                 turn.out.observe(Observation::FrozenRefused { row, from });
                 return Err(Refusal::Frozen);
             }

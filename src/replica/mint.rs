@@ -15,6 +15,7 @@ use super::apply::is_impossible;
 use super::writing::Pen;
 use super::{Minting, Replica, Standing, debts};
 use crate::causality::{ActorId, Tick};
+use crate::ids::NodeId;
 use crate::message::client::{Command, Reason};
 use crate::message::contexts::{self, CounterContext};
 use crate::mutation::{self, Mutation};
@@ -56,7 +57,10 @@ impl Replica {
             lacks_frozen = observed.row.leave_out(memory.compacted, through, knows);
             observed.row.compact(memory.compacted);
         }
-        let mut pen = Pen { env, turn, clock: &mut self.clock, main, owed, lacks_frozen, parts: BTreeMap::new() };
+        let is_there = |owner: &&NodeId| **owner == env.me || env.liveness.is_reachable(**owner);
+        let needs_fallbacks = env.ring.owners(partition).iter().filter(is_there).count() < mint.w;
+        let clock = &mut self.clock;
+        let mut pen = Pen { env, turn, clock, main, owed, lacks_frozen, needs_fallbacks, parts: BTreeMap::new() };
         pen.write(&mint.command, observed.as_ref(), standing)?;
         let parts = pen.parts;
         let (value, has_conflict) = turn.row(main).map_or_else(Default::default, |stored| {

@@ -30,6 +30,8 @@ pub(super) struct Pen<'a> {
     pub owed: &'a [NodeId],
     /// Increments that were observed are frozen, and have not come here: they cannot be covered.
     pub lacks_frozen: bool,
+    /// Too few owners are there: fallbacks must hold the write too.
+    pub needs_fallbacks: bool,
     /// What was written so far: by row the version that contains it, and the delta.
     pub parts: BTreeMap<RowKey, (RowVersion, Row)>,
 }
@@ -167,6 +169,9 @@ impl Pen<'_> {
         let main = self.main;
         let row = self.turn.row(main).map(|stored| &stored.row);
         row.map_or(Ok(()), |row| row.can_put_sibling(value, &seen)).map_err(refused)?;
+        if self.needs_fallbacks && row.is_some_and(|row| row.has_siblings_through(self.sealed(), &seen)) {
+            return Err(not_applied(Reason::Unsettled).into());
+        }
         let stamp = self.latest_stamp(main);
         self.mint(main, stamp, |row, dot, stamp, _| row.put_sibling(dot, stamp, value.clone(), &seen)).map_err(refused)
     }
@@ -178,16 +183,19 @@ impl Pen<'_> {
         if dot.actor.expires <= self.refused() {
             return Err(unknown(Reason::SessionExpired).into());
         }
-        // It would cover what is frozen, perhaps settled elsewhere already. What is only sealed may still be covered, or
-        // one node that is down would keep counters from being reset.
+        // It would cover what is summed up, perhaps forgotten already. What is only frozen may still be covered.
         let settled = self.turn.row(self.main).map_or(Tick(0), |stored| stored.row.settled_tick());
-        if seen.has_records_through(self.turn.memory(self.turn.partition_of(self.main)).frozen)
-            || seen.settled_tick() < settled
-        {
+        let memory = self.turn.memory(self.turn.partition_of(self.main));
+        if seen.has_records_through(memory.compacted) || seen.settled_tick() < settled {
             return Err(unknown(Reason::ContextSettled).into());
         }
         let own = self.state(self.main);
         let is_first = !own.actors().any(|(actor, _)| actor == dot.actor);
+        let is_fallback = !self.env.ring.is_owner(self.turn.partition_of(self.main), self.env.me);
+        if is_first && (self.needs_fallbacks || is_fallback) && seen.has_records_through(self.sealed()) {
+            // An earlier send of it may have been carried out elsewhere.
+            return Err(unknown(Reason::Unsettled).into());
+        }
         let mut seen = seen;
         if own.is_expired(self.env.now.wall) && is_first {
             // All that has expired goes under the same stamp, and the deadline with it.
@@ -238,12 +246,26 @@ impl Pen<'_> {
         }
     }
 
+    /// Clients' events up to here are refused.
+    fn sealed(&self) -> Tick {
+        self.turn.refused(self.turn.partition_of(self.main))
+    }
+
+    /// Refuses to cover what fallbacks may not take, where they would have to: nothing was changed yet.
+    pub(super) fn may_cover(&self, seen: &Row) -> Result<(), NotMinted> {
+        if self.needs_fallbacks && seen.has_records_through(self.sealed()) {
+            return Err(not_applied(Reason::Unsettled).into());
+        }
+        Ok(())
+    }
+
     /// Covers what was seen.
     fn cover(&mut self, seen: Row, write: impl FnOnce(&mut Row, Dot, Hlc, &Row) -> Row) -> Result<(), NotMinted> {
         if self.lacks_frozen {
             // Whoever says that all is gone must have covered all.
             return Err(not_applied(Reason::Settling { node: self.env.me }).into());
         }
+        self.may_cover(&seen)?;
         let latest = self.latest_stamp(self.main).max(seen.latest_stamp());
         let minting = next_event(self.env, self.turn, self.main);
         let stamp = self.clock.stamp(self.env.now.wall, latest);

@@ -43,8 +43,14 @@ impl Pen<'_> {
                     Change::Increment(*by)
                 }
                 ElementChange::Add => Change::Add,
-                ElementChange::Remove => Change::Remove,
-                ElementChange::Put(value) => Change::Put(value.clone()),
+                ElementChange::Remove => {
+                    self.may_cover(&seen)?;
+                    Change::Remove
+                }
+                ElementChange::Put(value) => {
+                    self.may_cover(&seen)?;
+                    Change::Put(value.clone())
+                }
                 ElementChange::Score(bits) => Change::Score(Score::try_from(*bits).map_err(refused)?),
                 ElementChange::AddToScore(bits) => {
                     let more = Score::try_from(*bits).map_err(refused)?;

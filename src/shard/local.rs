@@ -175,6 +175,8 @@ pub struct Mint {
     pub deadline: Timestamp,
     /// What to write.
     pub command: Command,
+    /// How many nodes must hold it.
+    pub w: usize,
     /// The merge of the replicas that were asked; `None`: nobody was, the own rows decide.
     pub observed: Option<Observed>,
 }

@@ -110,7 +110,7 @@ impl Shard {
             partitions,
             count,
             (identity.epoch, identity.start),
-            config.clone(),
+            config.row_cache_bytes,
             is_mine,
         )?;
         let members = || ring.layout().members.iter().map(|member| member.id);

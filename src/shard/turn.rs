@@ -16,7 +16,6 @@ use super::observation::Observation;
 use super::outbox::Outbox;
 use super::row_cache::RowCache;
 use crate::causality::{Epoch, Tenure, Tick};
-use crate::config::ShardConfig;
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
 use crate::message::peer::Refusal;
@@ -25,7 +24,7 @@ use crate::replica::normal::{self, Normal};
 use crate::replica::{OpenError, PartitionMemory, Partitions, StoredRow};
 use crate::stability::{Footing, Held};
 use crate::storage::{Batch, Lookup, PageLimit, RowKey, Space, Store, keyspace};
-use crate::value::{DecodeError, Row};
+use crate::value::DecodeError;
 
 /// Whether a row can be used in this turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +43,6 @@ pub struct Turn {
     /// What leaves.
     pub out: Outbox,
     store: Arc<dyn Store>,
-    config: ShardConfig,
     rows: RowCache,
     memory_changes: BTreeMap<Bytes, Bytes>,
     memory_sealed: Ticket,
@@ -66,7 +64,7 @@ impl Turn {
         partitions: Partitions,
         partition_count: u16,
         (epoch, start): (Epoch, u32),
-        config: ShardConfig,
+        row_cache_bytes: usize,
         is_mine: impl Fn(&RowKey) -> bool,
     ) -> Result<Turn, OpenError> {
         let mut owed = BTreeMap::new();
@@ -89,8 +87,7 @@ impl Turn {
         Ok(Turn {
             out,
             store,
-            rows: RowCache::new(epoch, config.row_cache_bytes),
-            config,
+            rows: RowCache::new(epoch, row_cache_bytes),
             memory_changes: BTreeMap::new(),
             memory_sealed: Ticket(0),
             partitions,
@@ -257,30 +254,16 @@ impl Turn {
 
     /// What a loaded row holds of what a survey counts; to be given to [`Turn::note_change`] when it has changed.
     pub fn held(&self, row: &RowKey, partition: PartitionId) -> Option<Held> {
-        self.footing.watch_of(partition)?;
-        self.footing.before(partition, self.counted(row, partition).as_ref())
-    }
-
-    /// A loaded row as a survey counts it: without what need not be remembered. What a row remembers for no reason may come
-    /// to count again by a change.
-    fn counted(&self, row: &RowKey, partition: PartitionId) -> Option<Row> {
-        let StoredRow { row, header } = self.row(row)?;
-        let mut row = row.clone();
-        let folded = self.memory(partition).folded;
-        row.retire(folded, self.config.tick, self.config.actor_lease_ticks, &header.beside);
-        Some(row)
+        self.footing.before(partition, self.row(row))
     }
 
     /// A loaded row has changed: its ticks are noted, and a report that it makes untrue is void.
     pub fn note_change(&mut self, row: &RowKey, partition: PartitionId, before: Option<Held>) {
-        if self.footing.watch_of(partition).is_some() {
-            let after = self.counted(row, partition);
-            self.footing.after(partition, before, after.as_ref());
-        }
-        let stored = self.rows.get(row).and_then(|loaded| loaded.stored.as_ref()).map(|stored| &stored.row);
+        let stored = self.rows.get(row).and_then(|loaded| loaded.stored.as_ref());
+        self.footing.after(partition, before, stored);
         let memory = self.partitions.get(partition);
         let mut newest = memory.newest;
-        for (actor, _) in stored.iter().flat_map(|row| row.actors()) {
+        for (actor, _) in stored.iter().flat_map(|stored| stored.row.actors()) {
             if actor.expires > memory.compacted {
                 self.footing.note(partition, actor.expires);
                 newest = newest.max(actor.expires);

@@ -70,6 +70,9 @@ pub fn next(view: &View<'_>) -> Step {
         // How old everything must be before it is forgotten is not the same there.
         return Step::Wait(silent.into_iter().chain(others.map(|(node, _)| Need::Lifetimes.of()(*node))).collect());
     }
+    if let Some(step) = fold_with_step(view) {
+        return step;
+    }
     if silent.is_empty()
         && let Some(step) = freeze(view)
     {
@@ -109,6 +112,21 @@ fn freeze(view: &View<'_>) -> Option<Step> {
     let sealed_by_all = others.fold(own.sealed, Tick::min);
     let sealed = if mutation::is_off(Mutation::FreezeBeforeAllSealed) { own.sealed } else { sealed_by_all };
     (sealed > own.frozen && own.frozen <= own.compacted).then_some(Step::Freeze(sealed))
+}
+
+/// R10 between two steps: the survey of a step has reported the baselines too, of what all had compacted before it. They are
+/// folded as soon as the step is done, before the next tick is frozen: where there is always a next one, nothing would ever
+/// be forgotten.
+fn fold_with_step(view: &View<'_>) -> Option<Step> {
+    let own = view.own.marks;
+    let report = view.own.baseline_report.filter(|report| report.tick > own.folded && own.frozen <= own.compacted)?;
+    if view.co_owners().any(|node| !view.is_established(node)) {
+        return None;
+    }
+    let is_done = |state: &StabilityState| state.marks.folded == report.tick && state.baseline_report == Some(report);
+    let is_level = || view.states().all(|(_, state)| state.marks.folded == own.folded);
+    let is_agreed = || is_level() && matches!(tally(view, report, |state| state.baseline_report), Tally::Equal);
+    (view.states().any(|(_, state)| is_done(state)) || is_agreed()).then_some(Step::Fold(report.tick))
 }
 
 /// R8 to R10, among owners that have compacted equally far. Reports are compared among owners that have folded equally

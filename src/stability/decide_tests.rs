@@ -177,6 +177,24 @@ fn baselines_that_were_reported_with_a_step_are_folded_after_it() {
 }
 
 #[test]
+fn where_there_is_always_a_next_step_baselines_are_folded_between_two() {
+    // It has just compacted, the others have not, and the next tick is sealed by all.
+    let story = || {
+        let level = Story::level([12, 9, 5, 3]).reported(9, [7, 7, 7]).reported_baselines(5, [4, 4, 4]);
+        level.with(1, |state| state.marks.compacted = Tick(9))
+    };
+    assert_eq!(story().next(), Step::Fold(Tick(5)));
+    let folded = story().with(1, |state| state.marks.folded = Tick(5));
+    assert_eq!(folded.next(), Step::Freeze(Tick(12)));
+    assert_eq!(story().reported_baselines(5, [4, 5, 4]).next(), Step::Freeze(Tick(12)), "which waits for nothing");
+    assert_eq!(story().silent(3).next(), waits(Need::Answer, 3), "not without all owners");
+    let follows = story().with(2, |state| state.marks.folded = Tick(5));
+    assert_eq!(follows.next(), Step::Fold(Tick(5)));
+    let in_a_step = Story::level([12, 9, 5, 3]).reported(9, [7, 7, 7]).reported_baselines(5, [4, 4, 4]);
+    assert_eq!(in_a_step.next(), Step::Compact(Tick(9)), "first the step that the report was made for");
+}
+
+#[test]
 fn owners_fold_equally_far_before_they_compare_the_next_step() {
     let story = || Story::level([12, 12, 9, 5]).reported(12, [1, 2, 3]);
     let ahead = story().reported_baselines(9, [4, 4, 4]).with(2, |state| state.marks.folded = Tick(9));

@@ -7,13 +7,17 @@
 //! ```
 //!
 //! In memory only: after a restart nothing is known, and everything is asked and surveyed again. Costs one look into a
-//! small set per change; two digests of the row where a report is out.
+//! small set per change; two copies and digests of the row where a report is out. They are digests of what a survey would
+//! see, the row without what may be forgotten: a write that keeps something from being forgotten changes a report too, or it
+//! would differ for ever from that of an owner that looked later, with rows that are equal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::causality::Tick;
+use crate::config::ShardConfig;
 use crate::ids::{Incarnation, NodeId, OpId, PartitionId};
-use crate::value::Row;
+use crate::replica::StoredRow;
 
 /// Distinct unsettled ticks of a partition that are remembered; beyond it the largest are found again by a survey.
 const TICKS_MAX: usize = 4096;
@@ -43,6 +47,12 @@ pub struct Watch {
     pub entries: Option<Tick>,
     /// Baselines up to here; `None` once they have changed, or no longer matter.
     pub baselines: Option<Tick>,
+    /// What is forgotten already.
+    pub folded: Tick,
+    /// Length of a tick.
+    pub tick: Duration,
+    /// Length of a lease, in ticks.
+    pub lease_ticks: u32,
 }
 
 /// What a watched row held before a change.
@@ -121,12 +131,12 @@ impl Footing {
     }
 
     /// What a row holds of what is watched, before it changes; `None` if nothing is.
-    pub fn before(&self, partition: PartitionId, row: Option<&Row>) -> Option<Held> {
+    pub fn before(&self, partition: PartitionId, row: Option<&StoredRow>) -> Option<Held> {
         self.watches.get(&partition).map(|watch| watch.held_in(row))
     }
 
     /// The row has changed.
-    pub fn after(&mut self, partition: PartitionId, before: Option<Held>, row: Option<&Row>) {
+    pub fn after(&mut self, partition: PartitionId, before: Option<Held>, row: Option<&StoredRow>) {
         let Some(watch) = self.watches.get_mut(&partition) else { return };
         let (before, after) = (before.unwrap_or_default(), watch.held_in(row));
         if before.entries != after.entries {
@@ -139,10 +149,20 @@ impl Footing {
 }
 
 impl Watch {
-    fn held_in(&self, row: Option<&Row>) -> Held {
+    /// A survey that begins now.
+    pub fn new(op: OpId, entries: Tick, baselines: Tick, folded: Tick, config: &ShardConfig) -> Watch {
+        let (tick, lease_ticks) = (config.tick, config.actor_lease_ticks);
+        Watch { op, entries: Some(entries), baselines: Some(baselines), folded, tick, lease_ticks }
+    }
+
+    fn held_in(&self, stored: Option<&StoredRow>) -> Held {
+        let Some(StoredRow { row, header }) = stored else { return Held::default() };
+        let mut row = row.clone();
+        row.retire(self.folded, self.tick, self.lease_ticks, &header.beside);
+        let baselines = |through| row.baseline_digest(through, self.tick, self.lease_ticks);
         Held {
-            entries: self.entries.zip(row).and_then(|(through, row)| row.digest(through)),
-            baselines: self.baselines.zip(row).and_then(|(through, row)| row.baseline_digest(through)),
+            entries: self.entries.and_then(|through| row.digest(through)),
+            baselines: self.baselines.and_then(baselines),
         }
     }
 }
@@ -156,17 +176,29 @@ mod tests {
 
     const HERE: PartitionId = PartitionId(3);
 
-    fn increment(row: &mut Row, expires: u32, event: u64) {
-        let actor = ActorId { expires: Tick(expires), epoch: Epoch(1), tenure: Tenure(0) };
-        row.increment(Dot { actor, event }, Hlc { wall: event, logical: 0 }, 1, &Beside::NONE).unwrap();
+    fn dot(expires: u32, event: u64) -> Dot {
+        Dot { actor: ActorId { expires: Tick(expires), epoch: Epoch(1), tenure: Tenure(0) }, event }
+    }
+
+    fn at(wall: u64) -> Hlc {
+        Hlc { wall, logical: 0 }
+    }
+
+    fn increment(stored: &mut StoredRow, expires: u32, event: u64) {
+        stored.row.increment(dot(expires, event), at(event), 1, &Beside::NONE).unwrap();
+    }
+
+    fn watch(entries: u32, baselines: u32, folded: u32) -> Watch {
+        let config = ShardConfig { actor_lease_ticks: 1, ..ShardConfig::default() };
+        Watch::new(OpId(1), Tick(entries), Tick(baselines), Tick(folded), &config)
     }
 
     #[test]
     fn a_change_of_counted_ticks_voids_a_report_and_a_later_one_does_not() {
         let mut footing = Footing::default();
-        let mut row = Row::default();
+        let mut row = StoredRow::default();
         increment(&mut row, 5, 1);
-        footing.watch(HERE, Watch { op: OpId(1), entries: Some(Tick(5)), baselines: Some(Tick(4)) });
+        footing.watch(HERE, watch(5, 4, 0));
         let before = footing.before(HERE, Some(&row));
         increment(&mut row, 6, 1);
         footing.after(HERE, before, Some(&row));
@@ -181,12 +213,30 @@ mod tests {
     #[test]
     fn a_row_that_appears_voids_too() {
         let mut footing = Footing::default();
-        footing.watch(HERE, Watch { op: OpId(1), entries: Some(Tick(5)), baselines: None });
+        footing.watch(HERE, watch(5, 4, 0));
         let before = footing.before(HERE, None);
-        let mut row = Row::default();
+        let mut row = StoredRow::default();
         increment(&mut row, 5, 1);
         footing.after(HERE, before, Some(&row));
         assert_eq!(footing.watch_of(HERE).unwrap().entries, None);
+    }
+
+    #[test]
+    fn a_write_that_keeps_a_removal_from_being_forgotten_voids_too() {
+        let mut footing = Footing::default();
+        let mut spent = StoredRow::default();
+        increment(&mut spent, 3, 1);
+        let seen = spent.row.clone();
+        spent.row.reset(dot(3, 2), at(2), &seen);
+        spent.row.compact(Tick(3));
+        spent.row.fold_baselines(Tick(3));
+        footing.watch(HERE, watch(9, 8, 8));
+        let before = footing.before(HERE, Some(&spent));
+        assert_eq!(before, Some(Held::default()), "a survey sees nothing of it");
+        increment(&mut spent, 20, 1);
+        footing.after(HERE, before, Some(&spent));
+        let watch = footing.watch_of(HERE).unwrap();
+        assert_eq!((watch.entries, watch.baselines), (None, None), "a survey sees its sums now");
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Scans {
             let Some((partition, purpose)) = self.queue.pop_front() else { return };
             let op = next_op();
             if let Purpose::Report(through, baselines) = purpose {
-                let watch = Watch { op, entries: Some(through), baselines: Some(baselines) };
+                let watch = Watch::new(op, through, baselines, turn.memory(partition).folded, env.config);
                 turn.footing_mut().watch(partition, watch);
             }
             let scan = Scan {
@@ -284,7 +284,8 @@ impl Scan {
                 self.is_whole = false;
             }
             if !self.is_summed(&row, &stored) {
-                self.count.add(&row, stored.row.digest(through), stored.row.baseline_digest(baselines));
+                let (tick, lease) = (env.config.tick, env.config.actor_lease_ticks);
+                self.count.add(&row, stored.row.digest(through), stored.row.baseline_digest(baselines, tick, lease));
             }
         }
         if is_unsettled {

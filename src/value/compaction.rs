@@ -31,7 +31,7 @@ use super::register::Stamp;
 use super::settled::Settled;
 use super::string::StringState;
 use super::{Row, others};
-use crate::causality::{ActorId, Tick};
+use crate::causality::{ActorId, Context, Tick};
 use crate::time::{Hlc, WallTime};
 
 impl Row {
@@ -70,7 +70,7 @@ impl Row {
     /// stands beside it.
     pub fn retire(&mut self, through: Tick, tick: Duration, lease_ticks: u32, beside: &Beside) -> bool {
         let is_past = |touched: Hlc| is_past(touched.wall, through, tick, lease_ticks);
-        let has_expired = |stamp: &Stamp| stamp.actor.expires <= through && is_past(stamp.hlc);
+        let has_expired = |stamp: &Stamp| is_retirable(stamp, through, tick, lease_ticks);
         let before = self.clone();
         let string = &mut self.string;
         if string.has_spent_counter(through, has_expired, is_past) {
@@ -113,10 +113,9 @@ impl Row {
         rest.is_empty()
     }
 
-    /// Of an incoming row, drops what is settled here: entries up to `compacted`, baselines up to `folded`, and
-    /// tombstones that `ours` has retired. Sums and what is live stay.
+    /// Of an incoming row, drops what is settled here: entries up to `compacted`, baselines up to `folded`, and removals
+    /// under dots that `ours` has retired. Sums and what is live stay.
     pub fn ignore_settled(&mut self, ours: &Row, compacted: Tick, folded: Tick) {
-        let is_settled = |stamp: &Stamp| stamp.actor.expires <= compacted;
         let string = &mut self.string;
         string.counter.entries.forget(compacted);
         let theirs = string.counter.settled().tick;
@@ -125,9 +124,6 @@ impl Row {
             string.counter.fold_baselines(folded.min(theirs));
         }
         string.counter.baselines.forget(folded);
-        if string.register.tombstone().is_some_and(is_settled) && ours.string.register.is_unwritten() {
-            string.register = Default::default();
-        }
         if self.others.is_none() {
             return;
         }
@@ -138,12 +134,6 @@ impl Row {
             ignore_dotted(&mut others.flag, &ours.flag, compacted);
             ignore_dotted(&mut others.presence, &ours.presence, compacted);
             ignore_dotted(&mut others.scored, &ours.scored, compacted);
-            if others.sketch.tombstone().is_some_and(is_settled) && ours.sketch.is_unwritten() {
-                others.sketch = Default::default();
-            }
-            if others.expiry.tombstone().is_some_and(is_settled) && ours.expiry.is_unwritten() {
-                others.expiry = Default::default();
-            }
         });
     }
 
@@ -151,9 +141,12 @@ impl Row {
     /// and would go to and fro between owners for ever. What is younger is news, or the other owner has not yet retired it.
     pub fn ignore_retired(&mut self, ours: &Row, through: Tick, tick: Duration, lease_ticks: u32, beside: &Beside) {
         let is_past = |touched: Hlc| is_past(touched.wall, through, tick, lease_ticks);
-        let has_expired = |stamp: &Stamp| stamp.actor.expires <= through && is_past(stamp.hlc);
+        let has_expired = |stamp: &Stamp| is_retirable(stamp, through, tick, lease_ticks);
         if ours.string.counter.is_empty() && self.string.has_spent_counter(through, has_expired, is_past) {
             self.string.counter = Counter::default();
+        }
+        if self.string.register.tombstone().is_some_and(has_expired) && ours.string.register.is_unwritten() {
+            self.string.register = Default::default();
         }
         let is_retired = ours.string.touched == Hlc::default() && beside.sessions().rows == 0;
         if is_retired && self.string.is_untouched_but_for_its_stamp() && is_past(self.string.touched) {
@@ -166,6 +159,9 @@ impl Row {
         let nothing = Others::default();
         let ours = ours.others.as_deref().unwrap_or(&nothing);
         self.change_others(|others| {
+            if others.sketch.tombstone().is_some_and(has_expired) && ours.sketch.is_unwritten() {
+                others.sketch = Default::default();
+            }
             for (place, kind) in others::TOUCHABLE.iter().enumerate() {
                 let is_empty = is_empty(others, *kind, beside);
                 let is_retired = ours.touched.get(place).is_some_and(|touched| *touched == Hlc::default());
@@ -207,6 +203,12 @@ impl Row {
         [&counter.entries, &counter.baselines].iter().any(|records| !records.through(through).is_empty())
     }
 
+    /// Whether a sibling of an actor that expires by `through` stands here that `seen` has not seen.
+    pub fn has_siblings_through(&self, through: Tick, seen: &Context) -> bool {
+        let live = self.others.as_ref().map_or(&[][..], |others| others.siblings.live());
+        live.iter().any(|(dot, _)| dot.actor.expires <= through && !seen.has_seen(*dot))
+    }
+
     /// Of an observed row, drops entries and baselines of ticks after `from` up to `through` that `knows` tells nothing of:
     /// who covers them would bring what is frozen. Returns whether anything that no reset has seen is among them.
     pub fn leave_out(&mut self, from: Tick, through: Tick, knows: impl Fn(ActorId, u64) -> bool) -> bool {
@@ -224,38 +226,41 @@ impl Row {
         leaves_live
     }
 
-    /// Whether a merge of `incoming` would bring anything of ticks up to `frozen` that was never seen here, except by a
-    /// sum: then it is refused whole. A sum of ticks up to `compacted` that is not here counts too: it was retired. A fresh
-    /// write that takes away what is frozen brings nothing of it, and is welcome.
-    pub fn touches(&self, incoming: &Row, frozen: Tick, compacted: Tick) -> bool {
+    /// Whether a merge of `incoming` would bring anything that is closed here: then it is refused whole. A fresh write that
+    /// takes away what is closed brings nothing of it, and is welcome; so is a sum, unless it was forgotten here and is not
+    /// covered whole by what comes with it.
+    pub fn touches(&self, incoming: &Row, closed: Closed) -> bool {
         let (ours, theirs) = (&self.string, &incoming.string);
         let is_news = |known: &PerActor<Totals>, floor: Tick, record: &Record<Totals>| {
             record.actor.expires > floor && known.get(record.actor).is_none_or(|known| known.event < record.event)
         };
+        let entries = theirs.counter.entries.through(closed.through);
         let (settled, covered) = (ours.counter.settled().tick, ours.counter.covered().tick);
+        // The entry of a baseline is dropped here if a sum is as young, and may not stand in it.
+        let baselines = theirs.counter.baselines.through(closed.baselines.max(settled));
         let their_sum = theirs.counter.settled().tick;
         let is_late = |ours: Option<&Stamp>, theirs: Option<&Stamp>| {
-            theirs.is_some_and(|stamp| stamp.actor.expires <= frozen) && ours < theirs
+            theirs.is_some_and(|stamp| stamp.actor.expires <= closed.through) && ours < theirs
         };
-        if theirs.counter.entries.through(frozen).iter().any(|entry| is_news(&ours.counter.entries, settled, entry))
-            || theirs.counter.baselines.through(frozen).iter().any(|b| is_news(&ours.counter.baselines, covered, b))
-            || (settled < their_sum && their_sum <= compacted)
+        if entries.iter().any(|entry| is_news(&ours.counter.entries, settled, entry))
+            || baselines.iter().any(|baseline| is_news(&ours.counter.baselines, covered, baseline))
+            || (settled < their_sum && their_sum <= closed.sums && !theirs.counter.has_covered_sum())
             || is_late(ours.register.stamp(), theirs.register.stamp())
         {
             return true;
         }
-        if self.unknown.is_touched_by(&incoming.unknown, frozen, compacted) {
+        if self.unknown.is_touched_by(&incoming.unknown, closed.through, closed.sums) {
             return true;
         }
         let Some(theirs) = &incoming.others else { return false };
         let nothing = Others::default();
         let ours = self.others.as_deref().unwrap_or(&nothing);
         is_late(ours.expiry.stamp(), theirs.expiry.stamp())
-            || ours.siblings.is_touched_by(&theirs.siblings, frozen)
-            || ours.flag.is_touched_by(&theirs.flag, frozen)
-            || ours.presence.is_touched_by(&theirs.presence, frozen)
-            || ours.scored.is_touched_by(&theirs.scored, frozen)
-            || ours.sketch.is_touched_by(&theirs.sketch, frozen)
+            || ours.siblings.is_touched_by(&theirs.siblings, closed.through)
+            || ours.flag.is_touched_by(&theirs.flag, closed.through)
+            || ours.presence.is_touched_by(&theirs.presence, closed.through)
+            || ours.scored.is_touched_by(&theirs.scored, closed.through)
+            || ours.sketch.is_touched_by(&theirs.sketch, closed.through)
     }
 
     /// Largest tick that stands in the settled sum; 0 if there is none. Session rows up to it are absent.
@@ -278,9 +283,38 @@ impl Row {
     }
 }
 
+/// Up to which ticks a partition takes nothing new, except by an exchange between owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Entries, dots and stamps.
+    pub through: Tick,
+    /// Baselines. Who covers an entry has seen it, so an owner takes covers of what is frozen until it is summed up.
+    pub baselines: Tick,
+    /// Sums: those that are not here were forgotten.
+    pub sums: Tick,
+}
+
+impl Closed {
+    /// To an owner that has frozen and compacted so far.
+    pub fn to_owner(frozen: Tick, compacted: Tick) -> Closed {
+        Closed { through: frozen, baselines: compacted, sums: compacted }
+    }
+
+    /// To a fallback that has sealed so far: it must not come to hold what owners may have summed up when they take it.
+    pub fn to_fallback(sealed: Tick) -> Closed {
+        Closed { through: sealed, baselines: sealed, sums: Tick(0) }
+    }
+}
+
 /// Whether every actor that may have written at this wall time has expired by `through`: one lives for at most two leases.
 fn is_past(wall: u64, through: Tick, tick: Duration, lease_ticks: u32) -> bool {
     Tick(Tick::at(WallTime(wall), tick).0.saturating_add(lease_ticks.saturating_mul(2))) <= through
+}
+
+/// Whether a removal under this stamp may be forgotten: its actor has expired, and so has every one that may have written
+/// below the stamp.
+pub(super) fn is_retirable(stamp: &Stamp, through: Tick, tick: Duration, lease_ticks: u32) -> bool {
+    stamp.actor.expires <= through && is_past(stamp.hlc.wall, through, tick, lease_ticks)
 }
 
 /// Whether nothing of a type stands, dead or alive.

@@ -274,12 +274,16 @@ impl Counter {
         folded
     }
 
+    /// Whether resets saw all that has settled: the sums add nothing.
+    pub fn has_covered_sum(&self) -> bool {
+        let (settled, covered) = (self.settled(), self.covered());
+        covered.tick == settled.tick && covered.sum == settled.sum
+    }
+
     /// Whether resets saw all that there ever was, and all of it has settled: a reset of the whole sum, or baselines that
     /// add up to it.
     pub fn is_fully_covered(&self) -> bool {
-        let (settled, covered) = (self.settled(), self.covered());
-        let is_whole = covered.tick == settled.tick && covered.sum == settled.sum;
-        self.entries.is_empty() && self.baselines.is_empty() && is_whole
+        self.entries.is_empty() && self.baselines.is_empty() && self.has_covered_sum()
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::causality::{Dot, Epoch, Tenure};
 use crate::time::Hlc;
 use crate::value::history::future_row;
-use crate::value::{Beside, MergeKind};
+use crate::value::{Beside, Closed, MergeKind};
 
 const TIED_TO_TICKS: [MergeKind; 2] = [MergeKind::LargestEventPerActor, MergeKind::Dotted];
 
@@ -53,14 +53,17 @@ fn what_is_frozen_of_a_field_of_a_newer_program_is_not_changed_by_what_comes_lat
     for kind in [MergeKind::LargestEventPerActor, MergeKind::Dotted, MergeKind::LatestStamp, MergeKind::Sketch] {
         let late = future(40, kind, 2);
         for mut ours in [counted(), future(40, kind, 1), future(40, MergeKind::LargestBytes, 1)] {
-            assert!(ours.touches(&late, Tick(7), Tick(0)), "{kind:?}");
-            assert!(!ours.touches(&late, Tick(6), Tick(0)), "{kind:?}: it is not frozen");
+            assert!(ours.touches(&late, Closed::to_owner(Tick(7), Tick(0))), "{kind:?}");
+            assert!(!ours.touches(&late, Closed::to_owner(Tick(6), Tick(0))), "{kind:?}: it is not frozen");
             ours.merge(&late);
-            assert!(!ours.touches(&late, Tick(7), Tick(0)), "{kind:?}: it is here");
+            assert!(!ours.touches(&late, Closed::to_owner(Tick(7), Tick(0))), "{kind:?}: it is here");
         }
     }
     // Content 3 is the tick of the floor.
     let floor = future(109, MergeKind::Floor, 1);
-    assert!(counted().touches(&floor, Tick(7), Tick(3)), "what it sums up was forgotten here");
-    assert!(!counted().touches(&floor, Tick(7), Tick(2)) && !floor.touches(&floor, Tick(7), Tick(3)));
+    assert!(counted().touches(&floor, Closed::to_owner(Tick(7), Tick(3))), "what it sums up was forgotten here");
+    assert!(
+        !counted().touches(&floor, Closed::to_owner(Tick(7), Tick(2)))
+            && !floor.touches(&floor, Closed::to_owner(Tick(7), Tick(3)))
+    );
 }

@@ -160,11 +160,23 @@ impl<V: Content> Dotted<V> {
         self.live.is_empty() && self.context.seen().is_empty() && !self.context.is_empty()
     }
 
-    /// Whether a merge of `incoming` would bring a dot up to this tick that was never seen here.
+    /// Whether a merge of `incoming` would bring something up to this tick that was never seen here: a dot that lives, or one
+    /// that is only seen and comes without a fresh one. With a fresh one it is welcome, for it says what that took away:
+    /// whoever knows the fresh dot, by whatever way, knows that too, and nothing can come back.
     pub fn is_touched_by(&self, incoming: &Dotted<V>, frozen: Tick) -> bool {
-        let is_news = |dot: Dot| dot.actor.expires <= frozen && !self.context.has_seen(dot);
-        incoming.context.seen().through(frozen).any(|(actor, event)| is_news(Dot { actor, event }))
-            || incoming.live.iter().any(|(dot, _)| is_news(*dot))
+        let is_new = |dot: Dot| !self.context.has_seen(dot);
+        if incoming.live.iter().any(|(dot, _)| dot.actor.expires <= frozen && is_new(*dot)) {
+            return true;
+        }
+        let news: Vec<Dot> = incoming
+            .context
+            .seen()
+            .dots()
+            .map(|(actor, event)| Dot { actor, event })
+            .filter(|dot| is_new(*dot))
+            .collect();
+        news.first().is_some_and(|oldest| oldest.actor.expires <= frozen)
+            && news.last().is_some_and(|newest| newest.actor.expires <= frozen)
     }
 
     /// Every actor with an event; an actor may come several times.

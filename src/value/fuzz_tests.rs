@@ -188,7 +188,7 @@ fn show(row: &Row) {
     row.counter_sum_text(&Beside::NONE);
     row.version_vector();
     row.digest(Tick(3));
-    row.baseline_digest(Tick(3));
+    row.baseline_digest(Tick(3), std::time::Duration::from_secs(1), 2);
     for kind in [CollectionKind::Set, CollectionKind::Map, CollectionKind::SortedSet] {
         row.is_live_element(kind);
         assert!(row.can_write(ValueType::Collection(kind), &Beside::NONE, WallTime(0)).is_ok() || !row.is_empty());
@@ -388,7 +388,7 @@ fn show_what_was_read(row: &Row) {
     changed.fold_baselines(Tick(4));
     changed.retire(Tick(5), std::time::Duration::from_secs(1), 1, &Beside::NONE);
     changed.ignore_settled(row, Tick(4), Tick(4));
-    row.touches(&changed, Tick(4), Tick(3));
+    row.touches(&changed, crate::value::Closed::to_owner(Tick(4), Tick(3)));
     laws::check_merge(row, &changed, &Row::default());
     laws::check_encoding(&changed, row);
     laws::check_encoding(&row.clone().split_sessions().0, row);

@@ -76,6 +76,7 @@ mod wire;
 mod writing;
 
 pub use beside::{Beside, ElementCount, SessionSum};
+pub use compaction::Closed;
 pub use counter::Totals;
 pub use error::{DecodeError, ValueError};
 pub use field::MergeKind;

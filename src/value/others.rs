@@ -17,6 +17,8 @@ use bytes::Bytes;
 use super::dotted::Dotted;
 use super::expiry::Expiry;
 use super::kind::ValueType;
+use super::per_actor::Content;
+use super::register::Stamp;
 use super::score::Given;
 use super::sketch::Sketch;
 use crate::causality::{ActorId, Dot};
@@ -92,7 +94,7 @@ impl Others {
     ///
     /// # Panics
     /// If the dot is not fresh.
-    pub fn clear(&mut self, dot: Dot, stamp: super::register::Stamp) {
+    pub fn clear(&mut self, dot: Dot, stamp: Stamp) {
         if self.siblings.is_live() {
             self.siblings.clear(dot);
         }
@@ -108,6 +110,27 @@ impl Others {
         if self.sketch.is_live() {
             self.sketch.merge(&Sketch::cleared(stamp));
         }
+    }
+
+    /// Keeps only what was written under this dot.
+    pub fn keep_only(&mut self, dot: Dot) {
+        fn keep<V: Content>(dotted: &mut Dotted<V>, dot: Dot) {
+            if !dotted.context().has_seen(dot) {
+                *dotted = Dotted::default();
+            }
+        }
+        let is_other = |stamp: &Stamp| (stamp.actor, stamp.event) != (dot.actor, dot.event);
+        keep(&mut self.siblings, dot);
+        keep(&mut self.flag, dot);
+        keep(&mut self.presence, dot);
+        keep(&mut self.scored, dot);
+        if self.sketch.latest().is_some_and(is_other) {
+            self.sketch = Sketch::default();
+        }
+        if self.expiry.stamp().is_some_and(is_other) {
+            self.expiry = Expiry::default();
+        }
+        self.touched = Default::default();
     }
 
     /// Every actor with an event, in no order; an actor may come several times.

@@ -39,7 +39,7 @@ impl Row {
         Ok(Row { string, ..Row::default() })
     }
 
-    /// Merges `observed`, writes the register, and covers exactly the increments of `observed`. A deadline that was seen
+    /// Merges what `observed` says of the string, writes the register, and covers exactly the increments of `observed`. A deadline that was seen
     /// goes. Sent again with the same stamp and the same observed row, it changes nothing more.
     ///
     /// # Panics
@@ -48,10 +48,10 @@ impl Row {
         let mut delta = observed.clone();
         delta.string.write(dot, stamp, Some(value));
         delta.stay(Stamp::new(stamp, dot));
-        self.cover(delta)
+        self.cover(delta, dot)
     }
 
-    /// Merges `observed`, empties the register, and covers exactly the increments of `observed`: the number is zero, and
+    /// Merges what `observed` says of the string, empties the register, and covers exactly the increments of `observed`: the number is zero, and
     /// shows as nothing. Sent again with the same stamp and the same observed row, it changes nothing more.
     ///
     /// # Panics
@@ -59,7 +59,7 @@ impl Row {
     pub fn reset(&mut self, dot: Dot, stamp: Hlc, observed: &Row) -> Row {
         let mut delta = observed.clone();
         delta.string.write(dot, stamp, None);
-        self.cover(delta)
+        self.cover(delta, dot)
     }
 
     /// What the second step of a reset or of setting a number needs of this row, and no more: the counter's entries and its
@@ -86,7 +86,7 @@ impl Row {
         let mut delta = observed.clone();
         delta.clear(dot, stamp);
         delta.stay(Stamp::new(stamp, dot));
-        self.cover(delta)
+        self.cover(delta, dot)
     }
 
     /// Merges `observed`, and takes away all of it, of every type; the deadline stays, so that what comes late stays hidden:
@@ -96,10 +96,14 @@ impl Row {
     /// # Panics
     /// If the event of the dot is zero, or `observed` has seen it.
     pub fn sweep(&mut self, dot: Dot, stamp: Hlc, observed: &Row) -> Row {
-        let mut delta = observed.clone();
-        delta.clear(dot, observed.latest_stamp().next());
-        delta.string.touched = delta.string.touched.max(stamp);
-        self.cover(delta)
+        self.cover(observed.swept(dot, stamp), dot)
+    }
+
+    fn swept(&self, dot: Dot, stamp: Hlc) -> Row {
+        let mut swept = self.clone();
+        swept.clear(dot, self.latest_stamp().next());
+        swept.string.touched = swept.string.touched.max(stamp);
+        swept
     }
 
     /// Sweeps, and takes the deadline away: what a write to an expired key begins with.
@@ -107,10 +111,9 @@ impl Row {
     /// # Panics
     /// If the event of the dot is zero, or `observed` has seen it.
     pub fn begin_anew(&mut self, dot: Dot, stamp: Hlc, observed: &Row) -> Row {
-        let mut delta = self.sweep(dot, stamp, observed);
+        let mut delta = observed.swept(dot, stamp);
         delta.stay(Stamp::new(stamp, dot));
-        self.merge(&delta);
-        delta
+        self.cover(delta, dot)
     }
 
     /// Sets the moment at which the key goes; `None`: it stays.
@@ -132,7 +135,11 @@ impl Row {
         }
     }
 
-    fn cover(&mut self, mut delta: Row) -> Row {
+    /// Merges what was observed of the types that the write has changed, and of newer programs' fields, of which nobody here
+    /// knows what changes them. The other types are as old as they are, and whoever may no longer take old things would refuse
+    /// the write with them.
+    fn cover(&mut self, mut delta: Row, dot: Dot) -> Row {
+        delta.change_others(|others| others.keep_only(dot));
         self.merge(&delta);
         if mutation::is_off(Mutation::ResetWithoutEntries) {
             delta.string.counter = Counter::of(Default::default(), delta.string.counter.baselines);

@@ -46,7 +46,7 @@ pub struct Args {
     /// Of a failing history of shards, all that the nodes said
     #[arg(long)]
     long: bool,
-    /// Only worlds of shards whose name contains this
+    /// Only worlds of shards, or rules, whose name contains this
     #[arg(long, default_value = "")]
     only: String,
 }
@@ -90,7 +90,10 @@ pub fn run(args: &Args) -> ExitCode {
             })
         })),
         How::Mutants => {
-            let survivors = Rule::ALL.into_iter().filter(|rule| !is_missed(args, *rule)).count();
+            let survivors = Rule::ALL
+                .into_iter()
+                .filter(|rule| format!("{rule:?}").contains(&args.only) && !is_missed(args, *rule))
+                .count();
             if survivors == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::MUTANT_SURVIVED) }
         }
         How::Shards => {

@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use starling::causality::{ActorId, Context, Dot, Epoch, Tenure, Tick};
 use starling::time::Hlc;
-use starling::value::{Beside, Row, Totals};
+use starling::value::{self, Beside, Row, Totals};
 
 use super::machine::rules::Rules;
-use super::machine::values::{Actor, Bits, Mint, SessionEvent, Settled, Shown, Values};
+use super::machine::values::{Actor, Bits, Closed, Mint, SessionEvent, Settled, Shown, Values};
 
 /// Length of a tick.
 const TICK: Duration = Duration::from_secs(1);
@@ -195,7 +195,7 @@ impl Values for Family {
     }
 
     fn has_dots(part: &Part) -> bool {
-        part.0.is_none()
+        Row::decode(&part.1).is_ok_and(|row| !row.siblings_context().is_empty())
     }
 
     fn parts(&self) -> Vec<Part> {
@@ -212,11 +212,13 @@ impl Values for Family {
         self.normalise(settled);
     }
 
-    fn touches(&self, parts: &[Part], frozen: u8, settled: Settled, _: Rules) -> bool {
+    fn touches(&self, parts: &[Part], closed: Closed, settled: Settled, _: Rules) -> bool {
+        let closed =
+            value::Closed { through: tick(closed.through), baselines: tick(closed.covers), sums: tick(settled.w) };
         let mut after = self.clone();
         for (to, mut incoming) in Family::sorted(parts) {
             let to = after.direct(to, &mut incoming, settled);
-            if after.state(to).touches(&incoming, tick(frozen), tick(settled.w)) {
+            if after.state(to).touches(&incoming, closed) {
                 return true;
             }
             after.take(to, &incoming);
@@ -266,8 +268,8 @@ impl Values for Family {
         self.sum(|row| row.digest(tick(through)))
     }
 
-    fn baseline_digest(&self, through: u8, _: u8, _: Rules) -> u128 {
-        self.sum(|row| row.baseline_digest(tick(through)))
+    fn baseline_digest(&self, through: u8, lease: u8, _: Rules) -> u128 {
+        self.sum(|row| row.baseline_digest(tick(through), TICK, u32::from(lease / 2)))
     }
 
     fn has_old(&self, through: u8, _: Rules) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::machine::rules::{Rule, Rules};
-use super::machine::values::{Actor, Bits, Mint, SessionEvent, Settled, Shown, Stamp, Values};
+use super::machine::values::{Actor, Bits, Closed, Mint, SessionEvent, Settled, Shown, Stamp, Values};
 
 /// Cumulative totals of one actor; the larger event wins.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
@@ -197,8 +197,8 @@ impl Dotted {
         self.seen.retain(|actor, _| actor.tick > floor);
     }
 
-    /// R7 for dots: old adds must not come back, and an old removal must not come alone. A state with a fresh dot may
-    /// carry old ones that are only seen: whoever knows the fresh dot knows what it removed.
+    /// R7 for dots: old adds must not come back, and old dots that are only seen must not come alone. With a fresh dot they
+    /// may: whoever knows the fresh dot knows what it removed.
     fn touches(&self, other: &Dotted, frozen: u8, w: u8, rules: Rules) -> bool {
         let is_old = |actor: &Actor| actor.tick <= frozen && actor.tick > w;
         let is_new = |dot: &Dot| !self.live.contains_key(dot) && !self.has_seen(dot);
@@ -207,9 +207,7 @@ impl Dotted {
         }
         let has_fresh = other.seen.iter().any(|(actor, event)| actor.tick > frozen && is_new(&(*actor, *event)));
         let grows = other.seen.iter().any(|(actor, event)| is_old(actor) && is_new(&(*actor, *event)));
-        let kills = self.live.keys().any(|dot| other.has_seen(dot) && !other.live.contains_key(dot));
-        (!has_fresh || !rules.has(Rule::SeenWithFresh)) && grows
-            || !has_fresh && kills && rules.has(Rule::RefuseOldKills)
+        grows && rules.has(Rule::OldSeenAlone) && (!has_fresh || !rules.has(Rule::SeenWithFresh))
     }
 
     /// Actors of settled ticks leave the context; the floor stands for them.
@@ -248,7 +246,10 @@ pub struct Row {
 
 impl Row {
     /// Whether a merge would change what of ticks ≤ `frozen` may come back to life (R7). Sums may be taken at any time.
-    fn touches_row(&self, other: &Row, frozen: u8, settled: Settled, rules: Rules) -> bool {
+    fn touches_row(&self, other: &Row, closed: Closed, settled: Settled, rules: Rules) -> bool {
+        let frozen = closed.through;
+        // Entries that a sum covers are dropped, so what covers one of them would come without it.
+        let summed = if rules.has(Rule::CompactedCovers) { self.counter.settled.tick } else { 0 };
         let (mine, theirs) = (&self.counter, &other.counter);
         let w = mine.settled.tick.max(theirs.settled.tick).max(settled.w);
         let v = mine.covered.tick.max(theirs.covered.tick);
@@ -256,7 +257,9 @@ impl Row {
         theirs.entries.iter().any(|(actor, entry)| {
             is_old(actor, w) && entry.event > mine.entries.get(actor).map_or(0, |entry| entry.event)
         }) || theirs.baselines.iter().any(|(actor, entry)| {
-            is_old(actor, v) && entry.event > mine.baselines.get(actor).map_or(0, |entry| entry.event)
+            actor.tick <= closed.covers.max(summed)
+                && actor.tick > v
+                && entry.event > mine.baselines.get(actor).map_or(0, |entry| entry.event)
         }) || rules.has(Rule::FreezeCovers)
             && theirs.touched.is_some_and(|stamp| stamp.2.tick <= frozen)
             && (theirs.touched > mine.touched
@@ -441,8 +444,8 @@ impl Values for Row {
         stamp.map(|(wall, logical, _)| (wall, logical))
     }
 
-    fn has_dots(_: &Row) -> bool {
-        true
+    fn has_dots(part: &Row) -> bool {
+        part.dotted != Dotted::default()
     }
 
     fn parts(&self) -> Vec<Row> {
@@ -462,8 +465,8 @@ impl Values for Row {
         self.normalise_(settled);
     }
 
-    fn touches(&self, parts: &[Row], frozen: u8, settled: Settled, rules: Rules) -> bool {
-        parts.iter().any(|part| self.touches_row(part, frozen, settled, rules))
+    fn touches(&self, parts: &[Row], closed: Closed, settled: Settled, rules: Rules) -> bool {
+        parts.iter().any(|part| self.touches_row(part, closed, settled, rules))
     }
 
     fn leave_forgotten(mut parts: Vec<Row>, v: u8, lease: u8) -> Vec<Row> {

@@ -149,6 +149,7 @@ impl OpOutcome {
             Reason::ForeignToken { .. } => "foreign token",
             Reason::SessionExpired => "the session has expired",
             Reason::ContextSettled => "the context is too old",
+            Reason::Unsettled => "not settled, and owners are away",
             Reason::LeaseTooLong { .. } => "the lease is too long",
             Reason::SessionReused { .. } => "the session's event was used before",
             Reason::TooManySessions => "too many sessions",

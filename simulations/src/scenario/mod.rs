@@ -19,6 +19,7 @@ mod leave_and_return;
 mod lost_third_message;
 mod lost_wal_tail;
 mod old_delete_returns;
+mod owners_away;
 mod quiet_day;
 mod reset_retried;
 mod restored_backup;
@@ -28,6 +29,7 @@ mod slow_reads;
 mod split_and_heal;
 mod stage;
 mod stale_session;
+mod steady_load;
 mod two_live_claimants;
 mod type_conflict;
 mod wiped_disk;
@@ -85,6 +87,7 @@ pub const ALL: &[Scenario] = &[
     lost_third_message::SCENARIO,
     lost_wal_tail::SCENARIO,
     old_delete_returns::SCENARIO,
+    owners_away::SCENARIO,
     quiet_day::SCENARIO,
     restored_backup::SCENARIO,
     reset_retried::SCENARIO,
@@ -93,6 +96,9 @@ pub const ALL: &[Scenario] = &[
     slow_reads::SCENARIO,
     split_and_heal::SCENARIO,
     stale_session::SCENARIO,
+    steady_load::CALM,
+    steady_load::LOSSY,
+    steady_load::RESETS,
     two_live_claimants::SCENARIO,
     type_conflict::SCENARIO,
     wiped_disk::SCENARIO,

@@ -152,6 +152,12 @@ pub enum Reason {
          and observe again if it is not as it should be"
     )]
     ContextSettled,
+    /// Fallbacks would have to hold a write that takes away, or repeats, what is older than what they may take.
+    #[error(
+        "too many owners of the key are away, and what this write would take away, or stand beside, is not yet settled among \
+         them; retry when they are back (writes that only add go on)"
+    )]
+    Unsettled,
     /// The session ends later than leases may.
     #[error("the session would end {ticks} ticks from now, at most {ticks_max} are allowed; open a shorter one")]
     LeaseTooLong {
@@ -295,6 +301,7 @@ impl Reason {
             Reason::ForeignToken { .. } => "foreign_token",
             Reason::SessionExpired => "session_expired",
             Reason::ContextSettled => "context_settled",
+            Reason::Unsettled => "unsettled",
             Reason::LeaseTooLong { .. } => "lease_too_long",
             Reason::SessionReused { .. } => "session_reused",
             Reason::TooManySessions => "too_many_sessions",

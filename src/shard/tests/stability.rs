@@ -495,22 +495,22 @@ fn a_report_is_void_when_what_a_row_need_not_have_remembered_counts_again() {
     let dot =
         |expires, event| Dot { actor: ActorId { expires: Tick(expires), epoch: Epoch(1), tenure: Tenure(0) }, event };
     let at = |wall| Hlc { wall, logical: 0 };
-    // A flag that was lowered and has settled: a survey passes it as if it were gone, and a sweep has not come by yet.
+    // A counter that was reset and has settled: a survey passes it as if it were gone, and a sweep has not come by yet.
     let mut stored = StoredRow::default();
-    stored.row.set_flag(dot(3, 1), at(1));
-    stored.row.clear_flag(dot(3, 2), at(2), &stored.row.clone());
+    stored.row.increment(dot(3, 1), at(1), 5, &crate::value::Beside::NONE).unwrap();
+    stored.row.reset(dot(3, 2), at(2), &stored.row.clone());
     stored.row.compact(Tick(3));
     let mut batch = Batch::default();
     batch.put(Space::Rows, row.as_bytes().clone(), stored.encode());
     let node = bus.nodes.get_mut(&NodeId(1)).unwrap();
     node.store.write(&batch).unwrap();
     let turn = &mut node.shard.turn;
-    turn.change_memory(partition, |memory| (memory.compacted, memory.folded) = (Tick(4), Tick(4)));
+    turn.change_memory(partition, |memory| (memory.compacted, memory.folded) = (Tick(20), Tick(20)));
     turn.settle_loaded(partition);
-    turn.footing_mut().watch(partition, Watch { op: OpId(1), entries: Some(Tick(5)), baselines: None });
+    turn.footing_mut().watch(partition, Watch::new(OpId(1), Tick(25), Tick(20), Tick(20), &config()));
     assert_eq!(turn.load(&row), Access::Ready);
     let held = turn.held(&row, partition);
-    turn.row_mut(&row).row.set_flag(dot(9, 1), at(3));
+    turn.row_mut(&row).row.increment(dot(30, 1), at(3), 1, &crate::value::Beside::NONE).unwrap();
     turn.note_change(&row, partition, held);
-    assert_eq!(turn.footing().watch_of(partition).unwrap().entries, None, "its floor counts again");
+    assert_eq!(turn.footing().watch_of(partition).unwrap().entries, None, "its sums count again");
 }

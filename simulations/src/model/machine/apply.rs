@@ -2,7 +2,7 @@
 
 use super::rules::Rule;
 use super::step::Step;
-use super::values::{Actor, Bits, Mint, Settled, Values};
+use super::values::{Actor, Bits, Closed, Mint, Settled, Values};
 use super::world::{Answer, Data, Ghosts, Instance, Key, Message, Node, World};
 
 impl Instance {
@@ -163,7 +163,7 @@ impl Instance {
         let state = &mut node.now.keys[usize::from(key)];
         let parts = state.row.reset(mint, other.as_ref(), frozen, settled, self.rules);
         state.note();
-        !parts.is_empty() && world.net.insert(cover(key, parts, state))
+        !parts.is_empty() && world.net.insert(fresh(key, parts, state))
     }
 
     /// Whether a node takes a covering operation now.
@@ -201,9 +201,7 @@ impl Instance {
         state.ghosts.removed |= if removes { live } else { 0 };
         state.ghosts.added |= Bits::from(adds) << ghost;
         state.note();
-        let Ghosts { added, removed, .. } = state.ghosts;
-        let live = state.row.shown().live;
-        world.net.insert(Message { added, removed, live, ..delta(key, parts) })
+        world.net.insert(fresh(key, parts, state))
     }
 
     pub(super) fn set<V: Values>(&self, world: &mut World<V>, at: u8, ahead: u8, key: u8, is_value: bool) -> bool {
@@ -219,7 +217,7 @@ impl Instance {
         let state = &mut node.now.keys[usize::from(key)];
         let parts = state.row.set(mint, value);
         state.note();
-        !parts.is_empty() && world.net.insert(cover(key, parts, state))
+        !parts.is_empty() && world.net.insert(fresh(key, parts, state))
     }
 
     /// Takes what a message carries, without asking whether it may.
@@ -241,9 +239,15 @@ impl Instance {
         } else {
             (node.frozen, Rule::Freeze)
         };
+        let covers = match self.is_fallback(at) {
+            true if self.has(Rule::SealedCovers) => bound,
+            false if self.has(Rule::CompactedCovers) => node.now.settled.w,
+            true | false => 0,
+        };
+        let closed = Closed { through: bound, covers };
         let row = &node.now.keys[usize::from(message.key)].row;
         if node.is_newborn && (self.has(Rule::NewbornOnlyPages) || self.is_fallback(at))
-            || self.has(rule) && row.touches(&message.parts, bound, node.now.settled, self.rules)
+            || self.has(rule) && row.touches(&message.parts, closed, node.now.settled, self.rules)
         {
             return false;
         }
@@ -424,9 +428,9 @@ fn delta<P>(key: u8, parts: Vec<P>) -> Message<P> {
     Message { key, parts, added: 0, removed: 0, live: 0, exchange: None }
 }
 
-/// A covering write's delta: the store's carries all that was observed.
-fn cover<V: Values>(key: u8, parts: Vec<V::Part>, state: &Key<V>) -> Message<V::Part> {
-    if !V::SET_COVERS {
+/// A fresh write's delta, with the dots that it carries.
+fn fresh<V: Values>(key: u8, parts: Vec<V::Part>, state: &Key<V>) -> Message<V::Part> {
+    if !parts.iter().any(V::has_dots) {
         return delta(key, parts);
     }
     let Ghosts { added, removed, .. } = state.ghosts;

@@ -2,7 +2,7 @@
 
 use super::apply::message;
 use super::rules::Rule;
-use super::values::{Settled, Values};
+use super::values::{Closed, Settled, Values};
 use super::world::{Copy, Ghosts, Instance, Key, Node, World};
 
 impl Instance {
@@ -108,7 +108,8 @@ impl Instance {
         let hint = message(key, &world.nodes[self.owners].now);
         let takes = |node: &Node<V>| {
             let row = &node.now.keys[usize::from(key)].row;
-            !self.has(Rule::Freeze) || !row.touches(&hint.parts, node.frozen, node.now.settled, self.rules)
+            let closed = Closed { through: node.frozen, covers: node.now.settled.w };
+            !self.has(Rule::Freeze) || !row.touches(&hint.parts, closed, node.now.settled, self.rules)
         };
         if world.nodes[..self.owners].iter().any(takes) {
             return false;

@@ -80,8 +80,6 @@ pub enum Rule {
     Generation,
     /// A state with a fresh dot may carry old seen ones (availability: without it more is refused).
     SeenWithFresh,
-    /// An old removal that comes alone is refused.
-    RefuseOldKills,
     /// An owner that remembers less than what a co-owner has settled rests on is newborn again; a fallback refuses what it
     /// had sealed.
     ProveLoss,
@@ -91,11 +89,17 @@ pub enum Rule {
     StartEndsRound,
     /// A session whose tick the clock allows to seal is refused, sealed or not.
     SessionClock,
+    /// R7: old dots that are only seen are refused where they come without a fresh one.
+    OldSeenAlone,
+    /// R7, R10: covers of what is compacted change by exchange only; of what is only frozen, also by fresh covers.
+    CompactedCovers,
+    /// R6: a fallback takes no cover of ticks that it has sealed.
+    SealedCovers,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 43] = [
+    pub const ALL: [Rule; 45] = [
         Rule::Seal,
         Rule::AllSealed,
         Rule::HintsDrained,
@@ -134,11 +138,13 @@ impl Rule {
         Rule::RetireWaitsLease,
         Rule::Generation,
         Rule::SeenWithFresh,
-        Rule::RefuseOldKills,
         Rule::ProveLoss,
         Rule::GiveUp,
         Rule::StartEndsRound,
         Rule::SessionClock,
+        Rule::OldSeenAlone,
+        Rule::CompactedCovers,
+        Rule::SealedCovers,
     ];
 
     /// Rules that no search has missed alone: they stand behind another one, bound what is refused or who may do what, or
@@ -155,7 +161,8 @@ impl Rule {
                 | Rule::IgnoreRetiredSums
                 | Rule::RetireOldCovers
                 | Rule::SeenWithFresh
-                | Rule::RefuseOldKills
+                | Rule::OldSeenAlone
+                | Rule::SealedCovers
         )
     }
 }

@@ -74,6 +74,15 @@ pub struct Settled {
     pub v: u8,
 }
 
+/// Up to which ticks a node takes nothing new, except by an exchange.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closed {
+    /// Entries, dots, registers.
+    pub through: u8,
+    /// Covers of entries.
+    pub covers: u8,
+}
+
 /// What can be seen in the state of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Shown {
@@ -121,14 +130,14 @@ pub trait Values: Clone + Default + PartialEq + Eq + Debug {
     /// The largest stamp: wall tick and logical part.
     fn latest(&self) -> Option<(u8, u8)>;
 
-    /// Whether this physical row is the one that holds the dots.
+    /// Whether this physical row carries dots: a cover carries only what it changed.
     fn has_dots(part: &Self::Part) -> bool;
     /// The whole state, as it travels.
     fn parts(&self) -> Vec<Self::Part>;
     /// Takes what comes. Owners that are established leave out what they have settled.
     fn merge(&mut self, parts: &[Self::Part], settled: Settled, is_established: bool, rules: Rules);
     /// R7.
-    fn touches(&self, parts: &[Self::Part], frozen: u8, settled: Settled, rules: Rules) -> bool;
+    fn touches(&self, parts: &[Self::Part], closed: Closed, settled: Settled, rules: Rules) -> bool;
     /// Leaves out of an exchange from before the fold v what the receiver may have forgotten.
     fn leave_forgotten(parts: Vec<Self::Part>, v: u8, lease: u8) -> Vec<Self::Part>;
 

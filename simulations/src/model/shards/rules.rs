@@ -23,7 +23,7 @@ use starling::ring::RingView;
 use starling::shard::{Input, Observation};
 use starling::storage::memory::MemoryStore;
 use starling::storage::{RowKey, Space};
-use starling::value::Row;
+use starling::value::{Closed, Row};
 
 use super::cluster::Cluster;
 use super::node::Node;
@@ -134,7 +134,8 @@ impl Cluster {
         }
         let memory = memory(&it.store, &self.ring, partition);
         let old = Old::of(&it.store, &self.ring, (partition, tick), &memory);
-        let holds = old.rows.iter().find(|(_, row)| Row::default().touches(row, tick, Tick(0)));
+        let closed = Closed::to_fallback(tick);
+        let holds = old.rows.iter().find(|(_, row)| Row::default().touches(row, closed));
         holds.map(|(row, _)| format!("holds {row} for its owners"))
     }
 
