@@ -28,7 +28,7 @@ pub(super) struct ClearOp {
     kinds: Vec<CollectionKind>,
     stage: Stage,
     has_removed: bool,
-    /// Who holds every removal so far.
+    /// Who holds every removal so far; none if no quorum holds all.
     holders: Option<Vec<WriteAck>>,
 }
 
@@ -123,7 +123,11 @@ impl ClearOp {
     fn note_holders(&mut self, acks: Vec<WriteAck>) {
         match &mut self.holders {
             None => self.holders = Some(acks),
-            Some(holders) => holders.retain(|holder| acks.iter().any(|ack| ack.node == holder.node)),
+            // Pages that different nodes hold have no holders in common that would make a quorum.
+            Some(holders) if holders.iter().any(|holder| !acks.iter().any(|ack| ack.node == holder.node)) => {
+                holders.clear();
+            }
+            Some(_) => {}
         }
     }
 
