@@ -23,6 +23,9 @@ fn play(setting: Setting) -> Stage {
     let mut stage = Stage::open(setting, |_| {});
     let key = stage.key_of(&[0, 1, 2]);
     stage.add(1, &key, 1, 3);
+    // Bounds of age are known from exchanges, which go round by themselves.
+    let exchanges = stage.world.options.config.exchange_interval * 2;
+    stage.run_ms(exchanges.as_millis() as u64);
     stage.world.isolate(0, Cut::Loses);
     stage.run_ms(3_000);
 
