@@ -154,7 +154,8 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
     }
     if status.shards.amnesia_alarms > 0 {
         remarks.push(format!(
-            "{name}: {} since its start: it met writes of its own that it does not remember",
+            "{name}: {} since its start: it met what it once did and does not remember, so its directory is an earlier copy, \
+             or its disk lost what was synced; the log says what was taken over anew",
             output::count(status.shards.amnesia_alarms, "amnesia alarm")
         ));
     }

@@ -96,7 +96,8 @@ pub struct ShardStatus {
     pub exchanges: u64,
     /// Rows that exchanges brought or sent since the start.
     pub exchanged_rows: u64,
-    /// Amnesia alarms since the start: own entries that this node does not remember.
+    /// Amnesia alarms since the start: own entries that this node does not remember, and partitions that peers have settled
+    /// further than it remembers although they rest on what it said.
     pub amnesia_alarms: u64,
     /// Conflicts met since the start: writes and merges that left two types live under a key, or a text beside increments
     /// that it did not see.
