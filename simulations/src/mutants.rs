@@ -15,10 +15,11 @@ use crate::swarm::{SwarmOptions, Verdict, Without, run_seed};
 const HISTORIES: u64 = 60;
 
 /// Protections of settling that histories of shards must miss, whoever else does.
-pub const BY_SHARDS: [Mutation; 6] = [
+pub const BY_SHARDS: [Mutation; 7] = [
     Mutation::SealIgnored,
     Mutation::SealWithHints,
     Mutation::FreezeBeforeAllSealed,
+    Mutation::FreezeIgnored,
     Mutation::CompactOnMajority,
     Mutation::LocalBaselineFold,
     Mutation::NewbornReports,
@@ -29,8 +30,7 @@ const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
 /// (`src/shard/tests/{stability,loss,faulty,clocks}.rs`, `src/stability/decide_tests.rs`), and are run with the switches in.
-const BY_STORY: [Mutation; 8] = [
-    Mutation::FreezeIgnored,
+const BY_STORY: [Mutation; 7] = [
     Mutation::ReportsSurviveWipe,
     Mutation::StartsShareRounds,
     Mutation::UnsealedSumTaken,

@@ -62,6 +62,8 @@ pub struct Cluster {
     /// What happened, for people; `None`: nobody reads it.
     pub lines: Option<Vec<String>>,
     links: BTreeMap<(u8, u8), VecDeque<Bytes>>,
+    /// What was held up: from whom, to whom.
+    late: VecDeque<(u8, u8, Bytes)>,
     /// What stays under way while nodes go on among themselves.
     holds: Talk,
     held: BTreeMap<(u8, u8), VecDeque<Bytes>>,
@@ -83,6 +85,7 @@ impl Cluster {
             found: None,
             lines: None,
             links: BTreeMap::new(),
+            late: VecDeque::new(),
             holds: Talk::Nothing,
             held: BTreeMap::new(),
             entropy,
@@ -101,6 +104,15 @@ impl Cluster {
             Step::Deliver { from, to, nth } => self.deliver(from, to, nth, false),
             Step::Repeat { from, to, nth } => self.deliver(from, to, nth, true),
             Step::Lose { from, to, nth } => self.take_frame(from, to, nth, false).is_some(),
+            Step::Delay { from, to, nth } => {
+                let Some(frame) = self.take_frame(from, to, nth, false) else { return false };
+                self.late.push_back((from, to, frame));
+                if self.late.len() > UNDER_WAY_MAX {
+                    self.late.pop_front();
+                }
+                true
+            }
+            Step::Late { nth } => self.deliver_late(nth),
             Step::Break { from, to, comes_back } => self.break_link(from, to, comes_back),
             Step::Sync { node, lag } => {
                 let Some(it) = self.running(node) else { return false };
@@ -162,6 +174,13 @@ impl Cluster {
     /// All that is under way is lost.
     pub fn lose_all(&mut self) {
         self.links.clear();
+        self.late.clear();
+    }
+
+    /// All that was held up arrives.
+    pub fn end_delays(&mut self) {
+        while self.deliver_late(0) {}
+        self.late.clear();
     }
 
     /// These nodes go on among themselves, everything arriving in time but what is held.
@@ -289,6 +308,18 @@ impl Cluster {
         true
     }
 
+    fn deliver_late(&mut self, nth: u8) -> bool {
+        let Some(place) = usize::from(nth).checked_rem(self.late.len()) else { return false };
+        let is_up = self
+            .late
+            .get(place)
+            .is_some_and(|(_, to, _)| self.nodes.get(usize::from(*to)).is_some_and(|it| it.shard.is_some()));
+        let Some((from, to, frame)) = self.late.remove(place).filter(|_| is_up) else { return false };
+        let input = self.arriving(from, &frame);
+        self.turn(to, [input]);
+        true
+    }
+
     /// What of a frame arrives; the rest is held.
     fn passing(&mut self, link: (u8, u8), frame: &Bytes) -> Option<Input> {
         let mut input = self.arriving(link.0, frame);
@@ -316,7 +347,8 @@ impl Cluster {
 
     fn take_frame(&mut self, from: u8, to: u8, nth: u8, keeps: bool) -> Option<Bytes> {
         let frames = self.links.get_mut(&(from, to))?;
-        let place = usize::from(nth).checked_rem(frames.len())?;
+        let last = frames.len().checked_sub(1)?;
+        let place = if nth == Step::NEWEST { last } else { usize::from(nth) % frames.len() };
         if keeps { frames.get(place).cloned() } else { frames.remove(place) }
     }
 

@@ -1,5 +1,7 @@
 //! What happens next, by chance: every history has a mood, so that some are calm and long, and others all trouble.
 
+use std::collections::VecDeque;
+
 use super::cluster::Cluster;
 use super::instance::{Faults, Instance, SKEW_MAX, Topic};
 use super::step::{Ask, Change, Step, Talk};
@@ -19,6 +21,8 @@ pub struct Mood {
     overtakes: u16,
     /// Of 1000 times that nodes go on, how often one kind of message stays under way.
     holds: u16,
+    /// What follows by all means.
+    plan: VecDeque<Step>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,9 @@ enum Kind {
     Deliver,
     Repeat,
     Lose,
+    Delay,
+    Late,
+    Orphan,
     Break,
     Sync,
     Read,
@@ -58,6 +65,9 @@ impl Mood {
             (Kind::Start, 30),
             (Kind::Repeat, some(true, 40)),
             (Kind::Lose, some(true, 60)),
+            (Kind::Delay, some(true, 40)),
+            (Kind::Late, 10),
+            (Kind::Orphan, some(crashes, 30)),
             (Kind::Break, some(true, 20)),
             (Kind::Read, some(true, 30)),
             (Kind::Pass, some(true, 20)),
@@ -71,11 +81,14 @@ impl Mood {
         let wiped = chance.below(instance.nodes as u64) as u8;
         let overtakes = if chance.happens(500) { 300 } else { 0 };
         let holds = if chance.happens(600) { 600 } else { 0 };
-        Mood { weights, total, wiped, overtakes, holds }
+        Mood { weights, total, wiped, overtakes, holds, plan: VecDeque::new() }
     }
 
     /// The next step. It may turn out not to be possible.
     pub fn step(&mut self, cluster: &Cluster, chance: &mut Chance) -> Step {
+        if let Some(step) = self.plan.pop_front() {
+            return step;
+        }
         let nodes = cluster.nodes.len() as u64;
         let node = chance.below(nodes) as u8;
         let mut drawn = chance.below(self.total);
@@ -96,6 +109,14 @@ impl Mood {
             Kind::Deliver => Step::Deliver { from, to, nth },
             Kind::Repeat => Step::Repeat { from, to, nth },
             Kind::Lose => Step::Lose { from, to, nth },
+            Kind::Delay => Step::Delay { from, to, nth },
+            Kind::Late => Step::Late { nth: chance.below(64) as u8 },
+            Kind::Orphan => {
+                // A write that its coordinator loses while the messages that bring it to others are held up.
+                self.plan.extend((0..nodes as u8).map(|to| Step::Delay { from: node, to, nth: Step::NEWEST }));
+                self.plan.extend([Step::Crash { node, kept: 0 }, Step::Start { node }]);
+                Step::Ask { node, ask: ask(&cluster.instance, chance) }
+            }
             Kind::Break => Step::Break { from: node, to: chance.below(nodes) as u8, comes_back: chance.happens(500) },
             Kind::Sync => Step::Sync { node, lag: if chance.happens(200) { chance.below(3) as u8 } else { 0 } },
             Kind::Read => Step::Read { node },

@@ -28,6 +28,7 @@ impl Cluster {
             self.apply(Step::Clock { node, off: 0 });
             self.apply(Step::Start { node });
         }
+        self.end_delays();
         let give_up = self.now.after(self.rests_within());
         loop {
             self.flow(u8::MAX, LOOK, Talk::Nothing);

@@ -17,7 +17,8 @@ pub enum Step {
         /// What.
         ask: Ask,
     },
-    /// A frame arrives; `nth` of those under way on this link counts from the oldest, modulo their number.
+    /// A frame arrives; `nth` of those under way on this link counts from the oldest, modulo their number, unless it is
+    /// [`Step::NEWEST`].
     Deliver {
         /// From whom.
         from: u8,
@@ -42,6 +43,20 @@ pub enum Step {
         /// To whom.
         to: u8,
         /// Which.
+        nth: u8,
+    },
+    /// A frame is held up somewhere, for as long as it pleases the scheduler.
+    Delay {
+        /// From whom.
+        from: u8,
+        /// To whom.
+        to: u8,
+        /// Which.
+        nth: u8,
+    },
+    /// One of those arrives after all.
+    Late {
+        /// Which, from the oldest, modulo their number.
         nth: u8,
     },
     /// A connection breaks: the sender is told, and gets back what never left.
@@ -278,6 +293,11 @@ impl Ask {
     }
 }
 
+impl Step {
+    /// Instead of a number: the frame that was sent last.
+    pub const NEWEST: u8 = u8::MAX;
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = |node: &u8| format!("n{}", node + 1);
@@ -287,6 +307,8 @@ impl fmt::Display for Step {
             Step::Deliver { from, to, nth } => write!(f, "{} arrives", frame(from, to, nth)),
             Step::Repeat { from, to, nth } => write!(f, "{} arrives, not for the last time", frame(from, to, nth)),
             Step::Lose { from, to, nth } => write!(f, "{} is lost", frame(from, to, nth)),
+            Step::Delay { from, to, nth } => write!(f, "{} is held up", frame(from, to, nth)),
+            Step::Late { nth } => write!(f, "frame {nth} of those that were held up arrives"),
             Step::Break { from, to, comes_back } => {
                 let what =
                     if *comes_back { "gets back what was under way" } else { "knows nothing of what was under way" };
