@@ -1,8 +1,9 @@
 //! Expiry: what has expired stays hidden until somebody writes; what was written after every deadline is there; the
 //! deadline that was written last is the one that holds.
 //!
-//! Each of these keys has one client, which asks one thing at a time. Nodes judge by their own clocks, so everything here
-//! holds but for twice the bound on clocks.
+//! Each of these keys has one client, which asks one thing at a time, and asks the next when it has waited long enough: an
+//! answer to what it gave up may come late, and tells of the moment at which it comes. Nodes judge by their own clocks, so
+//! everything here holds but for twice the bound on clocks.
 
 use std::time::Duration;
 
@@ -88,12 +89,13 @@ fn wrong_end(evidence: &Evidence<'_>, key: &Key) -> Option<String> {
     all_passed.then(|| format!("shows {visible:?}, though the deadline that was written last has passed"))
 }
 
-/// A read that shows something after one that showed nothing, with no write from before the first until the second.
+/// A read that shows something after one that showed nothing, with no write from before the first until the second was
+/// answered.
 fn flicker(evidence: &Evidence<'_>, key: &Key) -> Option<String> {
     let mut hidden: Option<(OpNumber, &Op)> = None;
     for (number, op) in evidence.ops(key) {
         let command = &op.request.command;
-        if command.is_write() && op.known() != Known::NotApplied {
+        if may_have_written(op) {
             hidden = None;
         }
         let (Command::Get, Some((ended, Response::Value(reply)))) = (command, &op.answer) else { continue };
@@ -104,6 +106,7 @@ fn flicker(evidence: &Evidence<'_>, key: &Key) -> Option<String> {
             hidden = hidden.or_else(|| is_settled(evidence, key, op).then_some((number, op)));
         } else if let Some((first, hidden_op)) = hidden
             && hidden_op.ended_at().is_some_and(|at| at.after(margin(evidence)) < *ended)
+            && !is_written_meanwhile(evidence, key, (number, *ended))
         {
             return Some(format!(
                 "showed nothing to {first:?}, and {:?} to {number:?}, with no write in between",
@@ -112,6 +115,15 @@ fn flicker(evidence: &Evidence<'_>, key: &Key) -> Option<String> {
         }
     }
     None
+}
+
+fn may_have_written(op: &Op) -> bool {
+    op.request.command.is_write() && op.known() != Known::NotApplied
+}
+
+/// Whether the client had given up a read, and wrote before the answer came: the answer may show what it wrote.
+fn is_written_meanwhile(evidence: &Evidence<'_>, key: &Key, (read, ended): (OpNumber, Timestamp)) -> bool {
+    evidence.ops(key).any(|(number, op)| number > read && op.invoked_at <= ended && may_have_written(op))
 }
 
 /// Whether every write before a read was certain, and must be seen by every quorum.
@@ -126,3 +138,7 @@ fn is_settled(evidence: &Evidence<'_>, key: &Key, read: &Op) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+#[path = "expiry_tests.rs"]
+mod tests;
