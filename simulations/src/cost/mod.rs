@@ -12,8 +12,9 @@ mod elements;
 mod increments;
 mod values;
 
-use std::fs;
 use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 pub use bus::Bus;
 pub use elements::elements;
@@ -55,8 +56,5 @@ fn time_of(count: usize, work: impl FnOnce()) -> Duration {
 
 /// How long this thread has run, waiting for a processor left out.
 fn on_processor() -> Duration {
-    let file = "/proc/thread-self/schedstat";
-    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{file} tells the times: {error}"));
-    let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or_else(|| panic!("{file} begins with a number: {text}")))
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("a thread has run for no less than nothing")
 }
