@@ -1,8 +1,8 @@
 //! What nodes and clients say to each other: shapes, and what seals those that clients keep.
 //!
 //! ```text
-//! client      client ⇄ node     Hello, then Call → Answer
-//! peer        shard  ⇄ shard    Frame of messages, each addressed to a partition
+//! client/     client ⇄ node     Hello, then Call → Answer
+//! peer/       shard  ⇄ shard    Frame of messages, each addressed to a partition
 //! contexts.rs what a second step sends back: sealed, for one key
 //! token.rs    what a session has seen: sealed
 //! codec.rs    bytes             length │ version │ msgpack with named fields; limits before memory is taken

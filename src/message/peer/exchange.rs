@@ -1,0 +1,98 @@
+//! What co-owners compare and give each other ([`crate::antientropy`]).
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Marks, Refusal};
+use crate::causality::Epoch;
+use crate::ids::OpId;
+use crate::storage::RowKey;
+use crate::time::WallTime;
+
+/// Asks whether the receiver is newborn in the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewbornQuery {
+    /// Round of the asker.
+    pub round: u64,
+}
+
+/// Answer to [`NewbornQuery`]; the frame's epoch says of which start it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewbornAnswer {
+    /// Round of the asker.
+    pub round: u64,
+    /// The start of the asker.
+    pub epoch: Epoch,
+    /// The answering owner does not hold the partition's data yet.
+    pub is_newborn: bool,
+}
+
+/// One page of a plain exchange: the initiator's rows of a range, by hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeOffer {
+    /// The initiator's dialogue.
+    pub op: OpId,
+    /// First key of the range, as it stands on disk.
+    pub start: Bytes,
+    /// End of the range (excluded).
+    pub end: Bytes,
+    /// The initiator's rows in the range with the hash of their state.
+    pub hashes: Vec<(RowKey, u128)>,
+    /// The initiator's directory, and how far the partition is settled there.
+    pub marks: Marks,
+}
+
+/// Answer to [`ExchangeOffer`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeAnswer {
+    /// The initiator's dialogue.
+    pub op: OpId,
+    /// The start of the initiator.
+    pub epoch: Epoch,
+    /// What was found, or why the exchange cannot go on.
+    pub outcome: Result<ExchangeFindings, Refusal>,
+}
+
+/// What a responder found in a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeFindings {
+    /// The findings cover the range up to here (excluded); the initiator goes on from here.
+    pub covered: Bytes,
+    /// Whole rows that the initiator lacks or has otherwise.
+    pub rows: Vec<(RowKey, Bytes)>,
+    /// Rows that the responder lacks or has otherwise.
+    pub wanted: Vec<RowKey>,
+    /// The responder's directory, and how far the partition is settled there.
+    pub marks: Marks,
+}
+
+/// Rows that the responder wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangePush {
+    /// The initiator's dialogue.
+    pub op: OpId,
+    /// Whole rows.
+    pub rows: Vec<(RowKey, Bytes)>,
+    /// The initiator's directory, and how far the partition is settled there.
+    pub marks: Marks,
+}
+
+/// Answer to [`ExchangePush`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangePushed {
+    /// The initiator's dialogue.
+    pub op: OpId,
+    /// The start of the initiator.
+    pub epoch: Epoch,
+    /// All of them are durable, or some were refused.
+    pub outcome: Result<(), Refusal>,
+}
+
+/// An exchange with the receiver is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeDone {
+    /// The start of the receiver that it was with.
+    pub to: Epoch,
+    /// What the receiver's clock showed before it began.
+    pub since: WallTime,
+}

@@ -1,0 +1,172 @@
+//! The dialogues between shards of different nodes.
+//!
+//! A shard sends at most a few [`Frame`]s per peer and turn; each message in it is addressed to a partition, so the
+//! receiving node can hand it to the right one of its shards. Loss, duplication and reordering are expected.
+//!
+//! ```text
+//! frame      what travels at a time        forward    a request on its way to a coordinator
+//! liveness   who is there                  replicate  fresh writes
+//! refusal    why something was not taken   read       rows of one key
+//! deliver    rows that are owed            exchange   what co-owners compare
+//! settling   how far a partition is settled
+//! ```
+
+mod deliver;
+mod exchange;
+mod forward;
+mod frame;
+mod liveness;
+mod read;
+mod refusal;
+mod replicate;
+mod settling;
+
+use serde::{Deserialize, Serialize};
+
+pub use deliver::{Deliver, Delivered, OwedRow};
+pub use exchange::{
+    ExchangeAnswer, ExchangeDone, ExchangeFindings, ExchangeOffer, ExchangePush, ExchangePushed, NewbornAnswer,
+    NewbornQuery,
+};
+pub use forward::{Forward, Forwarded};
+pub use frame::{Addressed, Frame};
+pub use liveness::{Challenge, Claim, Ping};
+pub use read::{Read, ReadAnswer, Shown, Wanted};
+pub use refusal::Refusal;
+pub use replicate::{Part, Replicate, Replicated};
+pub use settling::{Lifetimes, Marks, Report, StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState};
+
+use crate::causality::Epoch;
+
+/// What one shard says to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerMessage {
+    /// Are you there? Any answer to another question says it as well.
+    Ping(Ping),
+    /// I am.
+    Pong(Ping),
+    /// Are you still this start of your member? Sent on the connection that the start opened.
+    Challenge(Challenge),
+    /// I am.
+    Claim(Claim),
+    /// Coordinate this for me.
+    Forward(Forward),
+    /// What came of it.
+    Forwarded(Forwarded),
+    /// Merge this fresh delta.
+    Replicate(Replicate),
+    /// Durably merged, or refused.
+    Replicated(Replicated),
+    /// Show me your row.
+    Read(Read),
+    /// The row.
+    ReadAnswer(ReadAnswer),
+    /// Merge these rows: they are owed to you.
+    Deliver(Deliver),
+    /// Durably merged, or refused.
+    Delivered(Delivered),
+    /// Are you newborn in this partition?
+    NewbornQuery(NewbornQuery),
+    /// Whether I am.
+    NewbornAnswer(NewbornAnswer),
+    /// What I have in a range; show me what differs.
+    ExchangeOffer(ExchangeOffer),
+    /// Rows that differ, and those that I want.
+    ExchangeAnswer(ExchangeAnswer),
+    /// The rows that you wanted.
+    ExchangePush(ExchangePush),
+    /// They are durable here.
+    ExchangePushed(ExchangePushed),
+    /// The exchange is complete: you have all that I had.
+    ExchangeDone(ExchangeDone),
+    /// How far is the partition settled with you?
+    StabilityQuery(StabilityQuery),
+    /// This far.
+    StabilityAnswer(Box<StabilityAnswer>),
+}
+
+impl PeerMessage {
+    /// Takes the next message in, if both say the same thing of more rows. Gives it back if not.
+    pub fn absorb(&mut self, next: PeerMessage) -> Option<PeerMessage> {
+        match (self, next) {
+            (PeerMessage::Delivered(first), PeerMessage::Delivered(second))
+                if first.op == second.op && first.epoch == second.epoch =>
+            {
+                first.rows.extend(second.rows);
+                first.refused.extend(second.refused);
+                first.pause_ms = first.pause_ms.max(second.pause_ms);
+                None
+            }
+            (_, next) => Some(next),
+        }
+    }
+
+    /// How far the partition is settled with the sender, if it says so.
+    pub fn marks(&self) -> Option<Marks> {
+        match self {
+            PeerMessage::Deliver(deliver) => deliver.marks,
+            PeerMessage::ExchangeOffer(offer) => Some(offer.marks),
+            PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().ok().map(|findings| findings.marks),
+            PeerMessage::ExchangePush(push) => Some(push.marks),
+            PeerMessage::StabilityQuery(query) => Some(query.marks),
+            PeerMessage::StabilityAnswer(answer) => Some(answer.state.marks),
+            _ => None,
+        }
+    }
+
+    /// Whether it answers something that the receiver asked: such a message proves that both directions work, and the
+    /// receiver has room for it by construction.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            PeerMessage::Pong(_)
+            | PeerMessage::Forwarded(_)
+            | PeerMessage::Replicated(_)
+            | PeerMessage::ReadAnswer(_)
+            | PeerMessage::Delivered(_)
+            | PeerMessage::NewbornAnswer(_)
+            | PeerMessage::ExchangeAnswer(_)
+            | PeerMessage::StabilityAnswer(_)
+            | PeerMessage::ExchangePushed(_) => true,
+            // A claim answers what came the other way: it says nothing of the connection that this node opened.
+            PeerMessage::Ping(_)
+            | PeerMessage::Challenge(_)
+            | PeerMessage::Claim(_)
+            | PeerMessage::Forward(_)
+            | PeerMessage::Replicate(_)
+            | PeerMessage::Read(_)
+            | PeerMessage::Deliver(_)
+            | PeerMessage::NewbornQuery(_)
+            | PeerMessage::StabilityQuery(_)
+            | PeerMessage::ExchangeOffer(_)
+            | PeerMessage::ExchangePush(_)
+            | PeerMessage::ExchangeDone(_) => false,
+        }
+    }
+
+    /// Of an answer: the start of the receiver that asked. A later start knows nothing of the question.
+    pub fn asked_by(&self) -> Option<Epoch> {
+        match self {
+            PeerMessage::Claim(answer) => Some(answer.epoch),
+            PeerMessage::Forwarded(answer) => Some(answer.epoch),
+            PeerMessage::Replicated(answer) => Some(answer.epoch),
+            PeerMessage::ReadAnswer(answer) => Some(answer.epoch),
+            PeerMessage::Delivered(answer) => Some(answer.epoch),
+            PeerMessage::NewbornAnswer(answer) => Some(answer.epoch),
+            PeerMessage::ExchangeAnswer(answer) => Some(answer.epoch),
+            PeerMessage::ExchangePushed(answer) => Some(answer.epoch),
+            PeerMessage::StabilityAnswer(answer) => Some(answer.epoch),
+            PeerMessage::Ping(_)
+            | PeerMessage::Pong(_)
+            | PeerMessage::Challenge(_)
+            | PeerMessage::Forward(_)
+            | PeerMessage::Replicate(_)
+            | PeerMessage::Read(_)
+            | PeerMessage::Deliver(_)
+            | PeerMessage::NewbornQuery(_)
+            | PeerMessage::StabilityQuery(_)
+            | PeerMessage::ExchangeOffer(_)
+            | PeerMessage::ExchangePush(_)
+            | PeerMessage::ExchangeDone(_) => None,
+        }
+    }
+}
