@@ -38,6 +38,10 @@ pub struct ShardConfig {
     pub exchange_interval: Duration,
     /// Whether partitions are compared at all (at start, reconnect and on the timer). Off only in experiments.
     pub exchange: bool,
+    /// Whether a read sends owners what it found them to lack. Off only in experiments.
+    pub read_repair: bool,
+    /// Such repairs that this node sends at most, one per owner and read; reads beyond it repair nothing. Default 64 per second.
+    pub read_repairs_per_second: u32,
     /// Whether hints and debts are delivered. Off only in experiments.
     pub handoff: bool,
     /// Dialogues of an exchange under way at once. Default 4.
@@ -82,6 +86,8 @@ impl Default for ShardConfig {
             suspect_after: Duration::from_secs(1),
             exchange_interval: Duration::from_secs(30),
             exchange: true,
+            read_repair: true,
+            read_repairs_per_second: 64,
             handoff: true,
             exchanges_max: 4,
             ops_max: 8192,

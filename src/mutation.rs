@@ -69,11 +69,13 @@ pub enum Mutation {
     OlderFoldVouched,
     /// R6: a session is taken whose tick the clocks allow to seal, because it is not sealed here.
     ExpiredTaken,
+    /// What a read found to be missing is sent to fallbacks too, which nobody owes it to.
+    RepairToFallback,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 31] = [
+    pub const ALL: [Mutation; 32] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -105,6 +107,7 @@ impl Mutation {
         Mutation::SealByOwnClock,
         Mutation::OlderFoldVouched,
         Mutation::ExpiredTaken,
+        Mutation::RepairToFallback,
     ];
 }
 

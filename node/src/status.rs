@@ -149,6 +149,10 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.newborn_partitions += shard.newborn_partitions;
     sum.exchanges += shard.exchanges;
     sum.exchanged_rows += shard.exchanged_rows;
+    sum.read_repairs.missing += shard.read_repairs.missing;
+    sum.read_repairs.outdated += shard.read_repairs.outdated;
+    sum.read_repairs.left_out += shard.read_repairs.left_out;
+    sum.read_repairs.taken += shard.read_repairs.taken;
     sum.amnesia_alarms += shard.amnesia_alarms;
     sum.conflicts += shard.conflicts;
     sum.conflicting.extend(shard.conflicting);

@@ -10,6 +10,7 @@
 //! clear.rs              removing the elements of a key before the key itself
 //! answers.rs            what a reader is shown
 //! session.rs            what a token has seen
+//! read_repair.rs        what a read found to be missing at an owner
 //! replay.rs             forwarded requests that arrive twice
 //! ```
 //!
@@ -28,6 +29,7 @@ mod order;
 mod origin;
 mod quorum_read;
 mod read;
+mod read_repair;
 mod replay;
 mod session;
 mod tally;
@@ -42,11 +44,12 @@ use self::clear::ClearOp;
 use self::forward::ForwardOp;
 use self::order::ConnectionOrder;
 use self::read::ReadOp;
+use self::read_repair::{Found, ReadRepairs};
 use self::replay::Replay;
 use self::write::{Progress, Stage, WriteOp};
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId, RequestId};
-use crate::message::client::{Command, Options, Reason, Request, Response, Upkeep};
+use crate::message::client::{Command, Options, ReadRepairStatus, Reason, Request, Response, Upkeep};
 use crate::message::peer::{Forward, Forwarded, Frame, PeerMessage, ReadAnswer, Replicated, Wanted};
 use crate::replica::Standing;
 use crate::shard::{
@@ -67,6 +70,7 @@ pub struct Coordinator {
     lanes: BTreeMap<OpId, (ConnectionId, Key)>,
     /// Writes minted in this turn, which increments of the same key, quorum and strictness join.
     gathering: BTreeMap<(RowKey, usize, bool), OpId>,
+    repairs: ReadRepairs,
 }
 
 #[derive(Debug)]
@@ -86,6 +90,11 @@ impl Coordinator {
     /// Requests under way.
     pub fn open_ops(&self) -> usize {
         self.ops.len() + self.order.len()
+    }
+
+    /// What reads have found to be missing since the start.
+    pub fn read_repairs(&self) -> ReadRepairStatus {
+        self.repairs.status()
     }
 
     /// A client of this node asks.
@@ -308,7 +317,8 @@ impl Coordinator {
                 | PeerMessage::ExchangePushed(_)
                 | PeerMessage::ExchangeDone(_)
                 | PeerMessage::StabilityQuery(_)
-                | PeerMessage::StabilityAnswer(_) => {}
+                | PeerMessage::StabilityAnswer(_)
+                | PeerMessage::Repair(_) => {}
             }
         }
     }
@@ -384,7 +394,17 @@ impl Coordinator {
         let Some(Op::Read(read)) = self.ops.get_mut(&op) else { return };
         if let Some(response) = read.advance(env, out, op) {
             let (origin, partition) = (read.origin, read.quorum.candidates.partition);
+            let row = read.quorum.row.clone();
+            let found = match &response {
+                Response::Failed(_) => Found::Nothing,
+                _ if !env.config.read_repair => Found::Nothing,
+                _ => read_repair::compare(env, &read.quorum),
+            };
             self.finish(out, op, partition, vec![(origin, response)]);
+            // The answer does not wait for what it found.
+            let writes = |op: &Op| matches!(op, Op::Write(write) if write.row == row);
+            let is_written = found != Found::Nothing && self.ops.values().any(writes);
+            self.repairs.send(env, out, partition, found, is_written);
         }
     }
 

@@ -43,12 +43,13 @@ pub(super) struct QuorumRead {
 
 /// What one replica showed.
 #[derive(Clone, Debug)]
-struct View {
-    main: Row,
-    beside: Beside,
-    rows: BTreeMap<RowKey, Row>,
-    until: Option<Bytes>,
-    settled: Tick,
+pub(super) struct View {
+    pub main: Row,
+    pub beside: Beside,
+    pub rows: BTreeMap<RowKey, Row>,
+    pub until: Option<Bytes>,
+    pub settled: Tick,
+    pub folded: Tick,
     exchanged: Vec<(NodeId, u64)>,
 }
 
@@ -169,6 +170,11 @@ impl QuorumRead {
         self.tally.last_refusal()
     }
 
+    /// What each of those that answered showed.
+    pub fn views(&self) -> impl Iterator<Item = (NodeId, &View)> {
+        self.tally.answers()
+    }
+
     /// The merge of all answers.
     pub fn merge(&self, env: &Env<'_>) -> Merge {
         let owners = env.ring.owners(self.candidates.partition);
@@ -244,6 +250,7 @@ impl View {
             rows: rows.collect::<Result<_, DecodeError>>()?,
             until: shown.until,
             settled: shown.settled,
+            folded: shown.folded,
             exchanged: shown.exchanged,
         })
     }

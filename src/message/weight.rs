@@ -74,6 +74,7 @@ pub fn of_message(message: &PeerMessage) -> usize {
                 MARKS + found.covered.len() + of_rows(&found.rows) + found.wanted.iter().map(of_key).sum::<usize>()
             }),
             PeerMessage::ExchangePush(push) => MARKS + of_rows(&push.rows),
+            PeerMessage::Repair(repair) => of_rows(&repair.rows),
             PeerMessage::StabilityQuery(_) => MARKS,
             // Ticks, two reports, and the owners' directories.
             PeerMessage::StabilityAnswer(answer) => MARKS + 8 * ITEM + answer.state.tags.len() * ITEM,

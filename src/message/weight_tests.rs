@@ -89,6 +89,7 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
         rows: vec![(row(), bytes(count)); 2],
         until: Some(bytes(count)),
         settled: Tick(u32::MAX),
+        folded: Tick(u32::MAX),
         exchanged: vec![(NodeId(u64::MAX), u64::MAX); 2],
     };
     vec![

@@ -124,14 +124,21 @@ impl Replica {
         let partition = row.partition(env.ring.layout().partitions);
         match (Standing::of(env, turn, partition), source) {
             // Its acknowledgement would strike what the rival lacks; an exchange strikes nothing.
-            (_, MergeSource::Delivery { .. }) if env.has_rival => return Err(Refusal::TwoClaimants),
+            (_, MergeSource::Delivery { .. } | MergeSource::Repair { .. }) if env.has_rival => {
+                return Err(Refusal::TwoClaimants);
+            }
             (Standing::Owner, _) | (Standing::Newborn, MergeSource::Exchange { .. }) => {}
-            (Standing::Newborn, MergeSource::Delivery { .. }) => return Err(Refusal::Newborn),
+            (Standing::Fallback, MergeSource::Repair { .. }) if mutation::is_off(Mutation::RepairToFallback) => {}
+            (Standing::Newborn, MergeSource::Delivery { .. } | MergeSource::Repair { .. }) => {
+                return Err(Refusal::Newborn);
+            }
             (Standing::Fallback | Standing::Outside, _) => return Err(Refusal::NotAccepted),
         }
         let state = Row::decode(state).map_err(|error| Refusal::of_bytes(&error))?;
         let (from, passage) = match source {
-            MergeSource::Delivery { from, is_vouched: false, .. } => (from, Passage::Refused),
+            MergeSource::Delivery { from, is_vouched: false, .. } | MergeSource::Repair { from } => {
+                (from, Passage::Refused)
+            }
             MergeSource::Delivery { from, is_vouched: true, .. } => (from, Passage::Free),
             MergeSource::Exchange { forgotten, .. } if forgotten > Tick(0) => (env.me, Passage::TakesOver(forgotten)),
             MergeSource::Exchange { is_vouched, .. } => {
@@ -305,6 +312,11 @@ pub(super) fn acknowledge_merge(
             let answer =
                 PeerMessage::Delivered(Delivered { op, epoch, rows, refused, pause_ms: env.delivery_pause_ms });
             turn.out.send_after(ticket, from, partition, answer);
+        }
+        MergeSource::Repair { from } => {
+            if outcome == Ok(true) {
+                turn.out.observe(Observation::Repaired { row, from });
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ use crate::ids::PartitionId;
 use crate::message::client::Reason;
 use crate::message::peer::Refusal;
 use crate::mutation::{self, Mutation};
-use crate::shard::{Access, Env, Job, Local, Minted, Task, TaskBody, Turn, not_applied};
+use crate::shard::{Access, Env, Job, Local, MergeSource, Minted, Task, TaskBody, Turn, not_applied};
 use crate::storage::{RowKey, StoreError};
 use crate::time::HybridClock;
 
@@ -62,6 +62,8 @@ pub struct Replica {
     /// Keys that a split, or a slow replica, left with what does not fit together.
     pub conflicts: Conflicts,
     gathers: view::Gathers,
+    /// Rows that readers' repairs changed since the start.
+    pub repaired: u64,
 }
 
 /// How this node stands to a partition.
@@ -181,6 +183,8 @@ impl Replica {
             }
             TaskBody::Merge { state, source } => {
                 let outcome = self.merge_whole(env, turn, &row, &state, source);
+                let is_repaired = matches!((source, &outcome), (MergeSource::Repair { .. }, Ok(true)));
+                self.repaired += u64::from(is_repaired);
                 apply::acknowledge_merge(env, turn, row, source, outcome);
             }
         }

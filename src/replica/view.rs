@@ -253,6 +253,7 @@ pub(super) fn answer(env: &Env<'_>, turn: &mut Turn, main: &RowKey, asker: Asker
                 rows,
                 until,
                 settled: turn.compacted(partition),
+                folded: turn.memory(partition).folded,
                 exchanged: env.exchanged.ages(partition, env.now.mono),
             };
             let answer = PeerMessage::ReadAnswer(ReadAnswer { op, epoch, outcome: Ok(shown) });

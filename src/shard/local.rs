@@ -263,6 +263,11 @@ pub enum MergeSource {
         /// given up. 0: nothing is.
         forgotten: Tick,
     },
+    /// A reader found that this owner lacks something of it.
+    Repair {
+        /// The reader's coordinator.
+        from: NodeId,
+    },
 }
 
 /// A row of an exchange is merged and durable, or refused.

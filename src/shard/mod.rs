@@ -49,7 +49,7 @@ use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
 use crate::limits;
 use crate::membership::claims::{Change, Claims, Question};
 use crate::membership::liveness::Liveness;
-use crate::message::client::{Request, ShardStatus};
+use crate::message::client::{ReadRepairStatus, Request, ShardStatus};
 use crate::message::peer::{Addressed, Challenge, Claim, Frame, Marks, OwedRow, PeerMessage, Ping, Read, Replicate};
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
@@ -227,6 +227,7 @@ impl Shard {
             newborn_partitions: owned().filter(|(_, memory)| !memory.is_established).count() as u32,
             exchanges: self.exchanges_done,
             exchanged_rows: self.exchanged_rows,
+            read_repairs: ReadRepairStatus { taken: self.replica.repaired, ..self.coordinator.read_repairs() },
             amnesia_alarms: self.replica.amnesia_alarms + self.stability.losses(),
             conflicts: self.replica.conflicts.met(),
             conflicting: self.replica.conflicts.status(now.mono),

@@ -127,6 +127,13 @@ pub enum Observation {
         /// Whom it was owed.
         owner: NodeId,
     },
+    /// A read found that this owner lacked something, and it has it now.
+    Repaired {
+        /// Which row.
+        row: RowKey,
+        /// The coordinator of the read.
+        from: NodeId,
+    },
     /// A message was refused, for it would have changed what is frozen, or brought what is sealed.
     FrozenRefused {
         /// Where.

@@ -142,6 +142,12 @@ impl Shard {
                     self.site.exchanged.on_done(now, partition, from, done);
                 }
             }
+            PeerMessage::Repair(repair) => {
+                for (row, state) in repair.rows {
+                    let body = TaskBody::Merge { state, source: MergeSource::Repair { from } };
+                    replica.on_task(&env, turn, Task { row, body });
+                }
+            }
             PeerMessage::StabilityQuery(query) => {
                 stability.on_query(&env, turn, (from, epoch), partition, query, || next_op(next_exchange));
             }

@@ -187,11 +187,28 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
         let alarms = output::count(status.shards.claim_alarms, "alarm");
         remarks.push(format!("{name}: {alarms} since its start about two processes of one member"));
     }
+    remarks.extend(read_repairs(&name, status));
     remarks.extend(settling(client, &name, status));
     if status.shards.clock_ahead_ms.abs() >= 1000 {
         remarks.push(format!("{name}: its clock differs by {} ms from its peers'", status.shards.clock_ahead_ms));
     }
     remarks
+}
+
+/// What reads found to be missing at owners, once there is something.
+fn read_repairs(name: &str, status: &NodeStatus) -> Option<String> {
+    let repairs = status.shards.read_repairs;
+    let left_out = match repairs.left_out {
+        0 => String::new(),
+        owners => format!(" ({} left to the exchange)", output::count(owners, "owner")),
+    };
+    (repairs.missing + repairs.outdated + repairs.left_out > 0).then(|| {
+        format!(
+            "{name}: its reads since the start repaired {} that owners lacked and {} of which they lacked a part{left_out}",
+            output::count(repairs.missing, "row"),
+            output::count(repairs.outdated, "row"),
+        )
+    })
 }
 
 /// Who waits for whom before what has expired can be summed up and forgotten, and until when for time. Nodes that wait for
@@ -367,6 +384,12 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "newborn_partitions": status.shards.newborn_partitions,
         "exchanges": status.shards.exchanges,
         "exchanged_rows": status.shards.exchanged_rows,
+        "read_repairs": {
+            "missing": status.shards.read_repairs.missing,
+            "outdated": status.shards.read_repairs.outdated,
+            "left_out": status.shards.read_repairs.left_out,
+            "taken": status.shards.read_repairs.taken,
+        },
         "amnesia_alarms": status.shards.amnesia_alarms,
         "conflicts": status.shards.conflicts,
         "conflicting": status.shards.conflicting.iter().map(|conflict| {

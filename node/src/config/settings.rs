@@ -193,6 +193,14 @@ pub const SETTINGS: &[Setting] = &[
         |to, text| to.shard.exchange = switch(text)?
     ),
     setting!(
+        "read_repair",
+        "read-repair",
+        SWITCH,
+        Some("true"),
+        "Whether a read sends owners what it found them to lack; off only in experiments",
+        |to, text| to.shard.read_repair = switch(text)?
+    ),
+    setting!(
         "handoff",
         "handoff",
         SWITCH,

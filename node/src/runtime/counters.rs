@@ -53,6 +53,8 @@ counters! {
     compactions,
     /// Messages refused because they would have changed what is frozen.
     frozen_refused,
+    /// Rows that changed here because a read found them to lack something.
+    repaired,
     /// Answers given to clients.
     replies,
     /// Frames handed to the transport.

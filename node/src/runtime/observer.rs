@@ -163,6 +163,10 @@ impl Observer {
                         since, and is lost");
                 }
             }
+            Observation::Repaired { row, from } => {
+                self.counters.repaired.add(1);
+                debug!(shard, peer = %from, key = %row, "a read found what this node lacked");
+            }
             Observation::FrozenRefused { row, from } => {
                 self.counters.frozen_refused.add(1);
                 debug!(shard, peer = %from, key = %row, "a late message was refused");

@@ -17,6 +17,7 @@ fn heavy(bytes: usize) -> Frame {
         rows: Vec::new(),
         until: None,
         settled: Default::default(),
+        folded: Default::default(),
         exchanged: Vec::new(),
     });
     frame_of(vec![PeerMessage::ReadAnswer(ReadAnswer { op: OpId(1), epoch: Default::default(), outcome })])

@@ -102,6 +102,7 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::MemoryLost { .. } => "memory lost",
         Observation::GivenUp { .. } => "given up",
         Observation::HintLost { .. } => "hint lost",
+        Observation::Repaired { .. } => "repaired",
         Observation::FrozenRefused { .. } => "frozen refused",
         Observation::ForeignLayout { .. } => "foreign layout",
     }

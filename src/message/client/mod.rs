@@ -25,7 +25,8 @@ pub use answer::{Location, ObservedReply, PageReply, ReplicaView, Response, Valu
 pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite, Upkeep};
 pub use error::{Outcome, Reason, RequestError};
 pub use node::{
-    ConflictStatus, Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, SessionTerms, ShardStatus,
+    ConflictStatus, Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, ReadRepairStatus, SessionTerms,
+    ShardStatus,
 };
 pub use settling::{Need, PartitionStability, Waiting};
 

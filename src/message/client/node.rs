@@ -96,6 +96,8 @@ pub struct ShardStatus {
     pub exchanges: u64,
     /// Rows that exchanges brought or sent since the start.
     pub exchanged_rows: u64,
+    /// What reads have found to be missing at owners since the start.
+    pub read_repairs: ReadRepairStatus,
     /// Amnesia alarms since the start: own entries that this node does not remember, and partitions that peers have settled
     /// further than it remembers although they rest on what it said.
     pub amnesia_alarms: u64,
@@ -116,6 +118,21 @@ pub struct ShardStatus {
     pub settling: Vec<PartitionStability>,
     /// How many there are.
     pub settling_partitions: u32,
+}
+
+/// Read repair since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReadRepairStatus {
+    /// Rows that this node, coordinating reads, sent to owners that had nothing of them.
+    pub missing: u64,
+    /// Rows that it sent to owners that lacked a part of them.
+    pub outdated: u64,
+    /// Owners that differed and were sent nothing: too many repairs within a second, a write of the key under way, or owners
+    /// that have settled differently far. The exchange finds these.
+    pub left_out: u64,
+    /// Rows that changed here because a reader's coordinator, this node or another one, sent them.
+    pub taken: u64,
 }
 
 /// A key with a conflict.

@@ -9,6 +9,7 @@
 //! refusal    why something was not taken   read       rows of one key
 //! deliver    rows that are owed            exchange   what co-owners compare
 //! settling   how far a partition is settled
+//! repair     what a read found to be missing
 //! ```
 
 mod deliver;
@@ -18,6 +19,7 @@ mod frame;
 mod liveness;
 mod read;
 mod refusal;
+mod repair;
 mod replicate;
 mod settling;
 
@@ -33,6 +35,7 @@ pub use frame::{Addressed, Frame};
 pub use liveness::{Challenge, Claim, Ping};
 pub use read::{Read, ReadAnswer, Shown, Wanted};
 pub use refusal::Refusal;
+pub use repair::Repair;
 pub use replicate::{Part, Replicate, Replicated};
 pub use settling::{Lifetimes, Marks, Report, StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState};
 
@@ -83,6 +86,8 @@ pub enum PeerMessage {
     StabilityQuery(StabilityQuery),
     /// This far.
     StabilityAnswer(Box<StabilityAnswer>),
+    /// Merge these rows: you lack something of them.
+    Repair(Repair),
 }
 
 impl PeerMessage {
@@ -139,7 +144,8 @@ impl PeerMessage {
             | PeerMessage::StabilityQuery(_)
             | PeerMessage::ExchangeOffer(_)
             | PeerMessage::ExchangePush(_)
-            | PeerMessage::ExchangeDone(_) => false,
+            | PeerMessage::ExchangeDone(_)
+            | PeerMessage::Repair(_) => false,
         }
     }
 
@@ -166,7 +172,8 @@ impl PeerMessage {
             | PeerMessage::StabilityQuery(_)
             | PeerMessage::ExchangeOffer(_)
             | PeerMessage::ExchangePush(_)
-            | PeerMessage::ExchangeDone(_) => None,
+            | PeerMessage::ExchangeDone(_)
+            | PeerMessage::Repair(_) => None,
         }
     }
 }

@@ -52,6 +52,9 @@ pub struct Shown {
     pub until: Option<Bytes>,
     /// All actors that expire at this tick or before are settled here.
     pub settled: Tick,
+    /// Baselines of ticks up to here are summed up, and what was deleted is forgotten.
+    #[serde(default)]
+    pub folded: Tick,
     /// For each co-owner of which it is known: how long ago the last complete exchange with it began. Unit: milliseconds.
     pub exchanged: Vec<(NodeId, u64)>,
 }

@@ -9,6 +9,7 @@ mod inspect;
 mod loss;
 mod newer_fields;
 mod public_bugs;
+mod read_repair;
 mod stability;
 mod staleness;
 mod stories;

@@ -170,7 +170,7 @@ impl Talk {
     pub fn has(self, message: &PeerMessage) -> bool {
         let kind = match message {
             PeerMessage::Replicate(_) => Talk::Writes,
-            PeerMessage::Deliver(_) => Talk::Deliveries,
+            PeerMessage::Deliver(_) | PeerMessage::Repair(_) => Talk::Deliveries,
             PeerMessage::ExchangeOffer(_)
             | PeerMessage::ExchangeAnswer(_)
             | PeerMessage::ExchangePush(_)
