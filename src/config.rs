@@ -42,6 +42,10 @@ pub struct ShardConfig {
     pub read_repair: bool,
     /// Such repairs that this node sends at most, one per owner and read; reads beyond it repair nothing. Default 64 per second.
     pub read_repairs_per_second: u32,
+    /// Whether owners keep trees of what they hold, and compare these first. Off only in experiments.
+    pub trees: bool,
+    /// Each tree is built anew this often, which finds rows that were lost without a trace. Default 24 h. Zero: never.
+    pub tree_rebuild_interval: Duration,
     /// Whether hints and debts are delivered. Off only in experiments.
     pub handoff: bool,
     /// Dialogues of an exchange under way at once. Default 4.
@@ -88,6 +92,8 @@ impl Default for ShardConfig {
             exchange: true,
             read_repair: true,
             read_repairs_per_second: 64,
+            trees: true,
+            tree_rebuild_interval: Duration::from_secs(24 * 3600),
             handoff: true,
             exchanges_max: 4,
             ops_max: 8192,

@@ -71,11 +71,13 @@ pub enum Mutation {
     ExpiredTaken,
     /// What a read found to be missing is sent to fallbacks too, which nobody owes it to.
     RepairToFallback,
+    /// What only remembers a removal is left out of the sums that owners compare.
+    TreeIgnoresTombstones,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 32] = [
+    pub const ALL: [Mutation; 33] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -108,6 +110,7 @@ impl Mutation {
         Mutation::OlderFoldVouched,
         Mutation::ExpiredTaken,
         Mutation::RepairToFallback,
+        Mutation::TreeIgnoresTombstones,
     ];
 }
 

@@ -6,6 +6,8 @@
 //! exchanged.rs up to when this replica knows what its co-owners have
 //! respond.rs   the other side
 //! newborn.rs   an owner with an empty directory: founding, or the first exchange
+//! tree.rs      the sums of a partition, by ranges of keys
+//! trees.rs     keeping them up, and building them
 //! ```
 //!
 //! The plain exchange ships (row, hash of its state) for every row of a range; differing rows travel whole, in both
@@ -18,9 +20,12 @@ mod exchanged;
 mod newborn;
 mod respond;
 mod schedule;
+pub mod tree;
+mod trees;
 
 pub use exchange::{Exchanges, Outcome};
 pub use exchanged::{Began, Exchanged};
 pub use newborn::{Finding, Newborns};
 pub use respond::Responders;
 pub use schedule::Schedule;
+pub use trees::{Built, Trees};

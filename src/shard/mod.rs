@@ -41,7 +41,7 @@ pub use outbox::Outbox;
 pub use timer::TimerKey;
 pub use turn::{Access, Turn};
 
-use crate::antientropy::{Exchanged, Exchanges, Finding, Newborns, Outcome, Responders, Schedule};
+use crate::antientropy::{Exchanged, Exchanges, Finding, Newborns, Outcome, Responders, Schedule, Trees};
 use crate::config::ShardConfig;
 use crate::coordinator::Coordinator;
 use crate::hints::{Delivery, Ledger};
@@ -104,8 +104,10 @@ impl Shard {
         let partitions = Partitions::open(store.as_ref(), &ring, |partition| scope.has(partition))?;
         let count = ring.layout().partitions;
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
+        let is_own = |partition: &PartitionId| scope.has(*partition) && ring.is_owner(*partition, identity.node);
         let turn = Turn::open(
             Outbox::new(identity.node),
+            Trees::new(count, ring.partitions().filter(is_own)),
             store,
             partitions,
             count,
@@ -207,6 +209,11 @@ impl Shard {
         };
         let (ticket, effects) = self.turn.out.seal(!batch.is_empty(), sender);
         SealedTurn { batch, ticket, effects }
+    }
+
+    /// Sums of the rows on disk, as of the last sealed turn.
+    pub fn trees(&self) -> &Trees {
+        &self.turn.trees
     }
 
     /// For `starling status`.

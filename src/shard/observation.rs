@@ -152,6 +152,13 @@ pub enum Observation {
         /// Rows that went.
         sent: u64,
     },
+    /// The tree of a partition is whole: all of its rows were looked through.
+    TreeBuilt {
+        /// Which partition.
+        partition: PartitionId,
+        /// The tree that was kept up until now says something else: rows were lost or changed beneath the shard.
+        differs: bool,
+    },
     /// A write or a merge left two types live, or a text beside increments that it did not see. Told when a key comes into
     /// this state.
     Conflict {

@@ -4,6 +4,7 @@
 //! the replica and what else touches rows gets the turn.
 
 use super::*;
+use crate::antientropy::Built;
 use crate::causality::Epoch;
 use crate::replica::marks;
 
@@ -225,6 +226,14 @@ impl Shard {
                 let Shard { turn, stability, next_exchange, .. } = self;
                 stability.on_page(&env, turn, op, outcome, || next_op(next_exchange));
             }
+            JobResult::Rows { op, outcome } if self.turn.trees.has(op) => {
+                let Shard { turn, next_exchange, .. } = self;
+                let built = turn.trees.on_page(&env, &mut turn.out, op, outcome);
+                if let Some(Built { partition, differs }) = built {
+                    turn.out.observe(Observation::TreeBuilt { partition, differs });
+                    turn.trees.begin(&env, &mut turn.out, || next_op(next_exchange));
+                }
+            }
             JobResult::Rows { op, outcome } => self.responders.on_page(&env, &mut self.turn, op, outcome),
             JobResult::Family { op, outcome } => {
                 self.replica.on_side_rows(&env, &mut self.turn, op, outcome);
@@ -250,6 +259,8 @@ impl Shard {
             }
             TimerKey::ExchangeSchedule => {
                 out.set_timer(TimerKey::ExchangeSchedule, now.mono.after(env.config.ping_interval));
+                let Shard { turn, next_exchange, .. } = self;
+                turn.trees.begin(&env, &mut turn.out, || next_op(next_exchange));
                 self.begin_exchanges(now);
             }
             TimerKey::ExchangeTimeout(op) => {
@@ -260,6 +271,7 @@ impl Shard {
                 let Shard { turn, stability, next_exchange, .. } = self;
                 stability.on_timer(&env, turn, || next_op(next_exchange));
             }
+            TimerKey::TreePage(op) => self.turn.trees.on_timer(&mut self.turn.out, op),
             TimerKey::ScanPage(op) => self.stability.on_scan_timer(&mut self.turn, op),
             TimerKey::Newborn => {
                 let findings = self.newborns.on_timer(&env, &mut self.turn);

@@ -43,6 +43,19 @@ pub(super) struct RowCache {
     unsynced: BTreeMap<RowKey, Ticket>,
 }
 
+/// What the store holds of a row; by default nothing.
+#[derive(Debug, Default)]
+pub(super) struct ReadRow {
+    /// `None`: absent, or as good as absent.
+    pub stored: Option<StoredRow>,
+    /// Owners with an entry in the debt index.
+    pub indexed: Vec<NodeId>,
+    /// What the bytes add to the tree of the partition.
+    pub on_disk: Option<u128>,
+    /// How many there are.
+    pub encoded_bytes: usize,
+}
+
 /// A row in memory.
 #[derive(Debug)]
 pub(super) struct LoadedRow {
@@ -50,6 +63,8 @@ pub(super) struct LoadedRow {
     pub stored: Option<StoredRow>,
     /// Owners with an entry in the debt index on disk.
     pub indexed: Vec<NodeId>,
+    /// What the row on disk adds to the tree of its partition, as of the last sealed turn.
+    pub on_disk: Option<u128>,
     is_dirty: bool,
     /// Makes the last write durable.
     ticket: Ticket,
@@ -89,8 +104,9 @@ impl RowCache {
         self.rows.get(row)
     }
 
-    /// Takes in what the store holds of a row: of so many encoded bytes.
-    pub fn keep(&mut self, row: &RowKey, stored: Option<StoredRow>, indexed: Vec<NodeId>, encoded_bytes: usize) {
+    /// Takes in what the store holds of a row.
+    pub fn keep(&mut self, row: &RowKey, read: ReadRow) {
+        let ReadRow { stored, indexed, on_disk, encoded_bytes } = read;
         let unsynced = self.unsynced.remove(row).unwrap_or_default();
         let (is_dirty, ticket) = match self.rows.remove(row) {
             Some(loaded) => {
@@ -100,7 +116,7 @@ impl RowCache {
             None => (false, unsynced),
         };
         let generation = self.generation;
-        let loaded = LoadedRow { stored, indexed, is_dirty, ticket, bytes: 0, generation };
+        let loaded = LoadedRow { stored, indexed, on_disk, is_dirty, ticket, bytes: 0, generation };
         self.rows.insert(row.clone(), loaded);
         self.weigh(row, encoded_bytes);
     }
@@ -210,8 +226,13 @@ mod tests {
         RowKey::main(&Key::new(format!("{number:06}")).unwrap())
     }
 
+    fn keep_of(cache: &mut RowCache, number: usize, encoded_bytes: usize) {
+        let stored = Some(StoredRow::default());
+        cache.keep(&row(number), ReadRow { stored, encoded_bytes, ..ReadRow::default() });
+    }
+
     fn keep(cache: &mut RowCache, number: usize) {
-        cache.keep(&row(number), Some(StoredRow::default()), Vec::new(), 50);
+        keep_of(cache, number, 50);
     }
 
     #[test]
@@ -250,7 +271,7 @@ mod tests {
     fn a_large_row_is_forgotten_at_once_and_the_others_stay() {
         let mut cache = RowCache::new(Epoch(1), ROOM);
         keep(&mut cache, 1);
-        cache.keep(&row(2), Some(StoredRow::default()), Vec::new(), ROOM);
+        keep_of(&mut cache, 2, ROOM);
         cache.trim();
         assert!(cache.get(&row(1)).is_some() && cache.get(&row(2)).is_none());
     }

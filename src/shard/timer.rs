@@ -27,4 +27,6 @@ pub enum TimerKey {
     Stability,
     /// The pause after a page of a survey or a sweep is over.
     ScanPage(OpId),
+    /// The pause after a page of a tree that is being built is over.
+    TreePage(OpId),
 }

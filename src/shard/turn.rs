@@ -14,7 +14,8 @@ use bytes::Bytes;
 use super::deadlines::Deadlines;
 use super::observation::Observation;
 use super::outbox::Outbox;
-use super::row_cache::RowCache;
+use super::row_cache::{ReadRow, RowCache};
+use crate::antientropy::{Trees, tree};
 use crate::causality::{Epoch, Tenure, Tick};
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
@@ -42,6 +43,8 @@ pub enum Access {
 pub struct Turn {
     /// What leaves.
     pub out: Outbox,
+    /// Sums of the rows on disk, as of the last sealed turn.
+    pub trees: Trees,
     store: Arc<dyn Store>,
     rows: RowCache,
     memory_changes: BTreeMap<Bytes, Bytes>,
@@ -60,6 +63,7 @@ impl Turn {
     /// Counts what is owed, by reading the debt index once.
     pub(crate) fn open(
         out: Outbox,
+        trees: Trees,
         store: Arc<dyn Store>,
         partitions: Partitions,
         partition_count: u16,
@@ -86,6 +90,7 @@ impl Turn {
         }
         Ok(Turn {
             out,
+            trees,
             store,
             rows: RowCache::new(epoch, row_cache_bytes),
             memory_changes: BTreeMap::new(),
@@ -112,7 +117,7 @@ impl Turn {
                 Err(error) => Access::Failed(self.malformed(row, &error)),
             },
             Lookup::Absent => {
-                self.rows.keep(row, None, Vec::new(), 0);
+                self.rows.keep(row, ReadRow::default());
                 Access::Ready
             }
             Lookup::NotInMemory => Access::NotInMemory,
@@ -122,14 +127,16 @@ impl Turn {
 
     /// Takes in a row that a job fetched. Replaces whatever is loaded: the caller knows that it is current.
     pub fn admit(&mut self, row: &RowKey, bytes: Option<Bytes>) -> Result<(), DecodeError> {
-        let size = bytes.as_ref().map_or(0, Bytes::len);
+        let encoded_bytes = bytes.as_ref().map_or(0, Bytes::len);
+        // Of what stands there, not of its normal form, which is written when the row changes next.
+        let on_disk = bytes.as_ref().and_then(|bytes| tree::contribution(row.as_bytes(), bytes));
         let mut stored = bytes.map(|bytes| StoredRow::decode(&bytes)).transpose()?;
         let indexed = stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect();
         let memory = self.memory(row.partition(self.partition_count));
         if stored.as_mut().is_some_and(|stored| normal::settle(row, stored, &memory) == Normal::Absent) {
             stored = None;
         }
-        self.rows.keep(row, stored, indexed, size);
+        self.rows.keep(row, ReadRow { stored, indexed, on_disk, encoded_bytes });
         Ok(())
     }
 
@@ -338,10 +345,13 @@ impl Turn {
                 }
             }
             loaded.indexed = owners;
-            match &loaded.stored {
-                Some(stored) => {
+            let bytes = loaded.stored.as_ref().map(StoredRow::encode);
+            let on_disk = bytes.as_ref().and_then(|bytes| tree::contribution(row.as_bytes(), bytes));
+            let before = std::mem::replace(&mut loaded.on_disk, on_disk);
+            self.trees.replace(row.partition(self.partition_count), row.as_bytes(), before, on_disk);
+            match loaded.stored.as_ref().zip(bytes) {
+                Some((stored, bytes)) => {
                     self.deadlines.note(row, stored);
-                    let bytes = stored.encode();
                     self.rows.weigh(row, bytes.len());
                     batch.put(Space::Rows, row.as_bytes().clone(), bytes);
                 }

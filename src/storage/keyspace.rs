@@ -240,6 +240,11 @@ pub fn after(key: &Bytes) -> Bytes {
     bytes.into()
 }
 
+/// Where a row stands among all: the slot and the hash of its key as one number, which orders as keys on disk do.
+pub fn place_of(row: &[u8]) -> u64 {
+    row.first_chunk().map_or(0, |place| u64::from_be_bytes(*place))
+}
+
 /// Key of the record that names the directory: its cluster, member and starts.
 pub fn directory_key() -> Bytes {
     Bytes::from_static(b"D")

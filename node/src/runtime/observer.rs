@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use starling::shard::Observation;
-use tracing::{debug, info, trace, warn};
+use tracing::{debug, error, info, trace, warn};
 
 use super::counters::Counters;
 
@@ -93,6 +93,12 @@ impl Observer {
                 self.counters.exchanges.add(1);
                 debug!(shard, %partition, %peer, received, sent, "exchange done");
             }
+            Observation::TreeBuilt { partition, differs: false } => debug!(shard, %partition, "tree built"),
+            Observation::TreeBuilt { partition, differs: true } => error!(
+                shard, %partition,
+                "rows on disk are gone or changed that this node did not change; the other owners' copies repair them. Look \
+                 at the disk"
+            ),
             Observation::PeerSuspected { node } => info!(shard, peer = %node, "peer does not answer"),
             Observation::PeerReachable { node } => info!(shard, peer = %node, "peer answers"),
             Observation::Established { partition, is_founding: true } => debug!(shard, %partition, "founded"),

@@ -90,6 +90,8 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::Established { is_founding: true, .. } => "founded",
         Observation::Established { is_founding: false, .. } => "established",
         Observation::ExchangeDone { .. } => "exchange done",
+        Observation::TreeBuilt { differs: false, .. } => "tree built",
+        Observation::TreeBuilt { differs: true, .. } => "tree differed",
         Observation::Conflict { .. } => "conflict",
         Observation::Malformed { .. } => "malformed",
         Observation::ClockAhead { .. } => "clock ahead",

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use starling::ids::NodeId;
+use starling::antientropy::tree::{self, MerkleTree};
+use starling::ids::{NodeId, PartitionId};
 use starling::replica::StoredRow;
 use starling::storage::memory::MemoryFaults;
 use starling::storage::{PageLimit, Range, RowKey, RowKind, Space, Store};
@@ -35,6 +36,8 @@ pub enum Difference {
     Suspects(NodeId, NodeId),
     /// A node knows of two live starts of a member, maybe of its own.
     Contested(NodeId, NodeId),
+    /// The tree that a node has kept up says something else than the rows on its disk.
+    Tree(NodeId, PartitionId),
 }
 
 impl World {
@@ -91,6 +94,7 @@ impl World {
                 }
             }
         }
+        found.extend(self.wrong_trees());
         for (row, by_node) in states {
             let owners = self.ring().owners(row.partition(partitions));
             for node in by_node.keys().filter(|node| !owners.contains(node)) {
@@ -105,6 +109,29 @@ impl World {
             }
         }
         found
+    }
+
+    /// Trees that are not what a look through the rows of their node adds up to.
+    fn wrong_trees(&self) -> Vec<Difference> {
+        let partitions = self.ring().layout().partitions;
+        let mut wrong = Vec::new();
+        for node in self.nodes() {
+            let mut scanned: BTreeMap<PartitionId, MerkleTree> = BTreeMap::new();
+            for (key, value) in entries(self, node.id, Space::Rows) {
+                let Ok(row) = RowKey::parse(key) else { continue };
+                let partition = row.partition(partitions);
+                let tree = scanned.entry(partition).or_insert_with(|| MerkleTree::new(partition, partitions));
+                tree.replace(row.as_bytes(), None, tree::contribution(row.as_bytes(), &value));
+            }
+            let shards = node.process.iter().flat_map(|process| &process.shards);
+            for (partition, kept) in shards.flat_map(|slot| slot.shard.trees().iter()) {
+                let empty = MerkleTree::new(partition, partitions);
+                if !kept.means(scanned.get(&partition).unwrap_or(&empty)) {
+                    wrong.push(Difference::Tree(node.id, partition));
+                }
+            }
+        }
+        wrong
     }
 
     /// The most that any wall clock was off so far.
