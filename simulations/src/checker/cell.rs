@@ -104,11 +104,14 @@ pub fn surely_observed(evidence: &Evidence<'_>, cover: &Event<'_>, write: &Event
 }
 
 /// Whether the cell must be there: a write that nothing can have covered; or must not: every write was surely covered.
-pub fn presence(evidence: &Evidence<'_>, events: &[Event<'_>]) -> Presence {
+/// Where the later stamp decides, a cover that did not see the write may still outdate it, if it came no more than
+/// `ahead` before.
+pub fn presence(evidence: &Evidence<'_>, events: &[Event<'_>], ahead: Duration) -> Presence {
     let covers: Vec<&Event<'_>> = events.iter().filter(|event| event.is_cover() && event.may_be()).collect();
     let raises: Vec<&Event<'_>> = events.iter().filter(|event| !event.is_cover() && event.may_be()).collect();
     let survives = |raise: &&&Event<'_>| {
-        raise.certainty == Certainty::Must && !covers.iter().any(|cover| could_observe(evidence, cover, raise))
+        let is_out_of_reach = |cover: &&Event<'_>| raise.op.invoked_at > evidence.minted_by(cover.op).after(ahead);
+        raise.certainty == Certainty::Must && covers.iter().all(is_out_of_reach)
     };
     let is_gone = |raise: &&Event<'_>| covers.iter().any(|cover| surely_observed(evidence, cover, raise));
     if raises.iter().any(|raise| survives(&raise)) {

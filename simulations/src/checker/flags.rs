@@ -1,6 +1,8 @@
 //! Flags: raising wins. A flag is up if some raising was acknowledged that no lowering can have observed, and down if
 //! lowerings must have observed all that may have been raised.
 
+use std::time::Duration;
+
 use starling::message::client::Command;
 
 use super::cell::{self, Presence, What};
@@ -21,7 +23,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
             Command::SetFlag { on: false } | Command::Delete => Some(What::Cover),
             _ => None,
         });
-        let expected = cell::presence(evidence, &events);
+        let expected = cell::presence(evidence, &events, Duration::ZERO);
         for value in finals.shown.into_iter().chain(finals.views.iter().map(|view| &view.value)) {
             let wrong = match (expected, shown::is_raised(value)) {
                 (Presence::Must, false) => "was raised and not lowered since",

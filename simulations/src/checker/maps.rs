@@ -39,3 +39,7 @@ fn wrong_field(evidence: &Evidence<'_>, _: &Bytes, events: &[Event<'_>], visible
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "maps_tests.rs"]
+mod tests;
