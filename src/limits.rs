@@ -54,6 +54,9 @@ pub const SLOTS: u16 = 16_384;
 /// Most members of a layout.
 pub const MEMBERS_MAX: usize = 1024;
 
+/// Most members that decide together on the next layout: a majority of nine stays reachable with four of them away.
+pub const VOTERS_MAX: usize = 9;
+
 /// Largest sum of the weights of a layout: each unit is 256 virtual nodes on the ring while placement is computed. A
 /// larger sum is refused; smaller weights in the same proportion do the same.
 pub const WEIGHT_SUM_MAX: u64 = 4096;

@@ -99,6 +99,17 @@ impl Client {
         }
     }
 
+    /// The committed layout as the first node that answers has it (of a pinned client: as that node has it), with its
+    /// placement computed: up to seconds of work for a thousand members. A layout that cannot be is no answer.
+    pub async fn present_ring(&self, options: &Options) -> Result<(NodeId, RingView), Error> {
+        match self.caller.any_node_call(NodeCall::Layout, options).await? {
+            (node, NodeAnswer::Layout(layout)) => RingView::new(*layout)
+                .map(|ring| (node, ring))
+                .map_err(|refused| Error::NoAnswer { node: self.name_of(node), cause: refused.to_string() }),
+            (node, other) => Err(self.caller.mismatch(node, &other)),
+        }
+    }
+
     /// Replaces a node's injected faults; an empty plan heals. Needs an admin bundle and a node with `--drills`.
     pub async fn set_faults(&self, node: NodeId, plan: FaultPlan, options: &Options) -> Result<(), Error> {
         match self.caller.node_call(node, NodeCall::SetFaults(plan), options).await? {

@@ -22,9 +22,9 @@ use std::path::{Path, PathBuf};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use starling::ids::{ClusterId, NodeId};
-use starling::membership::bundle;
 use starling::membership::principal::{Principal, Role};
 use starling::membership::{Fallbacks, Layout, LayoutError, Member};
+use starling::membership::{bundle, naming};
 use starling::sealed::SealKey;
 
 use crate::transport::certificates::{CertificateError, ClusterCa, found_cluster_ca, issue};
@@ -164,13 +164,7 @@ fn layout(plan: &Plan, cluster: ClusterId) -> Result<Layout, FoundingError> {
     for (index, (name, address)) in plan.members.iter().enumerate() {
         check_name("member", name)?;
         check_address(name, address)?;
-        members.push(Member {
-            id: NodeId(index as u64 + 1),
-            name: name.clone(),
-            address: address.clone(),
-            weight: 1,
-            zone: String::new(),
-        });
+        members.push(Member::new(NodeId(index as u64 + 1), name, address));
     }
     for (name, zone) in &plan.zones {
         member_mut(&mut members, "zone", name)?.zone.clone_from(zone);
@@ -197,21 +191,15 @@ fn member_mut<'a>(members: &'a mut [Member], what: &'static str, name: &str) -> 
 }
 
 fn check_name(what: &'static str, name: &str) -> Result<(), FoundingError> {
-    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if is_plain && begins_well && name.len() <= 63 {
-        Ok(())
-    } else {
-        Err(FoundingError::Name { what, name: name.to_owned() })
-    }
+    if naming::is_name(name) { Ok(()) } else { Err(FoundingError::Name { what, name: name.to_owned() }) }
 }
 
 fn check_address(name: &str, address: &str) -> Result<(), FoundingError> {
-    let is_dialled = address.rsplit_once(':').is_some_and(|(host, port)| {
-        let is_bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-        !host.is_empty() && !is_bare_v6 && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
-    });
-    if is_dialled { Ok(()) } else { Err(FoundingError::Address { name: name.to_owned(), address: address.to_owned() }) }
+    if naming::is_address(address) {
+        Ok(())
+    } else {
+        Err(FoundingError::Address { name: name.to_owned(), address: address.to_owned() })
+    }
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], FoundingError> {

@@ -1,12 +1,31 @@
 //! The layout: the members of the cluster, what they share, and the epoch under which that was decided.
 //!
-//! Made once, by `starling-node init-cluster` (epoch 1), and fixed from then on. Requests never compute with it: a
-//! [`crate::ring::RingView`] is built from it once and looked up.
+//! Made by `starling-node init-cluster` (epoch 1). Requests never compute with it: a [`crate::ring::RingView`] is built from
+//! it once and looked up.
+//!
+//! A change of the members is a chain of layouts, each the next in number, one [`Phase`] each ([`phase`]). Who changes what
+//! is a [`Plan`] of [`Change`]s ([`change`]). **Today only previews make such layouts** (`starling cluster plan`): no node
+//! commits or adopts one, so every layout that serves requests is the founding one, in [`Phase::Steady`].
+//!
+//! | file | what |
+//! |---|---|
+//! | this one | the types |
+//! | [`phase`] | the phases of a change, and how one follows the other |
+//! | [`change`] | what an operator asks for, applied to a layout or refused with the reason |
+//! | `check` | which layouts can be |
+//! | `hash` | the hash of the content |
+
+pub mod change;
+mod check;
+mod hash;
+pub mod phase;
+
+pub use change::{Change, ChangeError, Plan};
+pub use phase::{Before, Fenced, Forced, PartitionRun, Phase};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterId, NodeId};
-use crate::limits;
 
 /// One member: a place in the cluster, with the address its peers and clients dial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +40,37 @@ pub struct Member {
     pub weight: u32,
     /// Replicas are placed in distinct zones while there are enough. Empty: a zone of its own.
     pub zone: String,
+    /// The member whose place on the ring it took over (`replace`): its virtual nodes are those of that id. `None`: its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<NodeId>,
+    /// Carries nothing in the placement that is to come, and leaves the layout when the change is through.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
+}
+
+impl Member {
+    /// A member of weight 1, in a zone of its own.
+    pub fn new(id: NodeId, name: impl Into<String>, address: impl Into<String>) -> Member {
+        Member {
+            id,
+            name: name.into(),
+            address: address.into(),
+            weight: 1,
+            zone: String::new(),
+            place: None,
+            leaving: false,
+        }
+    }
+
+    /// Whether partitions are placed on it.
+    pub fn carries(&self) -> bool {
+        self.weight > 0 && !self.leaving
+    }
+
+    /// The id whose virtual nodes it has.
+    pub fn place(&self) -> NodeId {
+        self.place.unwrap_or(self.id)
+    }
 }
 
 /// How many nodes after the owners may stand in for them.
@@ -67,8 +117,24 @@ pub struct Layout {
     pub write_quorum: u8,
     /// Version of the placement hash and walk; golden vectors pin each.
     pub placement: u8,
-    /// In the order of their ids.
+    /// In the order of their ids. While a change is under way: those of the placement that is to come, and the leaving ones.
     pub members: Vec<Member>,
+    /// How far a change of the members is.
+    #[serde(default, skip_serializing_if = "Phase::is_steady")]
+    pub phase: Phase,
+    /// The placement from which a change moves away; there unless the phase is steady.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<Before>>,
+    /// Who decides on the next layout, in the order of their ids, at most [`crate::limits::VOTERS_MAX`]. Empty: see
+    /// [`Layout::voters`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voters: Vec<NodeId>,
+    /// Members that may never speak again under their id, in the order of their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fenced: Vec<Fenced>,
+    /// Set if this layout was made without a majority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<Forced>,
 }
 
 /// A layout that cannot be: says which part and what would be right.
@@ -95,6 +161,11 @@ impl Layout {
             write_quorum: replicas / 2 + 1,
             placement: Layout::PLACEMENT,
             members,
+            phase: Phase::Steady,
+            before: None,
+            voters: Vec::new(),
+            fenced: Vec::new(),
+            forced: None,
         }
     }
 
@@ -122,85 +193,6 @@ impl Layout {
     /// The member that people call so.
     pub fn member_named(&self, name: &str) -> Option<&Member> {
         self.members.iter().find(|member| member.name == name)
-    }
-
-    fn check(&self) -> Result<(), LayoutError> {
-        let refuse = |text: String| Err(LayoutError(text));
-        if self.members.is_empty() || self.members.len() > limits::MEMBERS_MAX {
-            return refuse(format!("{} members, 1 to {} are possible", self.members.len(), limits::MEMBERS_MAX));
-        }
-        for pair in self.members.windows(2) {
-            if let [first, second] = pair
-                && first.id >= second.id
-            {
-                return refuse(format!("member ids {} and {} are not in growing order", first.id, second.id));
-            }
-        }
-        for (index, member) in self.members.iter().enumerate() {
-            if member.name.is_empty() || member.address.is_empty() {
-                return refuse(format!("member {} lacks a name or an address", member.id));
-            }
-            if self.members.iter().skip(index + 1).any(|other| other.name == member.name) {
-                return refuse(format!("two members are called {:?}", member.name));
-            }
-            if self.members.iter().skip(index + 1).any(|other| other.address == member.address) {
-                return refuse(format!("two members have the address {}", member.address));
-            }
-        }
-        if self.members.iter().all(|member| member.weight == 0) {
-            return refuse("every member has weight 0; give at least one a weight of 1".into());
-        }
-        let weights: u64 = self.members.iter().map(|member| u64::from(member.weight)).sum();
-        if weights > limits::WEIGHT_SUM_MAX {
-            return refuse(format!(
-                "the weights add up to {weights}, at most {} is possible; use smaller ones in the same proportion",
-                limits::WEIGHT_SUM_MAX
-            ));
-        }
-        let carriers = self.members.iter().filter(|member| member.weight > 0).count();
-        if self.replicas == 0 || usize::from(self.replicas) > carriers {
-            return refuse(format!("{} replicas, {carriers} members can carry one", self.replicas));
-        }
-        if !self.partitions.is_power_of_two() || self.partitions > limits::SLOTS {
-            return refuse(format!("{} partitions, a power of two up to {} is needed", self.partitions, limits::SLOTS));
-        }
-        for (what, quorum) in [("read", self.read_quorum), ("write", self.write_quorum)] {
-            if quorum == 0 || quorum > self.replicas {
-                return refuse(format!("a {what} quorum of {quorum}, 1 to {} are possible", self.replicas));
-            }
-        }
-        if self.placement != Layout::PLACEMENT {
-            return refuse(format!("placement version {}, this program knows {}", self.placement, Layout::PLACEMENT));
-        }
-        Ok(())
-    }
-
-    /// xxh3 over every field but the epoch's own hash, in a fixed big-endian form.
-    fn content_hash(&self) -> u64 {
-        let mut bytes = Vec::new();
-        let text = |bytes: &mut Vec<u8>, value: &str| {
-            bytes.extend_from_slice(&(value.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(value.as_bytes());
-        };
-        bytes.extend_from_slice(&self.cluster.0);
-        text(&mut bytes, &self.name);
-        bytes.extend_from_slice(&self.epoch.number.to_be_bytes());
-        bytes.extend_from_slice(&self.epoch.parent.to_be_bytes());
-        let fallbacks = match self.fallbacks {
-            Fallbacks::Next(count) => u16::from(count),
-            Fallbacks::All => u16::MAX,
-        };
-        bytes.extend_from_slice(&[self.replicas, self.read_quorum, self.write_quorum, self.placement]);
-        bytes.extend_from_slice(&self.partitions.to_be_bytes());
-        bytes.extend_from_slice(&fallbacks.to_be_bytes());
-        for member in &self.members {
-            bytes.extend_from_slice(&member.id.0.to_be_bytes());
-            bytes.extend_from_slice(&member.weight.to_be_bytes());
-            text(&mut bytes, &member.name);
-            text(&mut bytes, &member.address);
-            text(&mut bytes, &member.zone);
-        }
-        xxhash_rust::xxh3::xxh3_64(&bytes)
     }
 }
 

@@ -8,6 +8,10 @@ pub mod bundle;
 pub mod claims;
 pub mod layout;
 pub mod liveness;
+pub mod naming;
 pub mod principal;
 
-pub use layout::{Fallbacks, Layout, LayoutEpoch, LayoutError, Member};
+pub use layout::{
+    Before, Change, ChangeError, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, LayoutError, Member, PartitionRun,
+    Phase, Plan,
+};

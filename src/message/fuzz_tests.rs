@@ -87,7 +87,7 @@ fn commands() -> Vec<Command> {
 }
 
 fn member() -> Member {
-    Member { id: NodeId(1), name: "a".into(), address: "a:1".into(), weight: 1, zone: String::new() }
+    Member::new(NodeId(1), "a", "a:1")
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! each partition walks from its start: owners under the capacities (`assign`), then the next F nodes stand in
 //! ```
 //!
-//! Called once per layout, never by a request: about a millisecond for 5 members and 256 partitions, well under a second
+//! Called once per placement of a layout (a change of the members has two), never by a request: about a millisecond for 5 members and 256 partitions, well under a second
 //! for 1,000 members and 16,384 partitions (seconds with F = all). Memory: about 100 bytes per virtual node while it runs.
 //!
 //! Promises, for every valid layout:
@@ -19,6 +19,8 @@
 //!   that keeps zones apart could give it less;
 //! - the same layout gives the same placement on every machine and in every version: golden vectors pin it, under
 //!   [`Layout::PLACEMENT`];
+//! - who takes over another's place owns exactly what that one owned: members stand on the ring, and in every order of
+//!   choice, by their places;
 //! - a change of the members moves little more than it must (measured in the tests: at most 1.3 × the least possible).
 //!
 //! Source: Dynamo 2007 §6.2, strategy 3; Mirrokni et al., "Consistent Hashing with Bounded Loads" (2016).
@@ -28,22 +30,26 @@ mod share;
 mod walk;
 
 use assign::Assignment;
+pub(super) use share::PARTS as FAIR_PARTS;
 use walk::{Seen, Walk};
 
+use std::collections::BTreeMap;
+
 use super::PreferenceList;
-use crate::ids::PartitionId;
+use crate::ids::{NodeId, PartitionId};
 use crate::membership::{Fallbacks, Layout, Member};
 
-/// The preference list of every partition of a valid layout, by partition number.
-pub(super) fn place(layout: &Layout) -> Vec<PreferenceList> {
-    let carriers: Vec<&Member> = layout.members.iter().filter(|member| member.weight > 0).collect();
+/// The preference list of every partition, by partition number: N and Q of a valid layout, with these of its members and
+/// this F.
+pub(super) fn place(layout: &Layout, members: &[Member], fallbacks: Fallbacks) -> Vec<PreferenceList> {
+    let carriers = carriers(members);
     let walk = Walk::new(&carriers, layout.partitions);
     let mut seen = Seen::new(carriers.len());
     let mut assignment = Assignment::new(layout, &carriers);
     for partition in (0..layout.partitions).map(PartitionId) {
         assignment.assign(partition, &walk, &mut seen);
     }
-    let fallbacks = match layout.fallbacks {
+    let fallbacks = match fallbacks {
         Fallbacks::Next(count) => usize::from(count),
         Fallbacks::All => carriers.len(),
     };
@@ -54,6 +60,21 @@ pub(super) fn place(layout: &Layout) -> Vec<PreferenceList> {
         PreferenceList::new(owners.iter().filter_map(id_of).collect(), others.iter().filter_map(id_of).collect())
     };
     (0..layout.partitions).map(PartitionId).zip(assignment.into_owners()).map(list_of).collect()
+}
+
+/// The fair share of each member that carries anything: what its weight gives it within what zones allow. Unit: parts of
+/// [`FAIR_PARTS`] to a partition.
+pub(super) fn fair_shares(layout: &Layout, members: &[Member]) -> BTreeMap<NodeId, u64> {
+    let carriers = carriers(members);
+    let shares = share::fair(layout, &carriers, &share::zones(&carriers, usize::from(layout.replicas)));
+    carriers.iter().map(|member| member.id).zip(shares).collect()
+}
+
+/// Who carries partitions, in the order of their places.
+fn carriers(members: &[Member]) -> Vec<&Member> {
+    let mut carriers: Vec<&Member> = members.iter().filter(|member| member.carries()).collect();
+    carriers.sort_by_key(|member| member.place());
+    carriers
 }
 
 #[cfg(test)]

@@ -11,11 +11,9 @@ use crate::ids::{ClusterId, NodeId};
 /// Members with these (weight, zone), with ids from 1.
 fn members(of: &[(u32, &str)]) -> Vec<Member> {
     let member = |(number, (weight, zone)): (u64, &(u32, &str))| Member {
-        id: NodeId(number),
-        name: format!("m{number}"),
-        address: format!("host{number}:7000"),
         weight: *weight,
         zone: (*zone).to_owned(),
+        ..Member::new(NodeId(number), format!("m{number}"), format!("host{number}:7000"))
     };
     (1..).zip(of).map(member).collect()
 }
@@ -32,6 +30,10 @@ fn layout(replicas: u8, partitions: u16, fallbacks: Fallbacks, members: Vec<Memb
 
 fn equal(nodes: usize, replicas: u8, partitions: u16) -> Layout {
     layout(replicas, partitions, Fallbacks::Next(2), members(&vec![(1, ""); nodes]))
+}
+
+fn place(layout: &Layout) -> Vec<PreferenceList> {
+    super::place(layout, &layout.members, layout.fallbacks)
 }
 
 /// Partitions owned, by node; after checking what holds for every placement.

@@ -18,6 +18,12 @@ impl PreferenceList {
         PreferenceList { nodes, owners: count }
     }
 
+    /// The same list without some nodes.
+    pub(super) fn without(&self, is_left_out: impl Fn(NodeId) -> bool) -> PreferenceList {
+        let rest = |nodes: &[NodeId]| nodes.iter().copied().filter(|node| !is_left_out(*node)).collect();
+        PreferenceList::new(rest(self.owners()), rest(self.fallbacks()))
+    }
+
     /// The list of a partition that does not exist.
     pub const fn nobody() -> PreferenceList {
         PreferenceList { nodes: Vec::new(), owners: 0 }

@@ -3,7 +3,7 @@
 //! ```text
 //! args      what can be said            incr reset get put del expire     one key
 //! exit      what the exit code means    set map zset flag sketch          one key of a type with commands of its own
-//! output    text, tables, JSON          status ring compare               looking at the cluster
+//! output    text, tables, JSON          status ring compare cluster       looking at the cluster
 //! state     a session that is kept      fault bench                       shaking it, measuring it
 //! token     what earlier runs have seen
 //! ```
@@ -13,6 +13,7 @@
 
 mod args;
 mod bench;
+mod cluster;
 mod compare;
 mod del;
 mod elements;
@@ -102,6 +103,7 @@ enum Command {
     Sketch(sketch::Sketch),
     Status(status::Status),
     Ring(ring::Ring),
+    Cluster(cluster::Cluster),
     Compare(compare::Compare),
     Fault(fault::Fault),
     Bench(bench::Bench),
@@ -167,6 +169,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Sketch(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Status(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Ring(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Cluster(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Compare(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Fault(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Bench(bench) => bench.run(&global).await,

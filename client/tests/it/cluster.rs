@@ -37,12 +37,9 @@ impl TestCluster {
 
     pub fn with_id(cluster: ClusterId, members: u8) -> TestCluster {
         let sockets: Vec<UdpSocket> = (0..members).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        let member = |(index, socket): (usize, &UdpSocket)| Member {
-            id: NodeId(index as u64 + 1),
-            name: char::from(b'a' + index as u8).to_string(),
-            address: socket.local_addr().unwrap().to_string(),
-            weight: 1,
-            zone: String::new(),
+        let member = |(index, socket): (usize, &UdpSocket)| {
+            let name = char::from(b'a' + index as u8);
+            Member::new(NodeId(index as u64 + 1), name, socket.local_addr().unwrap().to_string())
         };
         let members = sockets.iter().enumerate().map(member).collect();
         let layout = Layout::founding(cluster, "shop", members).seal().unwrap();

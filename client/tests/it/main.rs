@@ -7,6 +7,7 @@ mod bench;
 mod bundles;
 mod certificates;
 mod cluster;
+mod cluster_commands;
 mod command_line;
 mod drills;
 mod fake_node;

@@ -25,8 +25,7 @@ struct Setup {
 }
 
 fn set_up(shards: usize) -> Setup {
-    let member =
-        Member { id: NodeId(1), name: "a".into(), address: "127.0.0.1:1".into(), weight: 1, zone: String::new() };
+    let member = Member::new(NodeId(1), "a", "127.0.0.1:1");
     let layout = Layout::founding(ClusterId([3; 16]), "test", vec![member]).seal().unwrap();
     let facts = NodeFacts {
         node: NodeId(1),

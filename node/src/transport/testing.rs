@@ -47,7 +47,7 @@ pub(super) fn layout(count: u64) -> Layout {
 
 /// A member with this address.
 pub(super) fn member(id: u64, address: String) -> Member {
-    Member { id: NodeId(id), name: format!("m{id}"), address, weight: 1, zone: String::new() }
+    Member::new(NodeId(id), format!("m{id}"), address)
 }
 
 /// What a [`Recorder`] was told beside frames.

@@ -42,13 +42,7 @@ struct Node {
 impl Bus {
     /// A founded cluster.
     pub fn new() -> Bus {
-        let member = |id: u64| Member {
-            id: NodeId(id),
-            name: format!("n{id}"),
-            address: format!("n{id}:1"),
-            weight: 1,
-            zone: String::new(),
-        };
+        let member = |id: u64| Member::new(NodeId(id), format!("n{id}"), format!("n{id}:1"));
         let layout = Layout::founding(ClusterId([7; 16]), "cost", (1..=NODES as u64).map(member).collect());
         let ring = Arc::new(RingView::new(layout.seal().expect("the layout is sound")).expect("the layout is sound"));
         let now = Now { mono: Timestamp(1), wall: WallTime(1_700_000_000_000_000) };

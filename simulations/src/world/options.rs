@@ -78,13 +78,7 @@ impl WorldOptions {
     /// The cluster's layout.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
         let members = (0..self.nodes)
-            .map(|node| Member {
-                id: WorldOptions::id(node),
-                name: format!("n{}", node + 1),
-                address: format!("node-{}:1", node + 1),
-                weight: 1,
-                zone: String::new(),
-            })
+            .map(|node| Member::new(WorldOptions::id(node), format!("n{}", node + 1), format!("node-{}:1", node + 1)))
             .collect();
         let mut layout = Layout::founding(ClusterId([7; 16]), "world", members);
         layout.replicas = self.replicas;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::membership::{Layout, Member};
 
 /// Shares are counted in these parts of a partition.
-const PARTS: u64 = 1 << 20;
+pub(in crate::ring) const PARTS: u64 = 1 << 20;
 
 /// A load may exceed the fair share by this much. Unit: percent.
 const SLACK_PERCENT: u64 = 10;
@@ -48,6 +48,12 @@ pub(super) fn zones(carriers: &[&Member], replicas: usize) -> Vec<Zone> {
 /// The most partitions that each carrier may own: its fair share × 1.10 rounded down, or the share rounded up where
 /// that is more.
 pub(super) fn capacities(layout: &Layout, carriers: &[&Member], zones: &[Zone]) -> Vec<u64> {
+    let capacity = |share| capacity_of(share).min(u64::from(layout.partitions));
+    fair(layout, carriers, zones).into_iter().map(capacity).collect()
+}
+
+/// What weights give each carrier within what zones allow. Unit: [`PARTS`] to a partition.
+pub(super) fn fair(layout: &Layout, carriers: &[&Member], zones: &[Zone]) -> Vec<u64> {
     let whole = u64::from(layout.partitions) * PARTS;
     let weight = |carrier: &usize| carriers.get(*carrier).map_or(0, |member| u64::from(member.weight));
     let of_zones: Vec<Part> = zones
@@ -58,17 +64,17 @@ pub(super) fn capacities(layout: &Layout, carriers: &[&Member], zones: &[Zone]) 
             most: zone.most as u64 * whole,
         })
         .collect();
-    let mut capacities = vec![0; carriers.len()];
+    let mut shares = vec![0; carriers.len()];
     for (zone, zone_share) in zones.iter().zip(fill(whole * u64::from(layout.replicas), &of_zones)) {
         let of_nodes: Vec<Part> =
             zone.carriers.iter().map(|carrier| Part { weight: weight(carrier), least: 0, most: whole }).collect();
         for (carrier, share) in zone.carriers.iter().zip(fill(zone_share, &of_nodes)) {
-            if let Some(capacity) = capacities.get_mut(*carrier) {
-                *capacity = capacity_of(share).min(u64::from(layout.partitions));
+            if let Some(slot) = shares.get_mut(*carrier) {
+                *slot = share;
             }
         }
     }
-    capacities
+    shares
 }
 
 fn capacity_of(share: u64) -> u64 {
@@ -137,11 +143,8 @@ mod tests {
     #[test]
     fn zones_say_how_many_owners_they_take_of_a_partition() {
         let member = |number: u64, zone: &str| Member {
-            id: crate::ids::NodeId(number),
-            name: format!("m{number}"),
-            address: format!("h:{number}"),
-            weight: 1,
             zone: zone.into(),
+            ..Member::new(crate::ids::NodeId(number), format!("m{number}"), format!("h:{number}"))
         };
         let bounds = |names: &[&str], replicas| {
             let members: Vec<Member> = (0..).zip(names).map(|(number, zone)| member(number, zone)).collect();

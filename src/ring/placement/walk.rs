@@ -61,7 +61,7 @@ impl Walk {
     pub(super) fn new(carriers: &[&Member], partitions: u16) -> Walk {
         let virtual_nodes = carriers.iter().enumerate().flat_map(|(carrier, member)| {
             let count = member.weight.saturating_mul(VIRTUAL_NODES);
-            (0..count).map(move |index| Point::Virtual { carrier, node: member.id, index })
+            (0..count).map(move |index| Point::Virtual { carrier, node: member.place(), index })
         });
         let starts = (0..partitions).map(|partition| Point::Start(PartitionId(partition)));
         let mut ring = HashRing::with_hasher(Xxh3Builder::new().with_seed(SEED));

@@ -71,15 +71,7 @@ impl Bus {
     }
 
     fn with(nodes: u64, config: ShardConfig) -> Bus {
-        let members = (1..=nodes)
-            .map(|id| Member {
-                id: NodeId(id),
-                name: format!("n{id}"),
-                address: format!("n{id}:1"),
-                weight: 1,
-                zone: String::new(),
-            })
-            .collect();
+        let members = (1..=nodes).map(|id| Member::new(NodeId(id), format!("n{id}"), format!("n{id}:1"))).collect();
         let mut layout = Layout::founding(ClusterId([7; 16]), "test", members);
         layout.partitions = 8;
         let ring = Arc::new(RingView::new(layout.seal().unwrap()).unwrap());

@@ -96,13 +96,7 @@ mod tests {
     use super::*;
 
     fn layout() -> Layout {
-        let member = |id: u64, name: &str| Member {
-            id: NodeId(id),
-            name: name.into(),
-            address: format!("127.0.0.1:{}", 7000 + id),
-            weight: 1,
-            zone: String::new(),
-        };
+        let member = |id: u64, name: &str| Member::new(NodeId(id), name, format!("127.0.0.1:{}", 7000 + id));
         let members = ["a", "b", "c", "d", "e"].iter().zip(1..).map(|(name, id)| member(id, name)).collect();
         Layout::founding(ClusterId([1; 16]), "shop", members).seal().unwrap()
     }

@@ -131,13 +131,8 @@ impl Instance {
 
     /// Who owns what.
     pub fn ring(&self) -> Result<Arc<RingView>, LayoutError> {
-        let member = |node: usize| Member {
-            id: Instance::id(node),
-            name: format!("n{}", node + 1),
-            address: format!("n{}:1", node + 1),
-            weight: 1,
-            zone: String::new(),
-        };
+        let member =
+            |node: usize| Member::new(Instance::id(node), format!("n{}", node + 1), format!("n{}:1", node + 1));
         let mut layout = Layout::founding(ClusterId([9; 16]), "shards", (0..self.nodes).map(member).collect());
         layout.partitions = self.partitions;
         layout.fallbacks = Fallbacks::Next(self.fallbacks);

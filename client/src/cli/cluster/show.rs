@@ -1,0 +1,101 @@
+//! `starling cluster show`.
+
+use clap::Args;
+use serde_json::{Value, json};
+use starling::ids::NodeId;
+use starling::membership::Member;
+use starling::ring::RingView;
+use starling::ring::change::{Load, Moves};
+use starling_client::Client;
+
+use super::{headline, zone_text};
+use crate::cli::args::Global;
+use crate::cli::exit::Failure;
+use crate::cli::output;
+
+/// Show the members: zones, weights, and how many partitions each one owns.
+///
+/// Asks one node for its layout (with --node, that one) and
+/// computes the placement from it.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  starling cluster show
+  starling --json cluster show | jq '.members[] | {name, partitions}'
+
+Columns:
+  zone        replicas of a partition stand in distinct zones while there are enough
+  weight      share of the data relative to the others; 0 carries none
+  partitions  partitions that the member owns
+  fair share  partitions that its weight gives it, within what zones allow
+  load        the first in units of the second; placement keeps it at 1.10 or below, or within one partition")]
+pub(crate) struct Show {}
+
+impl Show {
+    pub(crate) fn run(&self, client: &Client, global: &Global, teller: NodeId, ring: &RingView) -> Result<(), Failure> {
+        let moves = Moves::between(ring, ring);
+        let load = |member: &Member| moves.members.get(&member.id).copied().unwrap_or_default();
+        let layout = ring.layout();
+        if global.json {
+            let members: Vec<Value> = layout.members.iter().map(|member| as_json(member, load(member))).collect();
+            output::json(&json!({
+                "cluster": layout.name,
+                "told_by": client.name_of(teller),
+                "layout": layout.epoch.number,
+                "phase": layout.phase.to_string(),
+                "replicas": layout.replicas,
+                "partitions": layout.partitions,
+                "members": members,
+                "balance": moves.balance(),
+            }));
+            return Ok(());
+        }
+        output::line(&headline(client, teller, ring));
+        let header = ["member", "id", "address", "zone", "weight", "partitions", "fair share", "load"];
+        let mut table = output::table(header);
+        for member in &layout.members {
+            let load = load(member);
+            table.add_row(vec![
+                member.name.clone(),
+                member.id.to_string(),
+                member.address.clone(),
+                zone_text(&member.zone).to_owned(),
+                weight_text(member),
+                load.after.to_string(),
+                format!("{:.1}", load.fair()),
+                load_text(load),
+            ]);
+        }
+        output::line(&table.to_string());
+        if let Some(balance) = moves.balance() {
+            output::line(&format!("balance  {balance:.3}: the heaviest load in units of its fair share"));
+        }
+        if layout.epoch != client.ring().epoch() {
+            let (theirs, ours) = (layout.epoch.number, client.ring().epoch().number);
+            output::line(&format!("this bundle has layout {ours}, {} has {theirs}", client.name_of(teller)));
+        }
+        Ok(())
+    }
+}
+
+fn as_json(member: &Member, load: Load) -> Value {
+    json!({
+        "name": member.name,
+        "id": member.id.0,
+        "address": member.address,
+        "zone": member.zone,
+        "weight": member.weight,
+        "leaving": member.leaving,
+        "partitions": load.after,
+        "fair_share": load.fair(),
+    })
+}
+
+fn weight_text(member: &Member) -> String {
+    let leaves = if member.leaving { " (leaving)" } else { "" };
+    format!("{}{leaves}", member.weight)
+}
+
+fn load_text(load: Load) -> String {
+    if load.fair_parts == 0 { "—".into() } else { format!("{:.3}", load.balance()) }
+}
