@@ -42,6 +42,9 @@ pub const PAGE_ROWS_MAX: usize = 512;
 /// Bytes of rows in one page. Unit: bytes. A page holds at least one row, whatever its size.
 pub const PAGE_BYTES_MAX: usize = 256 * 1024;
 
+/// Nodes of a tree whose sums one message names.
+pub const TREE_NODES_MAX: usize = 256;
+
 /// Partitions that a status shows in detail as not settled. The rest are only counted.
 pub const SETTLING_SHOWN_MAX: usize = 64;
 

@@ -73,11 +73,13 @@ pub enum Mutation {
     RepairToFallback,
     /// What only remembers a removal is left out of the sums that owners compare.
     TreeIgnoresTombstones,
+    /// What differs in one comparison of trees is exchanged, although it may only have been on its way.
+    ComparedOnce,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 33] = [
+    pub const ALL: [Mutation; 34] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -111,6 +113,7 @@ impl Mutation {
         Mutation::ExpiredTaken,
         Mutation::RepairToFallback,
         Mutation::TreeIgnoresTombstones,
+        Mutation::ComparedOnce,
     ];
 }
 

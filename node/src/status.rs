@@ -149,6 +149,10 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.newborn_partitions += shard.newborn_partitions;
     sum.exchanges += shard.exchanges;
     sum.exchanged_rows += shard.exchanged_rows;
+    sum.tree_walks += shard.tree_walks;
+    sum.tree_differences += shard.tree_differences;
+    sum.trees_waiting += shard.trees_waiting;
+    sum.tree_bytes += shard.tree_bytes;
     sum.read_repairs.missing += shard.read_repairs.missing;
     sum.read_repairs.outdated += shard.read_repairs.outdated;
     sum.read_repairs.left_out += shard.read_repairs.left_out;

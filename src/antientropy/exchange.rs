@@ -13,7 +13,7 @@
 //!
 //! Holds one page of rows at a time (within `PAGE_ROWS_MAX`, `PAGE_BYTES_MAX`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -28,20 +28,54 @@ use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
 
 /// Silence of the other side or of the own store ends an exchange after this long.
-const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The exchanges that this shard has begun.
 #[derive(Debug, Default)]
 pub struct Exchanges {
     open: BTreeMap<OpId, Exchange>,
+    /// Those that wait for room: at most one for each pair of partition and co-owner.
+    waiting: VecDeque<Plan>,
+}
+
+/// What is to be exchanged, with whom.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The other side.
+    pub peer: NodeId,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Whether the own rows may be pushed: a newborn owner only takes.
+    pub pushes: bool,
+    /// Ranges of the partition, at least one; all else is known to be equal since `began`.
+    pub ranges: VecDeque<Range>,
+    /// When the comparison began.
+    pub began: Began,
+    /// What the other side said of itself meanwhile, first and last.
+    pub marks: Option<(Marks, Marks)>,
+}
+
+impl Plan {
+    /// All of a partition.
+    pub fn whole(env: &Env<'_>, peer: NodeId, partition: PartitionId, pushes: bool) -> Plan {
+        let ranges = [keyspace::partition_range(partition, env.ring.layout().partitions)].into();
+        Plan { peer, partition, pushes, ranges, began: Began::now(env, peer, pushes), marks: None }
+    }
+
+    fn fail(self) -> Outcome {
+        let Plan { peer, partition, began, marks, .. } = self;
+        Outcome { partition, peer, is_complete: false, began, marks, received: 0, sent: 0 }
+    }
 }
 
 #[derive(Debug)]
 struct Exchange {
     peer: NodeId,
     partition: PartitionId,
-    /// The rest of the partition.
+    /// The rest of the range that is compared now.
     range: Range,
+    /// The ranges after it.
+    ranges: VecDeque<Range>,
     /// Whether the own rows may be pushed: a newborn owner only takes.
     pushes: bool,
     stage: Stage,
@@ -92,9 +126,28 @@ pub struct Outcome {
 impl Exchanges {
     /// What this owner holds of a partition is in doubt: its exchanges end.
     pub fn abandon(&mut self, out: &mut Outbox, partition: PartitionId) -> Vec<Outcome> {
-        let ops: Vec<OpId> =
-            self.open.iter().filter(|(_, exchange)| exchange.partition == partition).map(|(op, _)| *op).collect();
-        ops.into_iter().filter_map(|op| self.end(out, op, false)).collect()
+        self.abandon_those(out, |_, of| of == partition)
+    }
+
+    fn abandon_those(&mut self, out: &mut Outbox, which: impl Fn(NodeId, PartitionId) -> bool) -> Vec<Outcome> {
+        let (ended, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|plan: &Plan| which(plan.peer, plan.partition));
+        self.waiting = waiting;
+        let is_one = |exchange: &Exchange| which(exchange.peer, exchange.partition);
+        let ops: Vec<OpId> = self.open.iter().filter(|(_, exchange)| is_one(exchange)).map(|(op, _)| *op).collect();
+        let mut ended: Vec<Outcome> = Vec::from(ended).into_iter().map(Plan::fail).collect();
+        ended.extend(ops.into_iter().filter_map(|op| self.end(out, op, false)));
+        ended
+    }
+
+    /// Begins an exchange when there is room.
+    pub fn wish(&mut self, plan: Plan) {
+        self.waiting.push_back(plan);
+    }
+
+    /// The next one that waits for room.
+    pub fn next_waiting(&mut self) -> Option<Plan> {
+        self.waiting.pop_front()
     }
 
     /// Exchanges under way.
@@ -108,18 +161,19 @@ impl Exchanges {
     }
 
     /// Begins an exchange.
-    pub fn start(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, with: (NodeId, PartitionId), pushes: bool) {
-        let (peer, partition) = with;
-        let range = keyspace::partition_range(partition, env.ring.layout().partitions);
+    pub fn start(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, plan: Plan) {
+        let Plan { peer, partition, pushes, mut ranges, began, marks } = plan;
+        let Some(range) = ranges.pop_front() else { return };
         let exchange = Exchange {
             peer,
             partition,
             range,
+            ranges,
             pushes,
-            began: Began::now(env, peer, pushes),
+            began,
             stage: Stage::Reading,
             is_whole: true,
-            marks: None,
+            marks,
             received: 0,
             sent: 0,
         };
@@ -259,9 +313,7 @@ impl Exchanges {
 
     /// A peer is lost: its exchanges end.
     pub fn on_lost(&mut self, out: &mut Outbox, node: NodeId) -> Vec<Outcome> {
-        let ops: Vec<OpId> =
-            self.open.iter().filter(|(_, exchange)| exchange.peer == node).map(|(op, _)| *op).collect();
-        ops.into_iter().filter_map(|op| self.end(out, op, false)).collect()
+        self.abandon_those(out, |peer, _| peer == node)
     }
 
     fn advance(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Option<Outcome> {
@@ -269,8 +321,11 @@ impl Exchanges {
         let Stage::Repairing { covered, merging: 0, is_pushing: false } = &exchange.stage else { return None };
         exchange.range.start = covered.clone();
         if exchange.range.end.as_ref().is_none_or(|end| exchange.range.start >= *end) {
-            let is_whole = exchange.is_whole;
-            return self.end(out, op, is_whole);
+            let Some(next) = exchange.ranges.pop_front() else {
+                let is_whole = exchange.is_whole;
+                return self.end(out, op, is_whole);
+            };
+            exchange.range = next;
         }
         exchange.stage = Stage::Reading;
         exchange.read_page(env, out, op);

@@ -8,11 +8,16 @@
 //! newborn.rs   an owner with an empty directory: founding, or the first exchange
 //! tree.rs      the sums of a partition, by ranges of keys
 //! trees.rs     keeping them up, and building them
+//! walk.rs      comparing them, down to the ranges that differ
 //! ```
 //!
-//! The plain exchange ships (row, hash of its state) for every row of a range; differing rows travel whole, in both
+//! Two established owners compare trees first, and exchange rows only of the ranges that differ. Where trees say nothing (one
+//! side is newborn, has not swept, is settled less far, or is still building its tree) all rows are compared.
+//!
+//! The exchange ships (row, hash of its state) for every row of a range; differing rows travel whole, in both
 //! directions, and are merged. It finds what no debt knows of: a coordinator that died between the W-th and the last
-//! acknowledgement, a lost replica message, a wiped directory. Costs one hash per row and co-owner and interval.
+//! acknowledgement, a lost replica message, a wiped directory. Costs one sum
+//! per partition, co-owner and interval while all is equal; else one hash per row of a range.
 //! Called by the shard. Source: Dynamo 2007 §4.7.
 
 mod exchange;
@@ -22,10 +27,12 @@ mod respond;
 mod schedule;
 pub mod tree;
 mod trees;
+mod walk;
 
-pub use exchange::{Exchanges, Outcome};
+pub use exchange::{Exchanges, Outcome, Plan};
 pub use exchanged::{Began, Exchanged};
 pub use newborn::{Finding, Newborns};
 pub use respond::Responders;
 pub use schedule::Schedule;
 pub use trees::{Built, Trees};
+pub use walk::{WALKS_MAX, Walked, Walks, answer as answer_tree};

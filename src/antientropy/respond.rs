@@ -65,18 +65,13 @@ impl Responders {
         let asker = Asker { node, epoch, partition, op: offer.op };
         let within = keyspace::partition_range(partition, env.ring.layout().partitions);
         let is_within = offer.start >= within.start && within.end.as_ref().is_none_or(|end| offer.end <= *end);
-        let refusal = match standing {
-            Standing::Newborn => Some(Refusal::Newborn),
-            Standing::Fallback | Standing::Outside => Some(Refusal::NotAccepted),
-            Standing::Owner if !env.ring.is_owner(partition, asker.node) => Some(Refusal::NotAccepted),
-            Standing::Owner if !is_within || offer.start >= offer.end => {
+        let refusal = match refusal(env, turn, standing, (node, partition), &offer.marks) {
+            Some(refusal) => Some(refusal),
+            None if !is_within || offer.start >= offer.end => {
                 Some(Refusal::Failed("a range that is not of the partition".into()))
             }
-            // Whoever learns from this node must be known to it in its present directory: else its reports could rest
-            // on an earlier one.
-            Standing::Owner if !marks::is_known(env, turn, node, &offer.marks) => Some(Refusal::UnknownDirectory),
-            Standing::Owner if self.offers.len() >= OPEN_MAX => Some(Refusal::Busy),
-            Standing::Owner => None,
+            None if self.offers.len() >= OPEN_MAX => Some(Refusal::Busy),
+            None => None,
         };
         if let Some(refusal) = refusal {
             return asker.answer_offer(&mut turn.out, Err(refusal));
@@ -174,6 +169,25 @@ impl Asker {
     fn answer_push(self, out: &mut Outbox, outcome: Result<(), Refusal>) {
         let Asker { node, epoch, partition, op } = self;
         out.send(node, partition, PeerMessage::ExchangePushed(ExchangePushed { op, epoch, outcome }));
+    }
+}
+
+/// Why an asker may not learn from this node, if it may not.
+pub(super) fn refusal(
+    env: &Env<'_>,
+    turn: &Turn,
+    standing: Standing,
+    (node, partition): (NodeId, PartitionId),
+    marks: &Marks,
+) -> Option<Refusal> {
+    match standing {
+        Standing::Newborn => Some(Refusal::Newborn),
+        Standing::Fallback | Standing::Outside => Some(Refusal::NotAccepted),
+        Standing::Owner if !env.ring.is_owner(partition, node) => Some(Refusal::NotAccepted),
+        // Whoever learns from this node must be known to it in its present directory: else its reports could rest on an
+        // earlier one.
+        Standing::Owner if !marks::is_known(env, turn, node, marks) => Some(Refusal::UnknownDirectory),
+        Standing::Owner => None,
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Due: everything at the start and when a peer answers again; each pair of partition and co-owner once per interval.
 //! The co-owner with the smaller id begins (both directions are repaired in one exchange), except that a newborn owner
-//! always begins itself. A failed exchange is due again after [`RETRY_AFTER`].
+//! always begins itself. A failed exchange is due again after [`RETRY_AFTER`]. Costs a look at the pairs that are due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ids::{NodeId, PartitionId};
@@ -18,6 +18,8 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Schedule {
     due: BTreeMap<(PartitionId, NodeId), Due>,
+    /// The pairs that wait for their time.
+    by_time: BTreeSet<(Timestamp, PartitionId, NodeId)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,30 +31,28 @@ enum Due {
 impl Schedule {
     /// Every pair of an own partition and a co-owner is due at once.
     pub fn new(env: &Env<'_>, own: impl Iterator<Item = PartitionId>) -> Schedule {
-        let mut due = BTreeMap::new();
+        let mut schedule = Schedule::default();
         for partition in own {
             for peer in env.ring.owners(partition).iter().filter(|owner| **owner != env.me) {
-                due.insert((partition, *peer), Due::At(env.now.mono));
+                schedule.set(partition, *peer, Due::At(env.now.mono));
             }
         }
-        Schedule { due }
+        schedule
     }
 
     /// A peer answers again: everything shared with it is due.
     pub fn on_reachable(&mut self, env: &Env<'_>, node: NodeId) {
-        for ((_, peer), due) in &mut self.due {
-            if *peer == node && *due != Due::Running {
-                *due = Due::At(env.now.mono);
-            }
+        let shared: Vec<PartitionId> =
+            self.due.keys().filter(|(_, peer)| *peer == node).map(|(partition, _)| *partition).collect();
+        for partition in shared {
+            self.hurry(env, partition, node);
         }
     }
 
     /// One pair is due now (a newborn found an established co-owner).
     pub fn hurry(&mut self, env: &Env<'_>, partition: PartitionId, node: NodeId) {
-        if let Some(due) = self.due.get_mut(&(partition, node))
-            && *due != Due::Running
-        {
-            *due = Due::At(env.now.mono);
+        if self.due.get(&(partition, node)).is_some_and(|due| *due != Due::Running) {
+            self.set(partition, node, Due::At(env.now.mono));
         }
     }
 
@@ -63,24 +63,18 @@ impl Schedule {
         count: usize,
         may_begin: impl Fn(PartitionId, NodeId) -> bool,
     ) -> Vec<(PartitionId, NodeId)> {
-        if count == 0 {
-            return Vec::new();
-        }
-        let mut ready: Vec<(Timestamp, PartitionId, NodeId)> = self
-            .due
+        let ready: Vec<(PartitionId, NodeId)> = self
+            .by_time
             .iter()
-            .filter_map(|((partition, peer), due)| match due {
-                Due::At(at) if *at <= env.now.mono => Some((*at, *partition, *peer)),
-                Due::At(_) | Due::Running => None,
-            })
-            .filter(|(_, partition, peer)| env.liveness.is_reachable(*peer) && may_begin(*partition, *peer))
+            .take_while(|(at, ..)| *at <= env.now.mono)
+            .map(|(_, partition, peer)| (*partition, *peer))
+            .filter(|(partition, peer)| env.liveness.is_reachable(*peer) && may_begin(*partition, *peer))
+            .take(count)
             .collect();
-        ready.sort_unstable();
-        ready.truncate(count);
-        for (_, partition, peer) in &ready {
-            self.due.insert((*partition, *peer), Due::Running);
+        for (partition, peer) in &ready {
+            self.set(*partition, *peer, Due::Running);
         }
-        ready.into_iter().map(|(_, partition, peer)| (partition, peer)).collect()
+        ready
     }
 
     /// An exchange ended: when it is due again.
@@ -93,6 +87,15 @@ impl Schedule {
         } else {
             interval
         };
-        self.due.insert((partition, peer), Due::At(env.now.mono.after(pause)));
+        self.set(partition, peer, Due::At(env.now.mono.after(pause)));
+    }
+
+    fn set(&mut self, partition: PartitionId, peer: NodeId, due: Due) {
+        if let Some(Due::At(before)) = self.due.insert((partition, peer), due) {
+            self.by_time.remove(&(before, partition, peer));
+        }
+        if let Due::At(at) = due {
+            self.by_time.insert((at, partition, peer));
+        }
     }
 }

@@ -11,7 +11,9 @@
 //! row. Only the causal state counts, in the form in which it stands on disk: what a directory notes beside it differs from
 //! owner to owner. Hence two trees say something of each other only if both partitions are settled equally far and swept.
 //!
-//! Costs [`LEAF_BYTES`] per leaf of a partition that has rows. Kept by [`super::trees`], compared by [`super::walk`].
+//! A partition with many rows gets more leaves (it is looked through anew for that), so a leaf stays small; the two owners
+//! may have different numbers of them, and compare down to the coarser ones. Costs [`LEAF_BYTES`] per leaf of a partition
+//! that has rows: a few MiB per node, and a third of a byte per row of large partitions. Kept by [`super::trees`], compared by [`super::walk`].
 //! Source: Merkle 1987; additive hashes, Bellare and Micciancio 1997 (here against faults, not against forgers: peers of a
 //! cluster trust each other).
 
@@ -29,8 +31,14 @@ use crate::value::Row;
 /// Leaves of all partitions of a cluster together; a partition has its share of them.
 const LEAVES: u32 = 1 << 18;
 
-/// The least and the most leaves of one partition.
+/// The least and the most leaves that a partition has as its share.
 const LEAVES_OF_ONE: (u32, u32) = (16, 1024);
+
+/// A tree with more rows to a leaf than this has too few leaves.
+const ROWS_PER_LEAF_MAX: u32 = 128;
+
+/// The most bits of the number of a leaf: a partition with more rows than fit has fuller leaves.
+const LEAF_BITS_MAX: u8 = 18;
 
 /// A node has two to the power of this many children; those above the leaves may have fewer.
 const FAN_OUT_BITS: u8 = 4;
@@ -71,6 +79,7 @@ pub struct MerkleTree {
     /// Of each leaf; empty while the partition never had a row.
     hashes: Vec<u128>,
     rows: Vec<u32>,
+    root: Sum,
 }
 
 /// What a row adds to its leaf: `None` if it counts as absent. `stored` is what stands on disk.
@@ -107,7 +116,29 @@ impl MerkleTree {
             leaf_bits: leaves.ilog2() as u8,
             hashes: Vec::new(),
             rows: Vec::new(),
+            root: Sum::default(),
         }
+    }
+
+    /// An empty tree of the same partition, with more leaves.
+    pub fn finer(&self) -> MerkleTree {
+        let leaf_bits = self.leaf_bits.saturating_add(FAN_OUT_BITS).min(LEAF_BITS_MAX);
+        MerkleTree { leaf_bits, hashes: Vec::new(), rows: Vec::new(), root: Sum::default(), ..*self }
+    }
+
+    /// An empty tree of the same partition, with as many leaves.
+    pub fn blank(&self) -> MerkleTree {
+        MerkleTree { hashes: Vec::new(), rows: Vec::new(), root: Sum::default(), ..*self }
+    }
+
+    /// Whether it has so many rows that it should have more leaves.
+    pub fn is_crowded(&self) -> bool {
+        self.leaf_bits < LEAF_BITS_MAX && self.root.rows >> self.leaf_bits >= ROWS_PER_LEAF_MAX
+    }
+
+    /// Bits of the number of a leaf.
+    pub fn leaf_bits(&self) -> u8 {
+        self.leaf_bits
     }
 
     /// A row, given by its key on disk, adds this now; before, it added that. `None`: nothing.
@@ -121,12 +152,17 @@ impl MerkleTree {
             self.rows = vec![0; self.leaves()];
         }
         let (Some(hash), Some(rows)) = (self.hashes.get_mut(leaf), self.rows.get_mut(leaf)) else { return };
-        *hash = hash.wrapping_sub(before.unwrap_or(0)).wrapping_add(now.unwrap_or(0));
-        *rows = rows.wrapping_sub(u32::from(before.is_some())).wrapping_add(u32::from(now.is_some()));
+        for (hash, rows) in [(hash, rows), (&mut self.root.hash, &mut self.root.rows)] {
+            *hash = hash.wrapping_sub(before.unwrap_or(0)).wrapping_add(now.unwrap_or(0));
+            *rows = rows.wrapping_sub(u32::from(before.is_some())).wrapping_add(u32::from(now.is_some()));
+        }
     }
 
     /// What a node adds up to; `None` if this tree has no such node.
     pub fn sum(&self, node: Node) -> Option<Sum> {
+        if node == Node::ROOT {
+            return Some(self.root);
+        }
         let leaves = self.leaves_of(node)?;
         let hashes = self.hashes.get(leaves.clone()).unwrap_or_default();
         let rows = self.rows.get(leaves).unwrap_or_default();
@@ -136,9 +172,9 @@ impl MerkleTree {
         })
     }
 
-    /// The nodes right below one; none below a leaf.
-    pub fn children(&self, node: Node) -> impl Iterator<Item = Node> + use<> {
-        let bits = node.bits.saturating_add(FAN_OUT_BITS).min(self.leaf_bits);
+    /// The nodes right below one, in a tree whose leaves have these bits; none below its leaves.
+    pub fn children(&self, node: Node, leaf_bits: u8) -> impl Iterator<Item = Node> + use<> {
+        let bits = node.bits.saturating_add(FAN_OUT_BITS).min(leaf_bits.min(self.leaf_bits));
         let more = bits.saturating_sub(node.bits);
         let count = if more == 0 { 0 } else { 1 << more };
         (0..count).map(move |child| Node { bits, prefix: node.prefix << more | child })
@@ -161,18 +197,14 @@ impl MerkleTree {
 
     /// Whether both add up to the same everywhere. A tree that never had a row equals one that has none any more.
     pub fn means(&self, other: &MerkleTree) -> bool {
-        let sums = |tree: &MerkleTree| (0..tree.leaves()).map(|leaf| tree.leaf(leaf)).collect::<Vec<_>>();
-        self.first == other.first && self.leaf_bits == other.leaf_bits && sums(self) == sums(other)
+        let bits = self.leaf_bits.min(other.leaf_bits);
+        let mut nodes = (0..1 << bits).map(|prefix| Node { bits, prefix });
+        self.first == other.first && self.root == other.root && nodes.all(|node| self.sum(node) == other.sum(node))
     }
 
     /// Memory of the sums. Unit: bytes.
     pub fn bytes(&self) -> usize {
         self.hashes.len() * LEAF_BYTES
-    }
-
-    fn leaf(&self, leaf: usize) -> Sum {
-        let (hash, rows) = (self.hashes.get(leaf).copied(), self.rows.get(leaf).copied());
-        Sum { hash: hash.unwrap_or_default(), rows: rows.unwrap_or_default() }
     }
 
     fn leaves(&self) -> usize {

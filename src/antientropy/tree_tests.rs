@@ -49,7 +49,7 @@ fn nodes(tree: &MerkleTree) -> Vec<Node> {
     let mut all = vec![Node::ROOT];
     let mut next = 0;
     while let Some(node) = all.get(next).copied() {
-        all.extend(tree.children(node));
+        all.extend(tree.children(node, u8::MAX));
         next += 1;
     }
     all
@@ -104,6 +104,24 @@ proptest! {
 }
 
 #[test]
+fn trees_of_different_depth_agree_down_to_the_coarser_leaves() {
+    let partition = PartitionId(1);
+    let disk: BTreeMap<RowKey, Bytes> = rows_of(partition).map(|(_, row)| (row, stored(2).encode())).take(50).collect();
+    let coarse = scanned(partition, &disk);
+    let mut fine = coarse.finer();
+    assert_eq!(fine.leaf_bits(), coarse.leaf_bits() + FAN_OUT_BITS);
+    for (row, stored) in &disk {
+        fine.replace(row.as_bytes(), None, contribution(row.as_bytes(), stored));
+    }
+    assert!(fine.means(&coarse) && coarse.means(&fine));
+    let (last, stored) = disk.last_key_value().unwrap();
+    fine.replace(last.as_bytes(), contribution(last.as_bytes(), stored), None);
+    assert!(!fine.means(&coarse) && !coarse.means(&fine));
+    fine.replace(last.as_bytes(), None, contribution(last.as_bytes(), stored));
+    assert!(fine.means(&coarse));
+}
+
+#[test]
 fn the_header_of_a_row_does_not_count() {
     let mut one = stored(3);
     let bare = contribution(row(1).as_bytes(), &one.encode());
@@ -123,7 +141,7 @@ fn the_leaves_of_a_partition_are_its_range_without_a_gap() {
                 bytes.resize(8, 0);
                 Bytes::from(bytes)
             };
-            let leaves = nodes(&tree).into_iter().filter(|node| tree.children(*node).next().is_none());
+            let leaves = nodes(&tree).into_iter().filter(|node| tree.children(*node, u8::MAX).next().is_none());
             let expected = Range { start: pad(&whole.start), end: whole.end.as_ref().map(pad) };
             assert_eq!(tree.ranges(leaves), [expected], "{partition} of {partitions}");
         }

@@ -48,6 +48,8 @@ pub struct Trees {
 #[derive(Debug, Default)]
 struct Entry {
     whole: Option<MerkleTree>,
+    /// When it is to be built, again or for the first time; `None` while it is being built.
+    due: Option<Timestamp>,
 }
 
 /// A tree that is being built.
@@ -79,9 +81,17 @@ impl Trees {
         let mut trees = Trees { partitions, by_id: BTreeMap::new(), due: BTreeSet::new(), build: None };
         for partition in own {
             trees.by_id.insert(partition, Entry::default());
-            trees.due.insert((Timestamp(0), partition));
+            trees.schedule(partition, Timestamp(0));
         }
         trees
+    }
+
+    fn schedule(&mut self, partition: PartitionId, at: Timestamp) {
+        let Some(entry) = self.by_id.get_mut(&partition) else { return };
+        if let Some(before) = entry.due.replace(at) {
+            self.due.remove(&(before, partition));
+        }
+        self.due.insert((at, partition));
     }
 
     /// The tree of a partition, if it is whole.
@@ -113,8 +123,11 @@ impl Trees {
         if let Some(tree) = &mut entry.whole {
             tree.replace(row, before, now);
         }
-        if let Some(build) = self.build.as_mut().filter(|build| build.partition == partition) {
-            build.replace(row, before, now);
+        let is_crowded = entry.whole.as_ref().is_some_and(MerkleTree::is_crowded) && entry.due != Some(Timestamp(0));
+        match self.build.as_mut().filter(|build| build.partition == partition) {
+            Some(build) => build.replace(row, before, now),
+            None if is_crowded => self.schedule(partition, Timestamp(0)),
+            None => {}
         }
     }
 
@@ -125,10 +138,17 @@ impl Trees {
         }
         let Some((at, partition)) = self.due.first().copied().filter(|(at, _)| *at <= env.now.mono) else { return };
         self.due.remove(&(at, partition));
+        let Some(entry) = self.by_id.get_mut(&partition) else { return };
+        entry.due = None;
+        let tree = match &entry.whole {
+            Some(tree) if tree.is_crowded() => tree.finer(),
+            Some(tree) => tree.blank(),
+            None => MerkleTree::new(partition, self.partitions),
+        };
         let build = Build {
             op: next_op(),
             partition,
-            tree: MerkleTree::new(partition, self.partitions),
+            tree,
             rest: keyspace::partition_range(partition, self.partitions),
             changed: None,
             is_overrun: false,
@@ -162,10 +182,16 @@ impl Trees {
             // Nobody compares by a tree that leaves rows out.
             let partition = build.partition;
             self.build = None;
-            self.due.insert((env.now.mono.after(RETRY_AFTER), partition));
+            self.schedule(partition, env.now.mono.after(RETRY_AFTER));
             return None;
         };
-        let is_last = if std::mem::take(&mut build.is_overrun) { false } else { build.take_in(page, changed) };
+        let mut is_last = !std::mem::take(&mut build.is_overrun) && build.take_in(page, changed);
+        if build.tree.is_crowded() {
+            // The rows that were read so far stand in too few leaves: once more, with more of them.
+            build.tree = build.tree.finer();
+            build.rest = keyspace::partition_range(build.partition, self.partitions);
+            is_last = false;
+        }
         if !is_last {
             let pause = PAGE_PAUSE + Duration::from_millis(u64::from(env.delivery_pause_ms));
             out.set_timer(TimerKey::TreePage(op), env.now.mono.after(pause));
@@ -174,7 +200,7 @@ impl Trees {
         let Build { partition, tree, .. } = self.build.take()?;
         let again = env.config.tree_rebuild_interval;
         if !again.is_zero() {
-            self.due.insert((env.now.mono.after(again), partition));
+            self.schedule(partition, env.now.mono.after(again));
         }
         let earlier = self.by_id.get_mut(&partition)?.whole.replace(tree);
         let differs = earlier.is_some_and(|earlier| self.whole(partition).is_some_and(|tree| !tree.means(&earlier)));

@@ -174,10 +174,14 @@ impl Walks {
             let Some(tree) = tree else { return self.give_up(env, &mut turn.out, op) };
             walk.asked = walk.ahead.drain(..walk.ahead.len().min(limits::TREE_NODES_MAX)).collect();
             let sums = walk.asked.iter().map(|node| (*node, tree.sum(*node).unwrap_or_default()));
-            let named = |(Node { bits, prefix }, sum): (Node, super::tree::Sum)| {
-                TreeNode { bits, prefix, rows: sum.rows, hash: sum.hash }
+            let named = |(Node { bits, prefix }, sum): (Node, super::tree::Sum)| TreeNode {
+                bits,
+                prefix,
+                rows: sum.rows,
+                hash: sum.hash,
             };
-            let offer = TreeOffer { op, nodes: sums.map(named).collect(), marks: marks::marks(env, turn, walk.partition) };
+            let offer =
+                TreeOffer { op, nodes: sums.map(named).collect(), marks: marks::marks(env, turn, walk.partition) };
             // The sums show rows of every turn sealed so far.
             let ticket = turn.out.sealed_ticket();
             turn.out.send_after(ticket, walk.peer, walk.partition, PeerMessage::TreeOffer(offer));

@@ -318,7 +318,9 @@ impl Coordinator {
                 | PeerMessage::ExchangeDone(_)
                 | PeerMessage::StabilityQuery(_)
                 | PeerMessage::StabilityAnswer(_)
-                | PeerMessage::Repair(_) => {}
+                | PeerMessage::Repair(_)
+                | PeerMessage::TreeOffer(_)
+                | PeerMessage::TreeAnswer(_) => {}
             }
         }
     }

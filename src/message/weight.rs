@@ -75,6 +75,11 @@ pub fn of_message(message: &PeerMessage) -> usize {
             }),
             PeerMessage::ExchangePush(push) => MARKS + of_rows(&push.rows),
             PeerMessage::Repair(repair) => of_rows(&repair.rows),
+            PeerMessage::TreeOffer(offer) => MARKS + 2 * ITEM + offer.nodes.len() * ITEM,
+            PeerMessage::TreeAnswer(answer) => answer
+                .outcome
+                .as_ref()
+                .map_or(ITEM, |found| MARKS + ITEM + found.differing.as_ref().map_or(0, Vec::len) * size_of::<u32>()),
             PeerMessage::StabilityQuery(_) => MARKS,
             // Ticks, two reports, and the owners' directories.
             PeerMessage::StabilityAnswer(answer) => MARKS + 8 * ITEM + answer.state.tags.len() * ITEM,

@@ -14,7 +14,7 @@ use crate::message::codec;
 use crate::message::peer::{
     Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward, Forwarded,
     Lifetimes, Marks, OwedRow, Part, Read, ReadAnswer, Refusal, Replicate, Replicated, Report, StabilityAnswer,
-    StabilityQuery, StabilityStanding, StabilityState,
+    StabilityQuery, StabilityStanding, StabilityState, TreeAnswer, TreeFindings, TreeNode, TreeOffer,
 };
 use crate::time::Hlc;
 
@@ -131,6 +131,16 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
         }),
         PeerMessage::ExchangeAnswer(ExchangeAnswer { op: OP, epoch: EPOCH, outcome: Ok(found) }),
         PeerMessage::ExchangePush(ExchangePush { op: OP, rows: vec![(row(), bytes(count)); 3], marks: MARKS }),
+        PeerMessage::TreeOffer(TreeOffer {
+            op: OP,
+            nodes: vec![TreeNode { bits: 18, prefix: u32::MAX, rows: u32::MAX, hash: u128::MAX }; items],
+            marks: MARKS,
+        }),
+        PeerMessage::TreeAnswer(TreeAnswer {
+            op: OP,
+            epoch: EPOCH,
+            outcome: Ok(TreeFindings { differing: Some(vec![u16::MAX; items]), leaf_bits: 18, marks: MARKS }),
+        }),
         PeerMessage::StabilityQuery(StabilityQuery { round: u64::MAX, marks: MARKS, wanted: LATE, is_needed: true }),
         PeerMessage::StabilityAnswer(Box::new(StabilityAnswer { round: u64::MAX, epoch: EPOCH, state })),
     ]

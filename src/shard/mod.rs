@@ -41,7 +41,10 @@ pub use outbox::Outbox;
 pub use timer::TimerKey;
 pub use turn::{Access, Turn};
 
-use crate::antientropy::{Exchanged, Exchanges, Finding, Newborns, Outcome, Responders, Schedule, Trees};
+use crate::antientropy::{
+    Exchanged, Exchanges, Finding, Newborns, Outcome, Plan, Responders, Schedule, Trees, WALKS_MAX, Walked, Walks,
+    answer_tree,
+};
 use crate::config::ShardConfig;
 use crate::coordinator::Coordinator;
 use crate::hints::{Delivery, Ledger};
@@ -68,6 +71,7 @@ pub struct Shard {
     delivery: Delivery,
     schedule: Schedule,
     exchanges: Exchanges,
+    walks: Walks,
     responders: Responders,
     newborns: Newborns,
     stability: Stability,
@@ -75,6 +79,8 @@ pub struct Shard {
     next_exchange: u64,
     exchanges_done: u64,
     exchanged_rows: u64,
+    tree_walks: u64,
+    tree_differences: u64,
 }
 
 /// A sealed turn. The driver writes the batch if it is not empty, and performs the effects, which wait for nothing.
@@ -141,12 +147,15 @@ impl Shard {
             delivery: Delivery::default(),
             schedule,
             exchanges: Exchanges::default(),
+            walks: Walks::default(),
             responders: Responders::default(),
             newborns: Newborns::default(),
             stability: Stability::default(),
             next_exchange: 0,
             exchanges_done: 0,
             exchanged_rows: 0,
+            tree_walks: 0,
+            tree_differences: 0,
         };
         let shift = std::time::Duration::from_micros(seed % micros(shard.site.config.ping_interval).max(1));
         for timer in [TimerKey::Liveness, TimerKey::Newborn, TimerKey::ExchangeSchedule, TimerKey::Stability] {
@@ -235,6 +244,10 @@ impl Shard {
             exchanges: self.exchanges_done,
             exchanged_rows: self.exchanged_rows,
             read_repairs: ReadRepairStatus { taken: self.replica.repaired, ..self.coordinator.read_repairs() },
+            tree_walks: self.tree_walks,
+            tree_differences: self.tree_differences,
+            trees_waiting: self.turn.trees.waiting() as u32,
+            tree_bytes: self.turn.trees.bytes() as u64,
             amnesia_alarms: self.replica.amnesia_alarms + self.stability.losses(),
             conflicts: self.replica.conflicts.met(),
             conflicting: self.replica.conflicts.status(now.mono),

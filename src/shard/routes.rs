@@ -149,6 +149,22 @@ impl Shard {
                     replica.on_task(&env, turn, Task { row, body });
                 }
             }
+            PeerMessage::TreeOffer(offer) => {
+                if !marks::is_known(&env, turn, from, &offer.marks) {
+                    stability.ask_again(&env, turn, partition, from);
+                }
+                let standing = Standing::of(&env, turn, partition);
+                answer_tree(&env, turn, standing, ((from, epoch), partition), offer);
+            }
+            PeerMessage::TreeAnswer(answer) => {
+                if let Ok(findings) = &answer.outcome
+                    && !marks::is_known(&env, turn, from, &findings.marks)
+                {
+                    stability.ask_again(&env, turn, partition, from);
+                }
+                let walked = self.walks.on_answer(&env, turn, answer);
+                self.on_walked(now, walked);
+            }
             PeerMessage::StabilityQuery(query) => {
                 stability.on_query(&env, turn, (from, epoch), partition, query, || next_op(next_exchange));
             }
@@ -164,7 +180,8 @@ impl Shard {
         let env = self.site.env(now);
         if self.stability.on_marks(&env, &mut self.turn, partition, from, marks) {
             // They took the own rows for an owner's.
-            let ended = self.exchanges.abandon(&mut self.turn.out, partition);
+            let mut ended = self.exchanges.abandon(&mut self.turn.out, partition);
+            ended.extend(self.walks.abandon(&mut self.turn.out, partition));
             self.on_exchange_ends(now, ended);
         }
     }
@@ -267,6 +284,10 @@ impl Shard {
                 let ended = self.exchanges.on_timeout(out, op);
                 self.on_exchange_ends(now, ended);
             }
+            TimerKey::Walk(op) => {
+                let walked = self.walks.on_timer(&env, &mut self.turn, op);
+                self.on_walked(now, walked);
+            }
             TimerKey::Stability => {
                 let Shard { turn, stability, next_exchange, .. } = self;
                 stability.on_timer(&env, turn, || next_op(next_exchange));
@@ -348,7 +369,8 @@ impl Shard {
         self.coordinator.on_lost(&env, out, node);
         self.ledger.on_lost(out, node);
         self.delivery.on_lost(&env, out, node);
-        let ended = self.exchanges.on_lost(out, node);
+        let mut ended = self.exchanges.on_lost(out, node);
+        ended.extend(self.walks.on_lost(out, node));
         self.on_exchange_ends(now, ended);
     }
 
@@ -356,24 +378,64 @@ impl Shard {
         self.coordinator.on_not_sent(&self.site.env(now), &mut self.turn.out, node, frame);
     }
 
-    /// Begins the exchanges that are due, as many as may run at once. The smaller id begins, or the newborn.
+    /// Begins the comparisons that are due, as many as may run at once. The smaller id begins, or the newborn.
     fn begin_exchanges(&mut self, now: Now) {
         let env = self.site.env(now);
-        let room = env.config.exchanges_max.saturating_sub(self.exchanges.len());
+        let Shard { turn, exchanges, walks, schedule, stability, next_exchange, tree_walks, .. } = self;
         let takes_over = |turn: &Turn, partition, peer| {
-            !turn.memory(partition).is_established || self.stability.is_catching_up(partition, peer)
+            !turn.memory(partition).is_established || stability.is_catching_up(partition, peer)
         };
-        let may_begin =
-            |partition, peer| takes_over(&self.turn, partition, peer) || (env.config.exchange && env.me < peer);
-        for (partition, peer) in self.schedule.take_due(&env, room, may_begin) {
-            if !self.turn.memory(partition).is_established && self.exchanges.has_partition(partition) {
-                // A newborn learns from one co-owner, whose rows are of one moment.
-                self.schedule.on_end(&env, partition, peer, false);
+        while exchanges.len() < env.config.exchanges_max
+            && let Some(plan) = exchanges.next_waiting()
+        {
+            if takes_over(turn, plan.partition, plan.peer) {
+                // Meanwhile it is to be of the other kind.
+                schedule.on_end(&env, plan.partition, plan.peer, false);
                 continue;
             }
-            let op = next_op(&mut self.next_exchange);
-            let pushes = !takes_over(&self.turn, partition, peer);
-            self.exchanges.start(&env, &mut self.turn.out, op, (peer, partition), pushes);
+            exchanges.start(&env, &mut turn.out, next_op(next_exchange), plan);
+        }
+        let may_walk = |turn: &Turn, partition, peer| {
+            !takes_over(turn, partition, peer) && Walks::may_begin(&env, turn, partition)
+        };
+        let is_ours = |peer| env.config.exchange && env.me < peer;
+        let room = env.config.exchanges_max.saturating_sub(exchanges.len());
+        let may_begin =
+            |partition, peer| takes_over(turn, partition, peer) || is_ours(peer) && !may_walk(turn, partition, peer);
+        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
+            if !turn.memory(partition).is_established && exchanges.has_partition(partition) {
+                // A newborn learns from one co-owner, whose rows are of one moment.
+                schedule.on_end(&env, partition, peer, false);
+                continue;
+            }
+            let pushes = !takes_over(turn, partition, peer);
+            let plan = Plan::whole(&env, peer, partition, pushes);
+            exchanges.start(&env, &mut turn.out, next_op(next_exchange), plan);
+        }
+        let room = WALKS_MAX.saturating_sub(walks.len());
+        let may_begin = |partition, peer| is_ours(peer) && may_walk(turn, partition, peer);
+        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
+            *tree_walks += 1;
+            if let Some(Walked::SaysNothing(plan)) = walks.start(&env, turn, next_op(next_exchange), (peer, partition))
+            {
+                exchanges.wish(plan);
+            }
+        }
+    }
+
+    fn on_walked(&mut self, now: Now, walked: Option<Walked>) {
+        match walked {
+            Some(Walked::Ended(outcome)) => self.on_exchange_ends(now, [outcome]),
+            Some(Walked::Differs(plan)) => {
+                self.tree_differences += plan.ranges.len() as u64;
+                self.exchanges.wish(plan);
+                self.begin_exchanges(now);
+            }
+            Some(Walked::SaysNothing(plan)) => {
+                self.exchanges.wish(plan);
+                self.begin_exchanges(now);
+            }
+            None => {}
         }
     }
 

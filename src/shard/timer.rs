@@ -21,6 +21,8 @@ pub enum TimerKey {
     ExchangeSchedule,
     /// An exchange got no answer.
     ExchangeTimeout(OpId),
+    /// A comparison by trees got no answer, or its pause is over.
+    Walk(OpId),
     /// The next round of questions about newborn partitions.
     Newborn,
     /// The next round of questions about what can be settled.

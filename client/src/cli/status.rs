@@ -384,6 +384,10 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "newborn_partitions": status.shards.newborn_partitions,
         "exchanges": status.shards.exchanges,
         "exchanged_rows": status.shards.exchanged_rows,
+        "tree_walks": status.shards.tree_walks,
+        "tree_differences": status.shards.tree_differences,
+        "trees_waiting": status.shards.trees_waiting,
+        "tree_bytes": status.shards.tree_bytes,
         "read_repairs": {
             "missing": status.shards.read_repairs.missing,
             "outdated": status.shards.read_repairs.outdated,

@@ -8,6 +8,7 @@ mod acknowledged_then_lost;
 mod big_set;
 mod changing_signs;
 mod cloned_directory;
+mod compared_twice;
 mod doomstone;
 mod down_node_growth;
 mod expire_during_split;
@@ -18,6 +19,7 @@ mod late_acknowledgement;
 mod leave_and_return;
 mod lost_third_message;
 mod lost_wal_tail;
+mod missed_tombstone;
 mod old_delete_returns;
 mod owners_away;
 mod quiet_day;
@@ -75,6 +77,7 @@ pub const ALL: &[Scenario] = &[
     big_set::SCENARIO,
     changing_signs::SCENARIO,
     cloned_directory::SCENARIO,
+    compared_twice::SCENARIO,
     doomstone::SCENARIO,
     down_node_growth::SCENARIO,
     down_node_growth::WIDE,
@@ -86,6 +89,7 @@ pub const ALL: &[Scenario] = &[
     leave_and_return::SCENARIO,
     lost_third_message::SCENARIO,
     lost_wal_tail::SCENARIO,
+    missed_tombstone::SCENARIO,
     old_delete_returns::SCENARIO,
     owners_away::SCENARIO,
     quiet_day::SCENARIO,

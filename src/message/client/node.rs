@@ -98,6 +98,14 @@ pub struct ShardStatus {
     pub exchanged_rows: u64,
     /// What reads have found to be missing at owners since the start.
     pub read_repairs: ReadRepairStatus,
+    /// Comparisons with a co-owner that began with trees, since the start.
+    pub tree_walks: u64,
+    /// Ranges of keys that differed in both comparisons of trees, and were exchanged, since the start.
+    pub tree_differences: u64,
+    /// Own partitions whose tree is not whole yet: they are compared row by row.
+    pub trees_waiting: u32,
+    /// Memory of the trees. Unit: bytes.
+    pub tree_bytes: u64,
     /// Amnesia alarms since the start: own entries that this node does not remember, and partitions that peers have settled
     /// further than it remembers although they rest on what it said.
     pub amnesia_alarms: u64,

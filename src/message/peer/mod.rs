@@ -8,8 +8,8 @@
 //! liveness   who is there                  replicate  fresh writes
 //! refusal    why something was not taken   read       rows of one key
 //! deliver    rows that are owed            exchange   what co-owners compare
-//! settling   how far a partition is settled
-//! repair     what a read found to be missing
+//! settling   how far a partition is        tree       sums that co-owners compare before rows
+//!            settled                       repair     what a read found to be missing
 //! ```
 
 mod deliver;
@@ -22,6 +22,7 @@ mod refusal;
 mod repair;
 mod replicate;
 mod settling;
+mod tree;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,7 @@ pub use refusal::Refusal;
 pub use repair::Repair;
 pub use replicate::{Part, Replicate, Replicated};
 pub use settling::{Lifetimes, Marks, Report, StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState};
+pub use tree::{TreeAnswer, TreeFindings, TreeNode, TreeOffer};
 
 use crate::causality::Epoch;
 
@@ -88,6 +90,10 @@ pub enum PeerMessage {
     StabilityAnswer(Box<StabilityAnswer>),
     /// Merge these rows: you lack something of them.
     Repair(Repair),
+    /// What my rows of these ranges add up to; which of yours do not?
+    TreeOffer(TreeOffer),
+    /// These.
+    TreeAnswer(TreeAnswer),
 }
 
 impl PeerMessage {
@@ -113,6 +119,8 @@ impl PeerMessage {
             PeerMessage::ExchangeOffer(offer) => Some(offer.marks),
             PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().ok().map(|findings| findings.marks),
             PeerMessage::ExchangePush(push) => Some(push.marks),
+            PeerMessage::TreeOffer(offer) => Some(offer.marks),
+            PeerMessage::TreeAnswer(answer) => answer.outcome.as_ref().ok().map(|findings| findings.marks),
             PeerMessage::StabilityQuery(query) => Some(query.marks),
             PeerMessage::StabilityAnswer(answer) => Some(answer.state.marks),
             _ => None,
@@ -131,6 +139,7 @@ impl PeerMessage {
             | PeerMessage::NewbornAnswer(_)
             | PeerMessage::ExchangeAnswer(_)
             | PeerMessage::StabilityAnswer(_)
+            | PeerMessage::TreeAnswer(_)
             | PeerMessage::ExchangePushed(_) => true,
             // A claim answers what came the other way: it says nothing of the connection that this node opened.
             PeerMessage::Ping(_)
@@ -142,6 +151,7 @@ impl PeerMessage {
             | PeerMessage::Deliver(_)
             | PeerMessage::NewbornQuery(_)
             | PeerMessage::StabilityQuery(_)
+            | PeerMessage::TreeOffer(_)
             | PeerMessage::ExchangeOffer(_)
             | PeerMessage::ExchangePush(_)
             | PeerMessage::ExchangeDone(_)
@@ -160,6 +170,7 @@ impl PeerMessage {
             PeerMessage::NewbornAnswer(answer) => Some(answer.epoch),
             PeerMessage::ExchangeAnswer(answer) => Some(answer.epoch),
             PeerMessage::ExchangePushed(answer) => Some(answer.epoch),
+            PeerMessage::TreeAnswer(answer) => Some(answer.epoch),
             PeerMessage::StabilityAnswer(answer) => Some(answer.epoch),
             PeerMessage::Ping(_)
             | PeerMessage::Pong(_)
@@ -170,6 +181,7 @@ impl PeerMessage {
             | PeerMessage::Deliver(_)
             | PeerMessage::NewbornQuery(_)
             | PeerMessage::StabilityQuery(_)
+            | PeerMessage::TreeOffer(_)
             | PeerMessage::ExchangeOffer(_)
             | PeerMessage::ExchangePush(_)
             | PeerMessage::ExchangeDone(_)

@@ -17,8 +17,9 @@ pub struct TreeOffer {
     pub marks: Marks,
 }
 
-/// A node of a tree and its sum.
+/// A node of a tree and its sum. Travels without the names of its parts: there are many of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u8, u32, u32, u128)", into = "(u8, u32, u32, u128)")]
 pub struct TreeNode {
     /// How many bits of a row's place in the partition are given.
     pub bits: u8,
@@ -28,6 +29,18 @@ pub struct TreeNode {
     pub rows: u32,
     /// What they add up to.
     pub hash: u128,
+}
+
+impl From<(u8, u32, u32, u128)> for TreeNode {
+    fn from((bits, prefix, rows, hash): (u8, u32, u32, u128)) -> TreeNode {
+        TreeNode { bits, prefix, rows, hash }
+    }
+}
+
+impl From<TreeNode> for (u8, u32, u32, u128) {
+    fn from(TreeNode { bits, prefix, rows, hash }: TreeNode) -> (u8, u32, u32, u128) {
+        (bits, prefix, rows, hash)
+    }
 }
 
 /// Answer to [`TreeOffer`].

@@ -14,6 +14,7 @@ mod stability;
 mod staleness;
 mod stories;
 mod tokens;
+mod trees;
 mod troubles;
 mod types;
 
@@ -61,6 +62,14 @@ struct Bus {
     config: ShardConfig,
     /// Questions about what can be settled that were sent so far.
     questions: usize,
+    /// What comparisons of co-owners took.
+    compared: Compared,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Compared {
+    messages: usize,
+    bytes: usize,
 }
 
 const EVERYTHING: PageLimit = PageLimit { rows: usize::MAX, bytes: usize::MAX };
@@ -89,6 +98,7 @@ impl Bus {
             entropy: 1000,
             config,
             questions: 0,
+            compared: Compared::default(),
         };
         for id in 1..=nodes {
             bus.start(NodeId(id), Arc::new(MemoryStore::new(id)));
@@ -118,6 +128,20 @@ impl Bus {
                 assert!(weight <= limits::FRAME_BYTES_MAX, "{weight} bytes: {:.400}", format!("{frame:?}"));
                 let is_question = |message: &&Addressed| matches!(message.message, PeerMessage::StabilityQuery(_));
                 self.questions += frame.messages.iter().filter(is_question).count();
+                for Addressed { message, .. } in &frame.messages {
+                    if matches!(
+                        message,
+                        PeerMessage::TreeOffer(_)
+                            | PeerMessage::TreeAnswer(_)
+                            | PeerMessage::ExchangeOffer(_)
+                            | PeerMessage::ExchangeAnswer(_)
+                            | PeerMessage::ExchangePush(_)
+                            | PeerMessage::ExchangePushed(_)
+                    ) {
+                        self.compared.messages += 1;
+                        self.compared.bytes += weight::of_message(message);
+                    }
+                }
                 if self.cut.contains(&from) || self.cut.contains(&to) {
                     continue;
                 }

@@ -175,7 +175,9 @@ impl Talk {
             | PeerMessage::ExchangeAnswer(_)
             | PeerMessage::ExchangePush(_)
             | PeerMessage::ExchangePushed(_)
-            | PeerMessage::ExchangeDone(_) => Talk::Exchanges,
+            | PeerMessage::ExchangeDone(_)
+            | PeerMessage::TreeOffer(_)
+            | PeerMessage::TreeAnswer(_) => Talk::Exchanges,
             PeerMessage::Replicated(_) | PeerMessage::Delivered(_) => Talk::Acknowledgements,
             PeerMessage::StabilityQuery(_) | PeerMessage::StabilityAnswer(_) => Talk::Stability,
             _ => Talk::Nothing,

@@ -1,0 +1,168 @@
+//! Comparisons by trees: what they cost, and that they find what differs.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::antientropy::tree;
+use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
+use crate::storage::Batch;
+use crate::time::Hlc;
+
+const NODES: [NodeId; 2] = [NodeId(1), NodeId(2)];
+
+/// Nothing but comparisons, and none before they are switched on.
+fn config() -> ShardConfig {
+    ShardConfig { exchange: false, stability: false, handoff: false, ..ShardConfig::default() }
+}
+
+fn row(number: u32) -> RowKey {
+    RowKey::main(&Key::new(format!("key/{number}")).unwrap())
+}
+
+fn stored(events: u64) -> Bytes {
+    let actor = ActorId { expires: Tick(9), epoch: Epoch(1), tenure: Tenure(0) };
+    let mut stored = StoredRow::default();
+    for event in 1..=events {
+        stored.row.increment(Dot { actor, event }, Hlc { wall: event, logical: 0 }, 1, &Beside::NONE).unwrap();
+    }
+    stored.encode()
+}
+
+/// Two owners of so many rows, in which the first one is ahead in every `unequal` of them; comparisons are still off.
+fn owners(rows: u32, unequal: &[u32]) -> Bus {
+    let mut bus = Bus::with(2, config());
+    for id in NODES {
+        let store = bus.nodes.remove(&id).unwrap().store;
+        let mut batch = Batch::default();
+        let mut all: Vec<(RowKey, u64)> = (0..rows)
+            .map(|number| (row(number), number))
+            .map(|(row, number)| {
+                let is_ahead = id == NODES[0] && unequal.contains(&number);
+                (row, if is_ahead { 2 } else { 1 })
+            })
+            .collect();
+        all.sort();
+        for (row, events) in all {
+            batch.put(Space::Rows, row.as_bytes().clone(), stored(events));
+        }
+        store.write(&batch).unwrap();
+        bus.start(id, store);
+    }
+    bus.run(Duration::from_secs(3));
+    for id in NODES {
+        assert_eq!(bus.status(id).trees_waiting, 0, "every tree is whole");
+    }
+    bus.compared = Compared::default();
+    bus
+}
+
+fn compare(bus: &mut Bus) -> Compared {
+    for id in NODES {
+        bus.nodes.get_mut(&id).unwrap().shard.site.config.exchange = true;
+    }
+    bus.run(Duration::from_secs(4));
+    bus.compared
+}
+
+#[test]
+fn equal_owners_compare_with_one_message_each_way_however_many_rows_they_have() {
+    let mut costs = BTreeSet::new();
+    for rows in [1_000, 20_000] {
+        let mut bus = owners(rows, &[]);
+        let partitions = usize::from(bus.ring.layout().partitions);
+        let compared = compare(&mut bus);
+        assert_eq!(compared.messages, 2 * partitions);
+        assert_eq!(bus.status(NODES[0]).exchanges, partitions as u64, "each comparison is complete");
+        costs.insert(compared.bytes);
+    }
+    assert_eq!(costs.len(), 1, "{costs:?}");
+}
+
+#[test]
+fn a_few_differences_cost_as_many_sums_as_the_tree_is_deep_and_not_the_rows() {
+    let unequal: Vec<u32> = (0..10).map(|number| number * 97).collect();
+    let bytes: Vec<usize> = [1_000, 20_000]
+        .map(|rows| {
+            let mut bus = owners(rows, &unequal);
+            let compared = compare(&mut bus);
+            for number in &unequal {
+                let there = bus.nodes[&NODES[1]].store.fetch(Space::Rows, row(*number).as_bytes()).unwrap();
+                assert_eq!(StoredRow::state_bytes(&there.unwrap()), StoredRow::state_bytes(&stored(2)), "{number}");
+            }
+            let status = bus.status(NODES[0]);
+            assert_eq!(status.exchanged_rows, 2 * unequal.len() as u64, "only what differs travels, both ways");
+            assert!((1..=10).contains(&status.tree_differences), "{}", status.tree_differences);
+            compared.bytes
+        })
+        .into();
+    // Three steps of sixteen sums down, once more the leaves, and an exchange of one leaf; per row it would be 80 bytes.
+    assert!(bytes.iter().all(|bytes| *bytes < unequal.len() * 5_000), "{bytes:?}");
+    assert!(bytes[1] < bytes[0] * 3 / 2, "{bytes:?}");
+}
+
+#[test]
+fn a_tree_is_kept_up_through_writes_deletions_and_restarts() {
+    let mut bus = Bus::with(3, ShardConfig { row_cache_bytes: 1, ..ShardConfig::default() });
+    let is_right = |bus: &Bus| {
+        let partitions = bus.ring.layout().partitions;
+        let all = Range { start: Bytes::new(), end: None };
+        for node in bus.nodes.values() {
+            for (partition, kept) in node.shard.trees().iter() {
+                let mut scanned = tree::MerkleTree::new(partition, partitions);
+                for (key, value) in node.store.scan(Space::Rows, &all, EVERYTHING).unwrap().entries {
+                    if RowKey::parse(key.clone()).unwrap().partition(partitions) == partition {
+                        scanned.replace(&key, None, tree::contribution(&key, &value));
+                    }
+                }
+                assert!(kept.means(&scanned), "{partition}");
+            }
+            assert_eq!(node.shard.trees().waiting(), 0);
+        }
+    };
+    for number in 0..40 {
+        written(&bus.increment(NodeId(1 + number % 3), &format!("k{}", number % 12), 1));
+        if number % 5 == 4 {
+            bus.ask(NodeId(1), &format!("k{}", number % 7), Command::Delete);
+        }
+    }
+    is_right(&bus);
+    assert!(bus.nodes[&NodeId(1)].shard.trees().bytes() > 0);
+    let store = bus.nodes.remove(&NodeId(2)).unwrap().store;
+    bus.increment(NodeId(1), "k3", 1);
+    bus.start(NodeId(2), store);
+    // Trees are being built while rows change.
+    bus.increment(NodeId(2), "k3", 1);
+    bus.run(Duration::from_secs(3));
+    is_right(&bus);
+}
+
+#[test]
+fn a_tree_that_is_not_whole_is_not_asked_and_all_rows_are_compared() {
+    let mut bus = owners(50, &[7]);
+    let count = bus.ring.layout().partitions;
+    let all = bus.ring.partitions().collect::<Vec<_>>();
+    bus.nodes.get_mut(&NODES[1]).unwrap().shard.turn.trees = crate::antientropy::Trees::new(count, all);
+    bus.nodes.get_mut(&NODES[1]).unwrap().shard.site.config.trees = false;
+    compare(&mut bus);
+    let there = bus.nodes[&NODES[1]].store.fetch(Space::Rows, row(7).as_bytes()).unwrap().unwrap();
+    assert_eq!(StoredRow::state_bytes(&there), StoredRow::state_bytes(&stored(2)));
+    assert_eq!(bus.status(NODES[0]).tree_differences, 0);
+}
+
+#[test]
+fn rows_that_vanish_beneath_a_shard_are_found_by_the_next_look_and_brought_back() {
+    let mut bus = owners(200, &[]);
+    let lost = row(5);
+    let mut batch = Batch::default();
+    batch.delete(Space::Rows, lost.as_bytes().clone());
+    bus.nodes[&NODES[1]].store.write(&batch).unwrap();
+    compare(&mut bus);
+    let fetch = |bus: &Bus| bus.nodes[&NODES[1]].store.fetch(Space::Rows, lost.as_bytes()).unwrap();
+    assert_eq!(fetch(&bus), None, "the sums that are kept still speak of it");
+    bus.now.mono = bus.now.mono.after(bus.config.tree_rebuild_interval);
+    bus.run(Duration::from_secs(40));
+    let found = |observation: &&Observation| matches!(observation, Observation::TreeBuilt { differs: true, .. });
+    assert_eq!(bus.nodes[&NODES[1]].observations.iter().filter(found).count(), 1);
+    assert_eq!(bus.nodes[&NODES[0]].observations.iter().filter(found).count(), 0);
+    assert!(fetch(&bus).is_some(), "it came back from the other owner");
+}
