@@ -112,8 +112,7 @@ impl Shard {
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
         let is_own = |partition: &PartitionId| scope.has(*partition) && ring.is_owner(*partition, identity.node);
         let turn = Turn::open(
-            Outbox::new(identity.node),
-            Trees::new(count, ring.partitions().filter(is_own)),
+            (Outbox::new(identity.node), Trees::new(count, ring.partitions().filter(is_own))),
             store,
             partitions,
             count,

@@ -62,8 +62,7 @@ pub struct Turn {
 impl Turn {
     /// Counts what is owed, by reading the debt index once.
     pub(crate) fn open(
-        out: Outbox,
-        trees: Trees,
+        (out, trees): (Outbox, Trees),
         store: Arc<dyn Store>,
         partitions: Partitions,
         partition_count: u16,

@@ -55,7 +55,7 @@ enum Command {
     Replay(replay::Args),
     /// Switches each protection of the core off and sees that somebody notices
     #[cfg(feature = "mutations")]
-    Mutants,
+    Mutants(mutants::Args),
 }
 
 /// Reads the command line and runs it.
@@ -70,6 +70,6 @@ pub fn main() -> ExitCode {
         Command::Model(args) => model::run(&args),
         Command::Replay(args) => replay::run(&args),
         #[cfg(feature = "mutations")]
-        Command::Mutants => mutants::run(),
+        Command::Mutants(args) => mutants::run(&args),
     }
 }

@@ -5,10 +5,18 @@ use std::process::ExitCode;
 use super::exit;
 use crate::mutants::{hunt, hunted};
 
+/// Switches each protection of the core off and sees that somebody notices.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these protections, by name; without any, all
+    only: Vec<String>,
+}
+
 /// Hunts every mutant; one that nobody notices is a failure.
-pub fn run() -> ExitCode {
+pub fn run(args: &Args) -> ExitCode {
     let mut survivors = 0;
-    for protection in hunted() {
+    let is_meant = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    for protection in hunted().filter(|protection| is_meant(&format!("{protection:?}"))) {
         match hunt(protection) {
             Some(noticed) => {
                 let finding: String = noticed.finding.chars().take(160).collect();
