@@ -33,6 +33,7 @@
 //! | [`storage`], [`message`] | what is asked of a disk; what nodes and clients say |
 //! | [`coordinator`], [`replica`], [`hints`], [`antientropy`], [`stability`] | the protocols; they meet only in `shard` |
 //! | [`shard`] | the machine that joins them, and its interface |
+//! | [`restore`] | backups of several nodes become the directories of a new cluster |
 //! | [`mutation`] | protections that tests switch off, to see a checker notice |
 //!
 //! A module imports from those above it and from its own row, with one exception: the protocols speak through what
@@ -93,6 +94,7 @@ pub mod membership;
 pub mod message;
 pub mod mutation;
 pub mod replica;
+pub mod restore;
 pub mod ring;
 pub mod sealed;
 pub mod shard;

@@ -75,11 +75,13 @@ pub enum Mutation {
     TreeIgnoresTombstones,
     /// What differs in one comparison of trees is exchanged, although it may only have been on its way.
     ComparedOnce,
+    /// Backups are restored into the cluster from which they are.
+    RestoredUnderOldCluster,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 34] = [
+    pub const ALL: [Mutation; 35] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -114,6 +116,7 @@ impl Mutation {
         Mutation::RepairToFallback,
         Mutation::TreeIgnoresTombstones,
         Mutation::ComparedOnce,
+        Mutation::RestoredUnderOldCluster,
     ];
 }
 

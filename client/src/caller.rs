@@ -390,6 +390,7 @@ fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
         | Reason::CommandTooLarge { .. }
         | Reason::AnswerTooLarge { .. }
         | Reason::NewerRow { .. }
+        | Reason::Backup(_)
         | Reason::Forbidden(_) => false,
     }
 }

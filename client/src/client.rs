@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starling::ids::NodeId;
 use starling::membership::Layout;
-use starling::message::client::{FaultPlan, NodeAnswer, NodeCall, NodeStatus, Options};
+use starling::message::client::{BackupTaken, FaultPlan, NodeAnswer, NodeCall, NodeStatus, Options};
 use starling::ring::RingView;
 use tokio::sync::watch;
 
@@ -114,6 +114,16 @@ impl Client {
     pub async fn set_faults(&self, node: NodeId, plan: FaultPlan, options: &Options) -> Result<(), Error> {
         match self.caller.node_call(node, NodeCall::SetFaults(plan), options).await? {
             NodeAnswer::FaultsSet => Ok(()),
+            other => Err(self.caller.mismatch(node, &other)),
+        }
+    }
+
+    /// Takes a backup of a node under a name, while it runs. Needs an admin bundle. If no answer comes in time, it is under
+    /// way, or whole: ask again under the same name.
+    pub async fn backup(&self, node: NodeId, name: &str, options: &Options) -> Result<BackupTaken, Error> {
+        let call = NodeCall::Backup { name: name.to_owned() };
+        match self.caller.node_call(node, call, options).await? {
+            NodeAnswer::BackedUp(taken) => Ok(taken),
             other => Err(self.caller.mismatch(node, &other)),
         }
     }

@@ -1,4 +1,4 @@
-//! The command line of `starling-node`: flags made from the table of settings, and `init-cluster`.
+//! The command line of `starling-node`: flags made from the table of settings, `init-cluster` and `restore`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use starling::membership::Fallbacks;
 
+use crate::backup;
 use crate::config::{SETTINGS, Setting};
 use crate::exit::Exit;
 use crate::founding::Plan;
@@ -22,6 +23,8 @@ pub enum Asked {
     },
     /// Make a cluster.
     InitCluster(Plan),
+    /// Make the directories of a new cluster of backups.
+    Restore(backup::Plan),
 }
 
 /// Reads the command line. A wrong one, `--help` and `--version` come back as clap's error, which prints itself.
@@ -29,8 +32,11 @@ pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<
     let matches = command().try_get_matches_from(arguments)?;
     match matches.subcommand() {
         Some(("init-cluster", matches)) => Ok(Asked::InitCluster(InitCluster::from_arg_matches(matches)?.plan())),
+        Some(("restore", matches)) => Ok(Asked::Restore(Restore::from_arg_matches(matches)?.plan())),
         Some((_, matches)) => Ok(run(matches)),
-        None => Err(command().error(clap::error::ErrorKind::MissingSubcommand, "run or init-cluster is needed")),
+        None => {
+            Err(command().error(clap::error::ErrorKind::MissingSubcommand, "run, init-cluster or restore is needed"))
+        }
     }
 }
 
@@ -60,6 +66,11 @@ fn command() -> Command {
                 .after_help(INIT_EXAMPLE),
         ))
         .subcommand(run_command())
+        .subcommand(Restore::augment_args(
+            Command::new("restore")
+                .about("Makes the data directories of a new cluster of backups, offline")
+                .after_help(format!("{RESTORE_NOTES}\n\n{}", Exit::TABLE)),
+        ))
 }
 
 fn run_command() -> Command {
@@ -138,6 +149,28 @@ impl InitCluster {
     }
 }
 
+#[derive(Args, Debug)]
+struct Restore {
+    /// A backup; one of each node of the old cluster. To be repeated
+    #[arg(long = "from", value_name = "DIR", required = true)]
+    from: Vec<PathBuf>,
+    /// The directory that init-cluster made for the new cluster
+    #[arg(long, value_name = "DIR")]
+    cluster: PathBuf,
+    /// Directory to make: OUT/NAME for each member
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Go on although of some partitions no owner has a backup: what stood in them is missing then
+    #[arg(long)]
+    accept_loss: bool,
+}
+
+impl Restore {
+    fn plan(self) -> backup::Plan {
+        backup::Plan { from: self.from, cluster: self.cluster, out: self.out, accepts_loss: self.accept_loss }
+    }
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} lacks a '='"))?;
     Ok((name.to_owned(), value.to_owned()))
@@ -177,6 +210,18 @@ that clients keep. Clients and admins never get it.
 
 Writes shop/ca.key, shop/ca.pem, shop/members/NAME/, shop/client/ and shop/admin/. Never overwrites anything.
 Keep ca.key away from the nodes. Member ids are given in the order of the members.";
+
+const RESTORE_NOTES: &str = "\
+Example: three nodes take over what five had:
+  starling --bundle shop/admin backup tonight --all              while the five run; then copy each node's backup here
+  starling-node init-cluster shop2 a=127.0.0.1:8001 b=127.0.0.1:8002 c=127.0.0.1:8003
+  starling-node restore --cluster shop2 --out data2 --from a/tonight --from b/tonight --from c/tonight …
+  starling-node run --bundle shop2/members/a --data data2/a      and so on
+
+Always into a new cluster, with as many partitions as the old one (init-cluster --partitions); nodes, replicas and zones may
+be others. Restores what any of the backups holds: with one of every node, all that was acknowledged before the first of them
+was begun; with N owners and W acknowledgements, as many as W - 1 may be missing. Reads the backups only; writes whole
+directories or none. Give the new nodes at least the old ones' --actor-lease, and clocks that are right.";
 
 const RUN_NOTES: &str = "\
 Every setting can be given in three ways; the first one found counts:
@@ -225,12 +270,22 @@ mod tests {
     }
 
     #[test]
+    fn restore_reads_its_backups_and_where_they_go() {
+        let asked = parse_words("starling-node restore --from x --from y --cluster c --out o --accept-loss");
+        let Ok(Asked::Restore(plan)) = asked else { panic!("{asked:?}") };
+        let from = vec![PathBuf::from("x"), PathBuf::from("y")];
+        assert_eq!(plan, backup::Plan { from, cluster: "c".into(), out: "o".into(), accepts_loss: true });
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused() {
         for words in [
             "starling-node",
             "starling-node fly",
             "starling-node run --no-such-flag",
             "starling-node init-cluster shop",
+            "starling-node restore --cluster c --out o",
+            "starling-node restore --from x --out o",
             "starling-node init-cluster shop a",
             "starling-node init-cluster shop a=h:1 --weight a=heavy",
             "starling-node init-cluster shop a=h:1 --fallbacks many",

@@ -23,6 +23,8 @@ pub enum Exit {
     Internal = 8,
     /// Stopped by a second signal, before the first one's work was done.
     Forced = 9,
+    /// A restore was refused, or failed: nothing was made, and the backups are as they were.
+    Restore = 10,
 }
 
 impl Exit {
@@ -37,7 +39,8 @@ Exit codes:
   6  the address cannot be listened on
   7  a write or sync of the disk failed while running
   8  a thread of the node failed (a bug)
-  9  stopped by a second signal";
+  9  stopped by a second signal
+  10 restore: refused or failed; nothing was made, and the backups are as they were";
 }
 
 /// Stops the process at once, with a message. Nothing is written, synced or released any more; everything acknowledged

@@ -11,6 +11,7 @@
 //! ```text
 //! command_line  config      what was asked, and the settings in force
 //! founding      bundle      making a cluster's files, and reading a member's
+//! backup                    copies of a running node, and a new cluster made of them
 //! runtime                   threads around the shards; `runtime::node` starts and stops everything
 //! transport     storage     the network, the disk
 //! status  logging  exit     how the node is, what it says, why it ended
@@ -19,6 +20,7 @@
 //! The core (`starling`) decides everything about the protocol; this crate only moves its inputs and effects between
 //! sockets, threads and the disk, and stops the process when the disk fails. `main.rs` is the command line around it.
 
+pub mod backup;
 pub mod bundle;
 pub mod command_line;
 pub mod config;

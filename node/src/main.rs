@@ -1,4 +1,4 @@
-//! The `starling-node` program: `run` a member of a cluster, or `init-cluster` to make one.
+//! The `starling-node` program: `run` a member of a cluster, `init-cluster` to make one, or `restore` to make one of backups.
 
 use std::fmt;
 use std::io::Write;
@@ -8,7 +8,7 @@ use starling_node::command_line::{self, Asked};
 use starling_node::config::{Effective, Settings, Sources};
 use starling_node::exit::{self, Exit};
 use starling_node::runtime::node::Node;
-use starling_node::{founding, logging};
+use starling_node::{backup, founding, logging};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Turns allocate many small things.
@@ -24,6 +24,9 @@ fn main() -> ExitCode {
         Asked::InitCluster(plan) => founding::found(&plan)
             .map(|layout| print!("{}", founding::next_steps(&plan, &layout)))
             .map_err(|error| failure(Exit::Bundle, &error)),
+        Asked::Restore(plan) => backup::restore(&plan)
+            .map(|(layout, restored)| print!("{}", backup::next_steps(&plan, &layout, &restored)))
+            .map_err(|error| failure(Exit::Restore, &error)),
         Asked::Run { flags, config } => Sources::gather(flags, config)
             .and_then(Sources::resolve)
             .map_err(|error| failure(Exit::Config, &error))

@@ -30,8 +30,8 @@ const BY_SHARDS: [Mutation; 7] = [
 const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
-/// (`src/shard/tests/{stability,loss,faulty,clocks}.rs`, `src/stability/decide_tests.rs`), and are run with the switches in.
-const BY_STORY: [Mutation; 7] = [
+/// (`src/shard/tests/{stability,loss,faulty,clocks}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
+const BY_STORY: [Mutation; 8] = [
     Mutation::ReportsSurviveWipe,
     Mutation::StartsShareRounds,
     Mutation::UnsealedSumTaken,
@@ -39,6 +39,7 @@ const BY_STORY: [Mutation; 7] = [
     Mutation::SealByOwnClock,
     Mutation::OlderFoldVouched,
     Mutation::ExpiredTaken,
+    Mutation::RestoredUnderOldCluster,
 ];
 
 /// The protections that histories of shards, scenarios or seeds must miss.

@@ -172,7 +172,7 @@ fn of_node_answer(answer: &NodeAnswer) -> usize {
             let texts = |member: &Member| member.name.len() + member.address.len() + member.zone.len();
             layout.members.iter().map(|member| NODE_ITEM + texts(member)).sum()
         }
-        NodeAnswer::FaultsSet | NodeAnswer::Failed(_) => 0,
+        NodeAnswer::FaultsSet | NodeAnswer::BackedUp(_) | NodeAnswer::Failed(_) => 0,
     }
 }
 

@@ -93,6 +93,14 @@ pub fn begin_start(store: &dyn Store, layout: &Layout, node: NodeId, entropy: u6
     Ok(identity)
 }
 
+/// Checks that a directory is one in which this member has started.
+pub fn check_owner(store: &dyn Store, layout: &Layout, node: NodeId) -> Result<(), OpenError> {
+    match store.fetch(Space::Meta, &keyspace::directory_key())? {
+        None => Err(OpenError::Malformed { detail: "there is none" }),
+        Some(record) => check(&record, layout.cluster, node).map(|_| ()),
+    }
+}
+
 /// The number of earlier starts that a directory's record tells, and its incarnation.
 fn check(record: &[u8], cluster: ClusterId, node: NodeId) -> Result<(u32, Incarnation), OpenError> {
     let whole: &[u8; RECORD_BYTES] =

@@ -4,14 +4,15 @@
 //! args      what can be said            incr reset get put del expire     one key
 //! exit      what the exit code means    set map zset flag sketch          one key of a type with commands of its own
 //! output    text, tables, JSON          status ring compare cluster       looking at the cluster
-//! state     a session that is kept      fault bench                       shaking it, measuring it
-//! token     what earlier runs have seen
+//! state     a session that is kept      backup                            keeping a copy of it
+//! token     what earlier runs have seen fault bench                       shaking it, measuring it
 //! ```
 //!
 //! Results go to stdout, errors and remarks to stderr, both as JSON under `--json`. Each subcommand is one file with
 //! its arguments, its work and its printing.
 
 mod args;
+mod backup;
 mod bench;
 mod cluster;
 mod compare;
@@ -105,6 +106,7 @@ enum Command {
     Ring(ring::Ring),
     Cluster(cluster::Cluster),
     Compare(compare::Compare),
+    Backup(backup::Backup),
     Fault(fault::Fault),
     Bench(bench::Bench),
 }
@@ -171,6 +173,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Ring(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Cluster(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Compare(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Backup(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Fault(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Bench(bench) => bench.run(&global).await,
         }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub bundle: PathBuf,
     /// Where the data lies.
     pub data: PathBuf,
+    /// Where backups go, if not beside the data.
+    pub backups: Option<PathBuf>,
     /// Where to listen, if not at the member's address of the layout.
     pub listen: Option<SocketAddr>,
     /// Shards, each with a thread.
@@ -98,6 +100,14 @@ pub const SETTINGS: &[Setting] = &[
         directory(text)?),
     setting!("data", "data", "DIR", None, "Data directory; made if it is not there", |to, text| to.data =
         directory(text)?),
+    setting!(
+        "backups",
+        "backups",
+        "DIR|auto",
+        Some("auto"),
+        "Where `starling backup` writes, best on the file system of the data, to share files; auto: DATA.backups",
+        |to, text| to.backups = if text == "auto" { None } else { Some(directory(text)?) }
+    ),
     setting!(
         "listen",
         "listen",
@@ -247,11 +257,21 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 impl Settings {
+    /// Where backups go.
+    pub fn backups_directory(&self) -> PathBuf {
+        self.backups.clone().unwrap_or_else(|| {
+            let mut name = self.data.file_name().unwrap_or_default().to_owned();
+            name.push(".backups");
+            self.data.with_file_name(name)
+        })
+    }
+
     /// Settings before any value was read; every field is overwritten by [`SETTINGS`].
     pub(super) fn blank() -> Settings {
         Settings {
             bundle: PathBuf::new(),
             data: PathBuf::new(),
+            backups: None,
             listen: None,
             shards: 1,
             disk_reserve: 0,

@@ -35,6 +35,7 @@ use super::mailbox::{Control, Mailbox};
 use super::router::{PeerLinks, Router};
 use super::shard_thread::{Machine, Outlets, ShardThread};
 use super::sync_thread::Syncs;
+use crate::backup::Backups;
 use crate::bundle::{Bundle, BundleError};
 use crate::config::Settings;
 use crate::exit::{self, Exit};
@@ -139,7 +140,8 @@ impl Node {
         };
         let tuning = Tuning { block_cache_bytes: settings.block_cache as usize, ..Tuning::default() };
         let durability = settings.shard.durability;
-        let store: Arc<dyn Store> = Arc::new(RocksStore::open_tuned(&settings.data, durability, &tuning)?);
+        let rocks = Arc::new(RocksStore::open_tuned(&settings.data, durability, &tuning)?);
+        let store: Arc<dyn Store> = rocks.clone();
         let identity = begin_start(store.as_ref(), &layout, node, random()?).map_err(open_error)?;
         let ring =
             RingView::new(layout).map_err(|source| BundleError::Layout { path: settings.bundle.clone(), source })?;
@@ -174,6 +176,14 @@ impl Node {
         let connections = Arc::new(Connections::default());
         let counters = Arc::new(Counters::default());
         let router = Router::new(ring.clone(), mailboxes.clone(), connections.clone(), source, counters.clone());
+        router.attach_backups(Backups::new(
+            settings.backups_directory(),
+            &rocks,
+            (node, ring.layout().clone()),
+            (settings.shard.tick, settings.shard.actor_lease_ticks),
+            disk.clone(),
+        ));
+        drop(rocks);
         disk::look(&settings.data, settings.disk_reserve, &disk, &mailboxes);
 
         let mut door = DoorSettings::new(listen);

@@ -14,8 +14,8 @@ use starling::ids::{ConnectionId, NodeId, RequestId};
 use starling::membership::Layout;
 use starling::membership::principal::Role;
 use starling::message::client::{
-    Answer, AnswerBody, Call, CallBody, FaultPlan, NodeAnswer, NodeCall, Outcome, Reason, Request, RequestError,
-    Response,
+    Answer, AnswerBody, BackupRefusal, Call, CallBody, FaultPlan, NodeAnswer, NodeCall, Outcome, Reason, Request,
+    RequestError, Response,
 };
 use starling::message::peer::Frame;
 use starling::message::weight;
@@ -25,6 +25,7 @@ use starling::shard::Input;
 use super::connections::Connections;
 use super::counters::Counters;
 use super::mailbox::{Full, Mailbox};
+use crate::backup::Backups;
 use crate::status::StatusSource;
 use crate::transport::NotSent;
 use crate::transport::inbound::{Answers, Inbound};
@@ -54,6 +55,7 @@ struct Shared {
     status: StatusSource,
     counters: Arc<Counters>,
     links: OnceLock<Arc<dyn PeerLinks>>,
+    backups: OnceLock<Backups>,
     is_stopping: AtomicBool,
 }
 
@@ -67,14 +69,21 @@ impl Router {
         counters: Arc<Counters>,
     ) -> Router {
         assert!(!mailboxes.is_empty(), "a node has at least one shard");
-        let links = OnceLock::new();
+        let (links, backups) = (OnceLock::new(), OnceLock::new());
         let is_stopping = AtomicBool::new(false);
-        Router { shared: Arc::new(Shared { ring, mailboxes, connections, status, counters, links, is_stopping }) }
+        Router {
+            shared: Arc::new(Shared { ring, mailboxes, connections, status, counters, links, backups, is_stopping }),
+        }
     }
 
     /// Introduces the transport, once, before any call arrives. A second introduction is ignored.
     pub fn attach(&self, links: Arc<dyn PeerLinks>) {
         let _already_attached = self.shared.links.set(links).is_err();
+    }
+
+    /// Introduces what takes backups, once. A second introduction is ignored.
+    pub fn attach_backups(&self, backups: Backups) {
+        let _already_attached = self.shared.backups.set(backups).is_err();
     }
 
     /// From now on new requests are answered `Stopping`.
@@ -108,6 +117,21 @@ impl Router {
                 // The transport answers these itself: it knows the caller's role and holds the faults.
                 let reason = Reason::Forbidden("faults are set through the node's QUIC door".into());
                 Some(node(NodeAnswer::Failed(RequestError { outcome: Outcome::NotApplied, reason })))
+            }
+            NodeCall::Backup { name } => {
+                let connections = self.shared.connections.clone();
+                let tell = move |outcome| {
+                    let answer = match outcome {
+                        Ok(taken) => NodeAnswer::BackedUp(taken),
+                        Err(refusal) => NodeAnswer::Failed(refused(Reason::Backup(refusal))),
+                    };
+                    connections.deliver([(connection, Answer { id, body: AnswerBody::Node(answer) })]);
+                };
+                match self.shared.backups.get() {
+                    Some(backups) => backups.begin(name, Box::new(tell)),
+                    None => tell(Err(BackupRefusal::Failed { detail: "this node keeps no store".into() })),
+                }
+                None
             }
             NodeCall::Status => {
                 let connections = self.shared.connections.clone();
@@ -182,9 +206,12 @@ impl Inbound for Router {
     }
 }
 
+fn refused(reason: Reason) -> RequestError {
+    RequestError { outcome: Outcome::NotApplied, reason }
+}
+
 fn refusal(id: RequestId, reason: Reason) -> Answer {
-    let error = RequestError { outcome: Outcome::NotApplied, reason };
-    Answer { id, body: AnswerBody::Key(Response::Failed(error)) }
+    Answer { id, body: AnswerBody::Key(Response::Failed(refused(reason))) }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, DB, ErrorKind, ReadOptions, ReadTier, WriteBatch, WriteOptions};
 use starling::config::Durability;
 use starling::storage::{Batch, Change, Lookup, Page, PageLimit, Range, Space, Store, StoreError};
@@ -98,11 +99,33 @@ impl RocksStore {
         let families = tuning::column_families(tuning);
         let db = DB::open_cf_descriptors(&tuning::database(tuning, durability), dir, families)
             .map_err(|error| open_error(dir, error))?;
+        Ok(RocksStore::of(db))
+    }
+
+    /// Opens a directory that nobody writes to, such as a backup's, without changing it: every write fails.
+    pub fn open_read_only(dir: &Path) -> Result<RocksStore, OpenStoreError> {
+        let tuning = Tuning::default();
+        let mut options = tuning::database(&tuning, Durability::Fsync);
+        options.create_if_missing(false);
+        options.create_missing_column_families(false);
+        let db = DB::open_cf_descriptors_read_only(&options, dir, tuning::column_families(&tuning), false)
+            .map_err(|error| open_error(dir, error))?;
+        Ok(RocksStore::of(db))
+    }
+
+    /// Writes all that this store shows now into a new directory, as a directory that can be opened. What is written
+    /// meanwhile may be in it or not, but always as a prefix. Files that never change are shared where the file system can.
+    pub fn checkpoint(&self, dir: &Path) -> Result<(), StoreError> {
+        let failed = |error: rocksdb::Error| StoreError(format!("{} could not be written: {error}", dir.display()));
+        Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.create_checkpoint(dir)).map_err(failed)
+    }
+
+    fn of(db: DB) -> RocksStore {
         let mut cached = ReadOptions::default();
         cached.set_read_tier(ReadTier::BlockCache);
         let mut unsynced = WriteOptions::default();
         unsynced.set_sync(false);
-        Ok(RocksStore { db, cached, whole: ReadOptions::default(), unsynced, failure: OnceLock::new() })
+        RocksStore { db, cached, whole: ReadOptions::default(), unsynced, failure: OnceLock::new() }
     }
 
     fn family(&self, space: Space) -> &ColumnFamily {

@@ -117,16 +117,17 @@ impl<I: Inbound> Session<I> {
             CallBody::Node(NodeCall::SetFaults(plan)) => {
                 answers.send(Answer { id: call.id, body: AnswerBody::Node(self.set_faults(&plan)) });
             }
-            CallBody::Node(NodeCall::Status | NodeCall::Layout) | CallBody::Key(_) => {
+            CallBody::Node(NodeCall::Backup { .. }) if !matches!(self.role, Role::Admin(_)) => {
+                let body = AnswerBody::Node(forbidden("backups need an admin certificate".into()));
+                answers.send(Answer { id: call.id, body });
+            }
+            CallBody::Node(NodeCall::Status | NodeCall::Layout | NodeCall::Backup { .. }) | CallBody::Key(_) => {
                 self.inbound.client_call(self.id, call);
             }
         }
     }
 
     fn set_faults(&self, plan: &FaultPlan) -> NodeAnswer {
-        let forbidden = |text: String| {
-            NodeAnswer::Failed(RequestError { outcome: Outcome::NotApplied, reason: Reason::Forbidden(text) })
-        };
         match &self.role {
             Role::Admin(_) => match self.door.faults.set(plan, &self.door.layout, Instant::now()) {
                 Ok(()) => NodeAnswer::FaultsSet,
@@ -184,4 +185,8 @@ fn too_slow_reader() -> StreamFault {
 
 fn too_slow_writer(patience: Duration) -> StreamFault {
     StreamFault::new(close_code::LIMIT, format!("no answer was taken within {patience:?}"))
+}
+
+fn forbidden(text: String) -> NodeAnswer {
+    NodeAnswer::Failed(RequestError { outcome: Outcome::NotApplied, reason: Reason::Forbidden(text) })
 }

@@ -177,6 +177,25 @@ pub const ALL: &[Checker] = &[
     actors_bounded::check,
 ];
 
+/// Those that judge what has become of the data, whatever was told on the way: of a restored cluster, by the history of
+/// the one from which the backups are.
+pub const OF_THE_DATA: &[Checker] = &[
+    dot_uniqueness::check,
+    counter_bounds::check,
+    no_lost_ack::check,
+    convergence::check,
+    no_debt_left::check,
+    exactly_once::check,
+    sets::check,
+    maps::check,
+    sorted_sets::check,
+    siblings::check,
+    flags::check,
+    sketches::check,
+    expiry::check,
+    forgotten::check,
+];
+
 /// Asks every checker.
 pub fn check_all(world: &World) -> Vec<Violation> {
     let evidence = Evidence::of(world);

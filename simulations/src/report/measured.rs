@@ -141,6 +141,7 @@ impl OpOutcome {
             Reason::StorageFailed { .. } => "storage failed",
             Reason::NewerRow { .. } => "row of a newer program",
             Reason::Forbidden(_) => "forbidden",
+            Reason::Backup(_) => "no backup",
             Reason::Stopping => "the node is stopping",
             Reason::WrongType { .. } => "another type",
             Reason::NotFinite => "not a finite number",

@@ -25,6 +25,7 @@ mod owners_away;
 mod quiet_day;
 mod reset_retried;
 mod restored_backup;
+mod restored_elsewhere;
 mod rolling_actors;
 mod session_failover;
 mod slow_reads;
@@ -94,6 +95,7 @@ pub const ALL: &[Scenario] = &[
     owners_away::SCENARIO,
     quiet_day::SCENARIO,
     restored_backup::SCENARIO,
+    restored_elsewhere::SCENARIO,
     reset_retried::SCENARIO,
     rolling_actors::SCENARIO,
     session_failover::SCENARIO,

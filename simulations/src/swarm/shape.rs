@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use starling::config::{Durability, ShardConfig};
+use starling::ids::ClusterId;
 use starling::membership::Fallbacks;
 use starling::storage::memory::MemoryFaults;
 
@@ -39,6 +40,7 @@ impl Shape {
         };
         let world = WorldOptions {
             seed,
+            cluster: ClusterId([7; 16]),
             twin_of: None,
             nodes,
             shards: if chance.happens(200) { 2 } else { 1 },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starling::ids::{ConnectionId, RequestId};
+use starling::ids::{ConnectionId, NodeId, RequestId};
 use starling::message::client::{Outcome, Request, Response};
 use starling::time::Timestamp;
 
@@ -117,6 +117,25 @@ impl History {
                 op.broken_at = Some(at);
             }
         }
+    }
+
+    /// What must be true of it in a cluster of so many nodes that was restored from backups, none of which is older than
+    /// `at`: what was told later may be lost. Nodes are numbered anew.
+    pub fn kept_until(&self, at: Timestamp, nodes: usize) -> History {
+        let ops = self.ops.iter().cloned().map(|mut op| {
+            op.node %= nodes;
+            if op.answer.as_ref().is_none_or(|(told, _)| *told >= at) && !op.is_refused {
+                op.answer = None;
+                op.broken_at = Some(op.broken_at.unwrap_or(at).min(at).max(op.invoked_at));
+            }
+            if let Some((_, Response::Written(reply))) = &mut op.answer {
+                for ack in &mut reply.acks {
+                    ack.node = NodeId((ack.node.0 - 1) % nodes as u64 + 1);
+                }
+            }
+            op
+        });
+        History { ops: ops.collect(), ..History::default() }
     }
 
     /// One operation.

@@ -101,18 +101,26 @@ pub struct World {
 impl World {
     /// A world whose nodes have all just been started.
     pub fn new(options: WorldOptions) -> Result<World, LayoutError> {
+        World::on(options, Timestamp(0), Vec::new())
+    }
+
+    /// A world that begins at a moment, with nodes that have just been started on these directories; those without one
+    /// start on new ones.
+    pub fn on(options: WorldOptions, at: Timestamp, directories: Vec<MemoryStore>) -> Result<World, LayoutError> {
         let ring = Arc::new(RingView::new(options.layout()?)?);
         let mut entropy = Chance::new(options.seed, Use::Entropy);
         let mut node_chance = Chance::new(options.seed, Use::Nodes);
         let skew = starling::time::micros(options.skew_max);
         let places: Vec<usize> = (0..options.nodes).chain(options.twin_of).collect();
+        let mut directories = directories.into_iter();
         let nodes: Vec<Node> = places
             .into_iter()
             .map(|node| {
+                let seed = entropy.number();
                 let off = i64::try_from(node_chance.below(2 * skew + 1)).unwrap_or(0) - skew as i64;
                 Node {
                     id: WorldOptions::id(node),
-                    store: MemoryStore::new(entropy.number()),
+                    store: directories.next().unwrap_or_else(|| MemoryStore::new(seed)),
                     clock: NodeClock::new(off, 0),
                     life: 0,
                     process: None,
@@ -133,7 +141,7 @@ impl World {
             trace: Trace::new(options.prints),
             ring,
             nodes,
-            now: Timestamp(0),
+            now: at,
             queue: EventQueue::default(),
             network_chance: Chance::new(options.seed, Use::Network),
             node_chance,

@@ -15,6 +15,8 @@ use super::network::NetworkOptions;
 pub struct WorldOptions {
     /// All chance of the world comes from it.
     pub seed: u64,
+    /// The cluster's id.
+    pub cluster: ClusterId,
     /// Members of the cluster.
     pub nodes: usize,
     /// A place more: a second machine with the bundle of this node. See [`super::twin`].
@@ -46,6 +48,7 @@ impl WorldOptions {
     pub fn calm(seed: u64) -> WorldOptions {
         WorldOptions {
             seed,
+            cluster: ClusterId([7; 16]),
             nodes: 5,
             twin_of: None,
             shards: 1,
@@ -80,7 +83,7 @@ impl WorldOptions {
         let members = (0..self.nodes)
             .map(|node| Member::new(WorldOptions::id(node), format!("n{}", node + 1), format!("node-{}:1", node + 1)))
             .collect();
-        let mut layout = Layout::founding(ClusterId([7; 16]), "world", members);
+        let mut layout = Layout::founding(self.cluster, "world", members);
         layout.replicas = self.replicas;
         layout.read_quorum = self.replicas / 2 + 1;
         layout.write_quorum = self.replicas / 2 + 1;

@@ -43,6 +43,7 @@ scenarios![
     quiet_day,
     reset_retried,
     restored_backup,
+    restored_elsewhere,
     rolling_actors,
     session_failover,
     slow_reads,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::BackupRefusal;
 use crate::ids::NodeId;
 
 /// A request that was not answered with success. [`Outcome`] says what happened to the data; the text says what to do.
@@ -280,6 +281,9 @@ pub enum Reason {
     /// The node is stopping.
     #[error("the node is stopping; use another")]
     Stopping,
+    /// No backup was taken.
+    #[error(transparent)]
+    Backup(#[from] BackupRefusal),
 }
 
 impl Reason {
@@ -322,6 +326,7 @@ impl Reason {
             Reason::NewerRow { .. } => "newer_row",
             Reason::Forbidden(_) => "forbidden",
             Reason::Stopping => "stopping",
+            Reason::Backup(refusal) => refusal.code(),
         }
     }
 }

@@ -13,6 +13,7 @@
 //! A [`Request`] is about one key and goes to the shard of its partition; a [`NodeCall`] is about the node itself.
 
 mod answer;
+pub mod backup;
 mod command;
 mod error;
 mod node;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Location, ObservedReply, PageReply, ReplicaView, Response, ValueReply, WriteAck, WriteReply};
+pub use backup::{BackupRefusal, BackupTaken};
 pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite, Upkeep};
 pub use error::{Outcome, Reason, RequestError};
 pub use node::{

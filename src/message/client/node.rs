@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PartitionStability, PeerStatus, RequestError};
+use super::{BackupTaken, PartitionStability, PeerStatus, RequestError};
 use crate::config::Durability;
 use crate::ids::{Key, NodeId};
 use crate::membership::{Layout, LayoutEpoch};
@@ -17,6 +17,11 @@ pub enum NodeCall {
     Layout,
     /// Replaces the node's injected faults (only with `--drills` and an admin certificate). Empty: heals.
     SetFaults(FaultPlan),
+    /// Takes a backup of the node under this name (only with an admin certificate).
+    Backup {
+        /// Of the directory that it will be in; see [`super::backup::check_name`].
+        name: String,
+    },
 }
 
 /// Answer about the node itself.
@@ -28,6 +33,8 @@ pub enum NodeAnswer {
     Layout(Box<Layout>),
     /// To `SetFaults`.
     FaultsSet,
+    /// To `Backup`.
+    BackedUp(BackupTaken),
     /// Refused.
     Failed(RequestError),
 }

@@ -1,0 +1,95 @@
+//! `starling backup`: nodes keep a copy of their directory as it is, while they run.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use starling::ids::NodeId;
+use starling::message::client::BackupTaken;
+use starling_client::{Client, Error};
+
+use super::args::Global;
+use super::exit::Failure;
+use super::{everyone, output};
+
+/// How long is waited for a backup if no --deadline is given.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Take a backup of one node, or of all, while they run.
+///
+/// Needs an admin bundle. Each node writes to its own machine, into the directory of its setting `backups`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  starling --bundle shop/admin backup nightly-1 --all           each node into its own DATA.backups/nightly-1
+  starling --bundle shop/admin --node a backup before-upgrade
+
+A backup is true to its node's own log: all that the node had acknowledged before is in it. Those of several nodes are not of
+one moment. Copy them to another machine, and turn them into a new cluster with `starling-node restore`: --help says how.
+If no answer comes in time, the node goes on: ask again under the same name, and it says that it is there.")]
+pub(crate) struct Backup {
+    /// Name of the backup: 1 to 63 of a-z, A-Z, 0-9, '-', '_', '.'
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Ask every node of the layout
+    #[arg(long)]
+    all: bool,
+}
+
+impl Backup {
+    pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        let nodes: Vec<NodeId> = match (&global.node, self.all) {
+            (Some(name), false) => vec![client.node_named(name)?],
+            (None, true) => client.ring().layout().members.iter().map(|member| member.id).collect(),
+            (Some(_), true) => return Err(Failure::Usage("either --node NAME or --all, not both".into())),
+            (None, false) => return Err(Failure::Usage("say of which node: --node NAME, or --all".into())),
+        };
+        let mut options = global.options();
+        options.deadline_ms = options.deadline_ms.or(Some(PATIENCE.as_millis() as u32));
+        let answers = everyone::ask(&nodes, |node| {
+            let (client, name, options) = (client.clone(), self.name.clone(), options.clone());
+            async move { client.backup(node, &name, &options).await }
+        })
+        .await;
+        self.show(client, global, &answers);
+        verdict(client, &answers)
+    }
+
+    fn show(&self, client: &Client, global: &Global, answers: &[(NodeId, Result<BackupTaken, Error>)]) {
+        if global.json {
+            let nodes = answers.iter().map(|(node, answer)| match answer {
+                Ok(BackupTaken { place, files, bytes, took_ms }) => json!({
+                    "name": client.name_of(*node), "place": place, "files": files, "bytes": bytes, "took_ms": took_ms,
+                }),
+                Err(error) => json!({ "name": client.name_of(*node), "error": everyone::reason(error) }),
+            });
+            return output::json(&json!({ "backup": self.name, "nodes": nodes.collect::<Vec<_>>() }));
+        }
+        for (node, answer) in answers {
+            let text = match answer {
+                Ok(BackupTaken { place, files, bytes, took_ms }) => {
+                    format!("{place} ({files} files, {bytes} bytes, {took_ms} ms)")
+                }
+                Err(error) => format!("NO BACKUP: {}", everyone::reason(error)),
+            };
+            output::line(&format!("{}: {text}", client.name_of(*node)));
+        }
+    }
+}
+
+/// One refusal speaks for itself; silent nodes are told with what that means.
+fn verdict(client: &Client, answers: &[(NodeId, Result<BackupTaken, Error>)]) -> Result<(), Failure> {
+    let errors = || answers.iter().filter_map(|(node, answer)| Some((*node, answer.as_ref().err()?)));
+    let answered_badly = |error: &Error| matches!(error, Error::Refused { .. }) || error.is_certificate_refused();
+    if let Some((_, error)) = errors().find(|(_, error)| answered_badly(error)) {
+        return Err(Failure::Call(error.clone()));
+    }
+    let silent: Vec<String> = errors().map(|(node, _)| client.name_of(node)).collect();
+    if silent.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Incomplete(format!(
+        "no answer came from {}; a backup may be under way there: ask again under the same name",
+        silent.join(", ")
+    )))
+}
