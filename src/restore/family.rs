@@ -67,8 +67,7 @@ impl<'a> Family<'a> {
 
     /// The last row has come: writes the main row.
     pub fn end(mut self, writer: &mut Writer<'_>) -> Result<(), RestoreError> {
-        let mut stored = StoredRow::default();
-        stored.row = std::mem::take(&mut self.main);
+        let mut stored = StoredRow { row: std::mem::take(&mut self.main), ..StoredRow::default() };
         stored.header.beside = std::mem::replace(&mut self.beside, Beside::NONE);
         let key = self.key.clone();
         if self.is_nothing(&key, &mut stored) && stored.header.beside.is_empty() {
