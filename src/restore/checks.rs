@@ -85,14 +85,14 @@ pub(super) fn targets(ring: &RingView, targets: &[Target]) -> Result<(), Restore
     Ok(())
 }
 
-/// The partitions of which owners are missing. Owners are those of the newest layout among the backups.
+/// The partitions of which owners are missing: those from which the newest layout among the backups reads.
 pub(super) fn missing(sources: &[Checked], accepts_loss: bool) -> Result<Vec<Missing>, RestoreError> {
     let Some(newest) = sources.iter().max_by_key(|source| source.ring.epoch()) else { return Ok(Vec::new()) };
     let mut missing = Vec::new();
     for partition in newest.ring.partitions() {
         let present = sources.iter().filter(|source| source.is_owner(partition)).count();
         let has = |owner: &NodeId| sources.iter().any(|one| one.source.node == *owner && one.is_owner(partition));
-        let owners: Vec<NodeId> = newest.ring.owners(partition).iter().copied().filter(|owner| !has(owner)).collect();
+        let owners: Vec<NodeId> = newest.ring.readers(partition).iter().copied().filter(|owner| !has(owner)).collect();
         if !owners.is_empty() {
             missing.push(Missing { partition, owners, present });
         }
