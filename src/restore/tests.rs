@@ -18,13 +18,7 @@ const OLD: ClusterId = ClusterId([7; 16]);
 const NEW: ClusterId = ClusterId([8; 16]);
 
 fn layout(cluster: ClusterId, nodes: u64) -> Layout {
-    let member = |id| Member {
-        id: NodeId(id),
-        name: format!("n{id}"),
-        address: format!("n{id}:1"),
-        weight: 1,
-        zone: String::new(),
-    };
+    let member = |id| Member::new(NodeId(id), format!("n{id}"), format!("n{id}:1"));
     let mut layout = Layout::founding(cluster, "test", (1..=nodes).map(member).collect());
     layout.partitions = 8;
     layout.seal().unwrap()
