@@ -77,11 +77,15 @@ pub enum Mutation {
     ComparedOnce,
     /// Backups are restored into the cluster from which they are.
     RestoredUnderOldCluster,
+    /// A layout counts as decided when fewer than a majority of the voters have accepted it.
+    LayoutByMinority,
+    /// A voter answers before its promise is durable, and forgets it with a crash.
+    PromiseNotDurable,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 35] = [
+    pub const ALL: [Mutation; 37] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -117,6 +121,8 @@ impl Mutation {
         Mutation::TreeIgnoresTombstones,
         Mutation::ComparedOnce,
         Mutation::RestoredUnderOldCluster,
+        Mutation::LayoutByMinority,
+        Mutation::PromiseNotDurable,
     ];
 }
 

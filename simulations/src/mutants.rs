@@ -31,7 +31,8 @@ const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
 /// (`src/shard/tests/{stability,loss,faulty,clocks}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
-const BY_STORY: [Mutation; 8] = [
+/// What decides on layouts no world runs yet: a search of every order of events does (`src/membership/layout/paxos_tests.rs`).
+const BY_STORY: [Mutation; 10] = [
     Mutation::ReportsSurviveWipe,
     Mutation::StartsShareRounds,
     Mutation::UnsealedSumTaken,
@@ -40,6 +41,8 @@ const BY_STORY: [Mutation; 8] = [
     Mutation::OlderFoldVouched,
     Mutation::ExpiredTaken,
     Mutation::RestoredUnderOldCluster,
+    Mutation::LayoutByMinority,
+    Mutation::PromiseNotDurable,
 ];
 
 /// The protections that histories of shards, scenarios or seeds must miss.

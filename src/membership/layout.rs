@@ -12,12 +12,14 @@
 //! | this one | the types |
 //! | [`phase`] | the phases of a change, and how one follows the other |
 //! | [`change`] | what an operator asks for, applied to a layout or refused with the reason |
+//! | [`paxos`] | agreement on the next layout, as a machine that nothing runs yet |
 //! | `check` | which layouts can be |
 //! | `hash` | the hash of the content |
 
 pub mod change;
 mod check;
 mod hash;
+pub mod paxos;
 pub mod phase;
 
 pub use change::{Change, ChangeError, Plan};
