@@ -23,9 +23,8 @@ fn play(setting: Setting) -> Stage {
     stage.wait_until("every tree is whole", |world| {
         (0..world.nodes().len()).all(|node| world.status(node).iter().all(|status| status.trees_waiting == 0))
     });
-    for from in [0, 1] {
-        stage.world.network.degrade(from, 2, 0, Duration::from_millis(150));
-    }
+    // Between the other owner and this one the link is quick: sums overtake what they speak of.
+    stage.world.network.degrade(0, 2, 0, Duration::from_millis(150));
     let sum = |world: &World| -> (u64, u64) {
         let all: Vec<_> = (0..world.nodes().len()).flat_map(|node| world.status(node)).collect();
         (all.iter().map(|status| status.tree_walks).sum(), all.iter().map(|status| status.tree_differences).sum())
