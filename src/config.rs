@@ -46,6 +46,12 @@ pub struct ShardConfig {
     pub trees: bool,
     /// Each tree is built anew this often, which finds rows that were lost without a trace. Default 24 h. Zero: never.
     pub tree_rebuild_interval: Duration,
+    /// So many bytes of rows an exchange may read and give, per shard. Default 16 MiB per second, a quarter while clients are
+    /// busy. Zero: no limit. More repairs sooner and takes the disk from clients.
+    pub repair_bytes_per_second: u64,
+    /// So many whole rows exchanges may take and give, per shard. Default 20,000 per second, a quarter while clients are busy.
+    /// Zero: no limit.
+    pub repair_rows_per_second: u32,
     /// Whether hints and debts are delivered. Off only in experiments.
     pub handoff: bool,
     /// Dialogues of an exchange under way at once. Default 4.
@@ -94,6 +100,8 @@ impl Default for ShardConfig {
             read_repairs_per_second: 64,
             trees: true,
             tree_rebuild_interval: Duration::from_secs(24 * 3600),
+            repair_bytes_per_second: 16 << 20,
+            repair_rows_per_second: 20_000,
             handoff: true,
             exchanges_max: 4,
             ops_max: 8192,

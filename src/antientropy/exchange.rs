@@ -161,7 +161,7 @@ impl Exchanges {
     }
 
     /// Begins an exchange.
-    pub fn start(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, plan: Plan) {
+    pub fn start(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, plan: Plan) {
         let Plan { peer, partition, pushes, mut ranges, began, marks } = plan;
         let Some(range) = ranges.pop_front() else { return };
         let exchange = Exchange {
@@ -177,8 +177,15 @@ impl Exchanges {
             received: 0,
             sent: 0,
         };
-        exchange.read_page(env, out, op);
+        exchange.read_page(env, turn, op);
         self.open.insert(op, exchange);
+    }
+
+    /// The pause before a page is over.
+    pub fn on_paced(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId) {
+        if let Some(exchange) = self.open.get(&op) {
+            exchange.read_page(env, turn, op);
+        }
     }
 
     /// Whether an exchange of this partition is under way.
@@ -202,8 +209,9 @@ impl Exchanges {
         let exchange = self.open.get_mut(&op)?;
         let marks = marks::marks(env, turn, exchange.partition);
         let memory = turn.memory(exchange.partition);
+        let Ok(page) = outcome else { return self.end(&mut turn.out, op, false) };
+        turn.pace.charge(env, page.bytes(), 0);
         let out = &mut turn.out;
-        let Ok(page) = outcome else { return self.end(out, op, false) };
         let end = match page.entries.last() {
             Some((last, _)) if !page.is_last => keyspace::after(last),
             _ => exchange.range.end.clone().unwrap_or_default(),
@@ -243,6 +251,7 @@ impl Exchanges {
         if findings.covered <= exchange.range.start || findings.covered > *end {
             return self.end(out, op, false);
         }
+        turn.pace.charge(env, bytes_of(&findings.rows), findings.rows.len());
         exchange.received += findings.rows.len() as u64;
         let mut rows = findings.rows;
         if has_slept {
@@ -264,19 +273,20 @@ impl Exchanges {
         let is_pushing = !wanted.is_empty();
         exchange.sent += wanted.len() as u64;
         if is_pushing {
+            turn.pace.charge(env, bytes_of(&wanted), wanted.len());
             let push = ExchangePush { op, rows: wanted, marks: *own_marks };
             out.send(exchange.peer, exchange.partition, PeerMessage::ExchangePush(push));
         }
         exchange.stage = Stage::Repairing { covered: findings.covered, merging, is_pushing };
         out.set_timer(TimerKey::ExchangeTimeout(op), env.now.mono.after(SILENCE_MAX));
-        self.advance(env, out, op)
+        self.advance(env, turn, op)
     }
 
     /// A row that came is merged and durable, or was refused.
     pub fn on_merged(
         &mut self,
         env: &Env<'_>,
-        out: &mut Outbox,
+        turn: &mut Turn,
         op: OpId,
         outcome: Result<(), Refusal>,
     ) -> Option<Outcome> {
@@ -284,26 +294,26 @@ impl Exchanges {
         match outcome {
             Ok(()) => {}
             Err(refusal) if refusal.is_of_one_row() => exchange.is_whole = false,
-            Err(_) => return self.end(out, op, false),
+            Err(_) => return self.end(&mut turn.out, op, false),
         }
         if let Stage::Repairing { merging, .. } = &mut exchange.stage {
             *merging = merging.saturating_sub(1);
         }
-        self.advance(env, out, op)
+        self.advance(env, turn, op)
     }
 
     /// What was pushed is durable there, or was refused.
-    pub fn on_pushed(&mut self, env: &Env<'_>, out: &mut Outbox, answer: ExchangePushed) -> Option<Outcome> {
+    pub fn on_pushed(&mut self, env: &Env<'_>, turn: &mut Turn, answer: ExchangePushed) -> Option<Outcome> {
         let exchange = self.open.get_mut(&answer.op)?;
         match answer.outcome {
             Ok(()) => {}
             Err(refusal) if refusal.is_of_one_row() => exchange.is_whole = false,
-            Err(_) => return self.end(out, answer.op, false),
+            Err(_) => return self.end(&mut turn.out, answer.op, false),
         }
         if let Stage::Repairing { is_pushing, .. } = &mut exchange.stage {
             *is_pushing = false;
         }
-        self.advance(env, out, answer.op)
+        self.advance(env, turn, answer.op)
     }
 
     /// Nothing was heard for too long.
@@ -316,35 +326,46 @@ impl Exchanges {
         self.abandon_those(out, |peer, _| peer == node)
     }
 
-    fn advance(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Option<Outcome> {
+    fn advance(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId) -> Option<Outcome> {
         let exchange = self.open.get_mut(&op)?;
         let Stage::Repairing { covered, merging: 0, is_pushing: false } = &exchange.stage else { return None };
         exchange.range.start = covered.clone();
         if exchange.range.end.as_ref().is_none_or(|end| exchange.range.start >= *end) {
             let Some(next) = exchange.ranges.pop_front() else {
                 let is_whole = exchange.is_whole;
-                return self.end(out, op, is_whole);
+                return self.end(&mut turn.out, op, is_whole);
             };
             exchange.range = next;
         }
         exchange.stage = Stage::Reading;
-        exchange.read_page(env, out, op);
+        exchange.read_page(env, turn, op);
         None
     }
 
     fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Outcome> {
         out.cancel_timer(&TimerKey::ExchangeTimeout(op));
+        out.cancel_timer(&TimerKey::Pace(op));
         let Exchange { partition, peer, began, marks, received, sent, .. } = self.open.remove(&op)?;
         Some(Outcome { partition, peer, is_complete, began, marks, received, sent })
     }
 }
 
 impl Exchange {
-    fn read_page(&self, env: &Env<'_>, out: &mut Outbox, op: OpId) {
+    /// Reads the next page, or waits until it may.
+    fn read_page(&self, env: &Env<'_>, turn: &mut Turn, op: OpId) {
+        let out = &mut turn.out;
+        if let Some(wait) = turn.pace.wait(env) {
+            out.cancel_timer(&TimerKey::ExchangeTimeout(op));
+            return out.set_timer(TimerKey::Pace(op), env.now.mono.after(wait));
+        }
         let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
         out.start_job(Job::ScanRows { op, range: self.range.clone(), limit });
         out.set_timer(TimerKey::ExchangeTimeout(op), env.now.mono.after(SILENCE_MAX));
     }
+}
+
+pub(super) fn bytes_of(rows: &[(RowKey, Bytes)]) -> usize {
+    rows.iter().map(|(row, state)| row.as_bytes().len() + state.len()).sum()
 }
 
 /// The rows of a page with the states that travel. A row that cannot be read is left out: the other side's copy of it is

@@ -6,6 +6,7 @@
 //! exchanged.rs up to when this replica knows what its co-owners have
 //! respond.rs   the other side
 //! newborn.rs   an owner with an empty directory: founding, or the first exchange
+//! pace.rs      how fast rows may be read and given
 //! tree.rs      the sums of a partition, by ranges of keys
 //! trees.rs     keeping them up, and building them
 //! walk.rs      comparing them, down to the ranges that differ
@@ -23,6 +24,7 @@
 mod exchange;
 mod exchanged;
 mod newborn;
+mod pace;
 mod respond;
 mod schedule;
 pub mod tree;
@@ -32,6 +34,7 @@ mod walk;
 pub use exchange::{Exchanges, Outcome, Plan};
 pub use exchanged::{Began, Exchanged};
 pub use newborn::{Finding, Newborns};
+pub use pace::Pace;
 pub use respond::Responders;
 pub use schedule::Schedule;
 pub use trees::{Built, Trees};

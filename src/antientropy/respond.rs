@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::exchange::readable;
+use super::exchange::{bytes_of, readable};
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
@@ -19,7 +19,7 @@ use crate::message::peer::{
     ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal,
 };
 use crate::replica::{PartitionMemory, Standing, marks, normal};
-use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, Turn};
+use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
 
@@ -76,10 +76,19 @@ impl Responders {
         if let Some(refusal) = refusal {
             return asker.answer_offer(&mut turn.out, Err(refusal));
         }
+        self.offers.insert(op, (asker, offer));
+        match turn.pace.wait(env) {
+            Some(wait) => turn.out.set_timer(TimerKey::Pace(op), env.now.mono.after(wait)),
+            None => self.on_paced(turn, op),
+        }
+    }
+
+    /// The pause before an offer is compared is over.
+    pub fn on_paced(&mut self, turn: &mut Turn, op: OpId) {
+        let Some((_, offer)) = self.offers.get(&op) else { return };
         let range = Range { start: offer.start.clone(), end: Some(offer.end.clone()) };
         let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
         turn.out.start_job(Job::ScanRows { op, range, limit });
-        self.offers.insert(op, (asker, offer));
     }
 
     /// The own page was read.
@@ -88,6 +97,7 @@ impl Responders {
         let marks = marks::marks(env, turn, asker.partition);
         let memory = turn.memory(asker.partition);
         let has_slept = offer.marks.compacted < marks.folded;
+        turn.pace.charge(env, outcome.as_ref().map_or(0, Page::bytes), 0);
         let findings = |page: Page| {
             let end = match page.entries.last() {
                 Some((last, _)) if !page.is_last => keyspace::after(last),
@@ -101,6 +111,9 @@ impl Responders {
             other => other.map_err(|error| Refusal::Failed(error.to_string())),
         };
         let outcome = outcome.map(findings);
+        if let Ok(found) = &outcome {
+            turn.pace.charge(env, bytes_of(&found.rows), found.rows.len());
+        }
         asker.answer_offer(&mut turn.out, outcome);
     }
 
@@ -132,6 +145,8 @@ impl Responders {
         if push.rows.is_empty() {
             return asker.answer_push(out, Ok(()));
         }
+        turn.pace.charge(env, bytes_of(&push.rows), push.rows.len());
+        let out = &mut turn.out;
         self.pushes.insert(op, Push { asker, merging: push.rows.len(), refused: None });
         for (row, state) in push.rows {
             let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched, forgotten: Tick(0) } };

@@ -135,7 +135,7 @@ impl Shard {
                 self.responders.on_push(&env, turn, op, ((from, epoch), partition), push);
             }
             PeerMessage::ExchangePushed(answer) => {
-                let ended = self.exchanges.on_pushed(&env, &mut turn.out, answer);
+                let ended = self.exchanges.on_pushed(&env, turn, answer);
                 self.on_exchange_ends(now, ended);
             }
             PeerMessage::ExchangeDone(done) => {
@@ -202,7 +202,7 @@ impl Shard {
                     self.ledger.on_missing(&self.site.env(now), &mut self.turn.out, missing);
                 }
                 Local::Merged(Merged { op, outcome }) if self.exchanges.has(op) => {
-                    let ended = self.exchanges.on_merged(&self.site.env(now), &mut self.turn.out, op, outcome);
+                    let ended = self.exchanges.on_merged(&self.site.env(now), &mut self.turn, op, outcome);
                     self.on_exchange_ends(now, ended);
                 }
                 Local::Merged(Merged { op, outcome }) => {
@@ -280,6 +280,8 @@ impl Shard {
                 turn.trees.begin(&env, &mut turn.out, || next_op(next_exchange));
                 self.begin_exchanges(now);
             }
+            TimerKey::Pace(op) if self.exchanges.has(op) => self.exchanges.on_paced(&env, &mut self.turn, op),
+            TimerKey::Pace(op) => self.responders.on_paced(&mut self.turn, op),
             TimerKey::ExchangeTimeout(op) => {
                 let ended = self.exchanges.on_timeout(out, op);
                 self.on_exchange_ends(now, ended);
@@ -393,7 +395,7 @@ impl Shard {
                 schedule.on_end(&env, plan.partition, plan.peer, false);
                 continue;
             }
-            exchanges.start(&env, &mut turn.out, next_op(next_exchange), plan);
+            exchanges.start(&env, turn, next_op(next_exchange), plan);
         }
         let may_walk = |turn: &Turn, partition, peer| {
             !takes_over(turn, partition, peer) && Walks::may_begin(&env, turn, partition)
@@ -410,7 +412,7 @@ impl Shard {
             }
             let pushes = !takes_over(turn, partition, peer);
             let plan = Plan::whole(&env, peer, partition, pushes);
-            exchanges.start(&env, &mut turn.out, next_op(next_exchange), plan);
+            exchanges.start(&env, turn, next_op(next_exchange), plan);
         }
         let room = WALKS_MAX.saturating_sub(walks.len());
         let may_begin = |partition, peer| is_ours(peer) && may_walk(turn, partition, peer);

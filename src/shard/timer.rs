@@ -19,6 +19,8 @@ pub enum TimerKey {
     Delivery(NodeId),
     /// Look for exchanges that are due.
     ExchangeSchedule,
+    /// The next page of an exchange may be read, here or for a co-owner.
+    Pace(OpId),
     /// An exchange got no answer.
     ExchangeTimeout(OpId),
     /// A comparison by trees got no answer, or its pause is over.

@@ -15,7 +15,7 @@ use super::deadlines::Deadlines;
 use super::observation::Observation;
 use super::outbox::Outbox;
 use super::row_cache::{ReadRow, RowCache};
-use crate::antientropy::{Trees, tree};
+use crate::antientropy::{Pace, Trees, tree};
 use crate::causality::{Epoch, Tenure, Tick};
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
@@ -45,6 +45,8 @@ pub struct Turn {
     pub out: Outbox,
     /// Sums of the rows on disk, as of the last sealed turn.
     pub trees: Trees,
+    /// How fast rows may be exchanged.
+    pub pace: Pace,
     store: Arc<dyn Store>,
     rows: RowCache,
     memory_changes: BTreeMap<Bytes, Bytes>,
@@ -90,6 +92,7 @@ impl Turn {
         Ok(Turn {
             out,
             trees,
+            pace: Pace::default(),
             store,
             rows: RowCache::new(epoch, row_cache_bytes),
             memory_changes: BTreeMap::new(),

@@ -118,6 +118,13 @@ pub struct Page {
     pub is_last: bool,
 }
 
+impl Page {
+    /// Bytes of its keys and values.
+    pub fn bytes(&self) -> usize {
+        self.entries.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+}
+
 /// A node's storage. Shared by its shards, its jobs and its driver: every call may come from any thread.
 pub trait Store: Send + Sync + fmt::Debug {
     /// A point read that answers from memory or says that it cannot. Shows every batch written before.

@@ -166,3 +166,26 @@ fn rows_that_vanish_beneath_a_shard_are_found_by_the_next_look_and_brought_back(
     assert_eq!(bus.nodes[&NODES[0]].observations.iter().filter(found).count(), 0);
     assert!(fetch(&bus).is_some(), "it came back from the other owner");
 }
+
+#[test]
+fn rows_are_exchanged_no_faster_than_their_pace_and_all_of_them_arrive() {
+    let unequal: Vec<u32> = (0..400).collect();
+    let arrived = |rows_per_second: u32, bytes_per_second: u64| {
+        let mut bus = owners(400, &unequal);
+        for id in NODES {
+            let config = &mut bus.nodes.get_mut(&id).unwrap().shard.site.config;
+            (config.repair_rows_per_second, config.repair_bytes_per_second) = (rows_per_second, bytes_per_second);
+        }
+        let began = bus.now.mono;
+        compare(&mut bus);
+        while bus.status(NODES[0]).exchanged_rows < 2 * unequal.len() as u64 {
+            bus.run(Duration::from_secs(1));
+            assert!(bus.now.mono.since(began) < Duration::from_secs(120), "it must come to its end");
+        }
+        bus.now.mono.since(began)
+    };
+    assert!(arrived(0, 0) <= Duration::from_secs(5));
+    // 800 rows here and 800 there, 40 of them each second, but for the burst and the last page.
+    assert!(arrived(40, 0) >= Duration::from_secs(14));
+    assert!(arrived(0, 4_096) >= Duration::from_secs(14));
+}
