@@ -45,6 +45,9 @@ pub const PAGE_BYTES_MAX: usize = 256 * 1024;
 /// Nodes of a tree whose sums one message names.
 pub const TREE_NODES_MAX: usize = 256;
 
+/// Partitions that a status names as in need of repair. The rest are only counted.
+pub const REPAIRS_SHOWN_MAX: usize = 64;
+
 /// Partitions that a status shows in detail as not settled. The rest are only counted.
 pub const SETTLING_SHOWN_MAX: usize = 64;
 

@@ -81,11 +81,13 @@ pub enum Mutation {
     LayoutByMinority,
     /// A voter answers before its promise is durable, and forgets it with a crash.
     PromiseNotDurable,
+    /// A partition that is marked as in need of repair stays so, whatever exchange has repaired it.
+    RepairMarkNeverProved,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 37] = [
+    pub const ALL: [Mutation; 38] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -123,6 +125,7 @@ impl Mutation {
         Mutation::RestoredUnderOldCluster,
         Mutation::LayoutByMinority,
         Mutation::PromiseNotDurable,
+        Mutation::RepairMarkNeverProved,
     ];
 }
 

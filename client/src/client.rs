@@ -11,6 +11,7 @@ use starling::ring::RingView;
 use tokio::sync::watch;
 
 use crate::caller::{Caller, Engine};
+use crate::convergence::Convergence;
 use crate::dial::Dialer;
 use crate::error::{ConnectError, Error};
 use crate::nodes::Nodes;
@@ -89,6 +90,19 @@ impl Client {
             NodeAnswer::Status(status) => Ok(*status),
             other => Err(self.caller.mismatch(node, &other)),
         }
+    }
+
+    /// How far the replicas are apart: asks every member at once, each by the deadline of `options`. Never fails: who does not answer
+    /// is named in the sum.
+    pub async fn convergence(&self, options: &Options) -> Convergence {
+        let mut asked = tokio::task::JoinSet::new();
+        for member in &self.ring().layout().members {
+            let (client, options, node) = (self.clone(), options.clone(), member.id);
+            asked.spawn(async move { (node, client.status(node, &options).await.ok()) });
+        }
+        let mut told = asked.join_all().await;
+        told.sort_by_key(|(node, _)| *node);
+        Convergence::of(told.iter().map(|(node, status)| (*node, status.as_ref())))
     }
 
     /// The committed layout, as a node has it.

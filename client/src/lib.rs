@@ -53,6 +53,7 @@ mod calls;
 mod client;
 mod config;
 mod connection;
+mod convergence;
 mod dial;
 mod error;
 #[doc(hidden)]
@@ -69,6 +70,7 @@ pub use bundle::{Bundle, BundleError};
 pub use calls::{Map, MapPages, Set, SetPages, SortedSet, SortedSetPages};
 pub use client::Client;
 pub use config::ClientConfig;
+pub use convergence::Convergence;
 pub use error::{ConnectError, DialError, Error, Unreached};
 pub use session::{KeptError, Resumed, Session, SessionConfig};
 pub use token::Token;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use starling::causality::Epoch;
 use starling::config::Durability;
 use starling::ids::NodeId;
-use starling::limits::{CONFLICTS_LISTED_MAX, SETTLING_SHOWN_MAX};
+use starling::limits::{CONFLICTS_LISTED_MAX, REPAIRS_SHOWN_MAX, SETTLING_SHOWN_MAX};
 use starling::membership::LayoutEpoch;
 use starling::message::client::{FaultPlan, NodeStatus, PeerStatus, SessionTerms, ShardStatus};
 use starling::time::micros;
@@ -147,6 +147,11 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.ledger_entries += shard.ledger_entries;
     sum.owned_partitions += shard.owned_partitions;
     sum.newborn_partitions += shard.newborn_partitions;
+    sum.equal_partitions += shard.equal_partitions;
+    sum.needs_repair_partitions += shard.needs_repair_partitions;
+    sum.needs_repair.extend(shard.needs_repair);
+    sum.needs_repair.sort_by_key(|repair| repair.partition);
+    sum.needs_repair.truncate(REPAIRS_SHOWN_MAX);
     sum.exchanges += shard.exchanges;
     sum.exchanged_rows += shard.exchanged_rows;
     sum.tree_walks += shard.tree_walks;
@@ -177,6 +182,7 @@ fn merge_peer(known: &mut PeerStatus, other: &PeerStatus) {
     known.is_reachable |= other.is_reachable;
     known.is_contested |= other.is_contested;
     known.owed_rows += other.owed_rows;
+    known.lag.add(&other.lag);
     known.heard_ms_ago = match (known.heard_ms_ago, other.heard_ms_ago) {
         (Some(one), Some(two)) => Some(one.min(two)),
         (one, two) => one.or(two),
@@ -186,12 +192,35 @@ fn merge_peer(known: &mut PeerStatus, other: &PeerStatus) {
 #[cfg(test)]
 mod tests {
     use starling::ids::Key;
-    use starling::message::client::ConflictStatus;
+    use starling::message::client::{ConflictStatus, PeerLag};
 
     use super::*;
 
     fn peer(node: u64, is_reachable: bool, heard_ms_ago: Option<u64>, owed_rows: u64) -> PeerStatus {
-        PeerStatus { node: NodeId(node), is_reachable, heard_ms_ago, owed_rows, is_contested: false }
+        PeerStatus {
+            node: NodeId(node),
+            is_reachable,
+            heard_ms_ago,
+            owed_rows,
+            is_contested: false,
+            lag: lag(owed_rows),
+        }
+    }
+
+    fn lag(operations: u64) -> PeerLag {
+        let oldest_ms = (operations > 0).then_some(operations * 1000);
+        PeerLag { operations, oldest_ms, compared_ms_ago: Some(operations), uncompared_partitions: 1 }
+    }
+
+    #[test]
+    fn a_lag_adds_up_its_writes_and_is_as_old_as_its_oldest() {
+        let mut sum = ShardStatus::default();
+        for owed in [3, 2] {
+            merge(&mut sum, ShardStatus { peers: vec![peer(2, true, None, owed)], ..ShardStatus::default() });
+        }
+        let expected =
+            PeerLag { operations: 5, oldest_ms: Some(3000), compared_ms_ago: Some(3), uncompared_partitions: 2 };
+        assert_eq!(sum.peers[0].lag, expected);
     }
 
     #[test]
@@ -211,7 +240,8 @@ mod tests {
         };
         merge(&mut sum, first);
         merge(&mut sum, second);
-        assert_eq!(sum.peers, [peer(1, true, Some(4), 0), peer(2, true, Some(9), 5)]);
+        let lag = sum.peers[1].lag;
+        assert_eq!(sum.peers, [peer(1, true, Some(4), 0), PeerStatus { lag, ..peer(2, true, Some(9), 5) }]);
         assert_eq!((sum.open_ops, sum.clock_ahead_ms), (3, -7));
     }
 

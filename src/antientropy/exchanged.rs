@@ -53,9 +53,9 @@ impl Began {
         Began { at: env.now.mono, there }
     }
 
-    /// What the other side is told at the end.
-    pub fn done(&self) -> Option<ExchangeDone> {
-        self.there.map(|(to, since)| ExchangeDone { to, since })
+    /// What the other side is told at the end: so many rows were moved, either way.
+    pub fn done(&self, rows: u64) -> Option<ExchangeDone> {
+        self.there.map(|(to, since)| ExchangeDone { to, since, rows: Some(rows) })
     }
 }
 
@@ -75,13 +75,15 @@ impl Exchanged {
         }
     }
 
-    /// A co-owner has ended an exchange with this start.
-    pub fn on_done(&mut self, now: Now, partition: PartitionId, peer: NodeId, done: ExchangeDone) {
+    /// A co-owner has ended an exchange with this start. Tells when it began, by the own clock, if that is known.
+    pub fn on_done(&mut self, now: Now, partition: PartitionId, peer: NodeId, done: ExchangeDone) -> Option<Timestamp> {
         if now.mono < self.set_back_until || done.since > now.wall {
-            return;
+            return None;
         }
         let age = Duration::from_micros(now.wall.0.saturating_sub(done.since.0));
-        self.note(partition, peer, Timestamp(now.mono.0.saturating_sub(micros(age))));
+        let began = Timestamp(now.mono.0.saturating_sub(micros(age)));
+        self.note(partition, peer, began);
+        Some(began)
     }
 
     /// How long ago it was, for each co-owner of which it is known. Unit: milliseconds, rounded up.
@@ -102,8 +104,8 @@ mod tests {
         let (partition, peer) = (PartitionId(3), NodeId(2));
         assert_eq!(exchanged.ages(partition, Timestamp(9)), []);
         let now = Now { mono: Timestamp(50_000), wall: WallTime(1_000_000) };
-        exchanged.on_done(now, partition, peer, ExchangeDone { to: Epoch(1), since: WallTime(990_000) });
-        exchanged.on_done(now, partition, peer, ExchangeDone { to: Epoch(1), since: WallTime(970_000) });
+        exchanged.on_done(now, partition, peer, ExchangeDone { to: Epoch(1), since: WallTime(990_000), rows: None });
+        exchanged.on_done(now, partition, peer, ExchangeDone { to: Epoch(1), since: WallTime(970_000), rows: None });
         exchanged.note(PartitionId(4), peer, Timestamp(50_000));
         assert_eq!(exchanged.ages(partition, now.mono), [(peer, 10)]);
         assert_eq!(exchanged.ages(partition, Timestamp(50_001)), [(peer, 11)], "rounded up");
@@ -114,7 +116,7 @@ mod tests {
         let mut exchanged = Exchanged::default();
         let (partition, peer) = (PartitionId(3), NodeId(2));
         let at = |mono: u64, wall: u64| Now { mono: Timestamp(mono * 1_000_000), wall: WallTime(wall * 1_000_000) };
-        let done = |wall: u64| ExchangeDone { to: Epoch(1), since: WallTime(wall * 1_000_000) };
+        let done = |wall: u64| ExchangeDone { to: Epoch(1), since: WallTime(wall * 1_000_000), rows: None };
         exchanged.on_clocks(at(100, 5_000));
         exchanged.on_clocks(at(101, 5_001));
         // Told 5,001; then the clock is set back by 29 seconds, and the exchange ends 30 seconds after it began.

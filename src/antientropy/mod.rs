@@ -4,6 +4,7 @@
 //! schedule.rs  which partition with whom: at start, at reconnect, on a timer; a newborn owner's first
 //! exchange.rs  the initiator's dialogue, page by page
 //! exchanged.rs up to when this replica knows what its co-owners have
+//! compared.rs  which of its partitions were equal to the co-owners' copies
 //! respond.rs   the other side
 //! newborn.rs   an owner with an empty directory: founding, or the first exchange
 //! pace.rs      how fast rows may be read and given
@@ -21,6 +22,7 @@
 //! per partition, co-owner and interval while all is equal; else one hash per row of a range.
 //! Called by the shard. Source: Dynamo 2007 §4.7.
 
+mod compared;
 mod exchange;
 mod exchanged;
 mod newborn;
@@ -31,6 +33,7 @@ pub mod tree;
 mod trees;
 mod walk;
 
+pub use compared::Compared;
 pub use exchange::{Exchanges, Outcome, Plan};
 pub use exchanged::{Began, Exchanged};
 pub use newborn::{Finding, Newborns};

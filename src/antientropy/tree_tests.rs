@@ -125,7 +125,7 @@ fn trees_of_different_depth_agree_down_to_the_coarser_leaves() {
 fn the_header_of_a_row_does_not_count() {
     let mut one = stored(3);
     let bare = contribution(row(1).as_bytes(), &one.encode());
-    one.header.owe(crate::ids::NodeId(7), crate::ids::RowVersion(1));
+    one.header.owe(crate::ids::NodeId(7), crate::ids::RowVersion(1), crate::time::WallTime(5));
     assert_eq!(contribution(row(1).as_bytes(), &one.encode()), bare);
     assert_ne!(contribution(row(2).as_bytes(), &one.encode()), bare, "but the key does");
 }

@@ -9,7 +9,7 @@ use crate::ids::{NodeId, RowVersion};
 use crate::message::peer::Replicated;
 use crate::shard::{Env, Local, Missing, Outbox, Task, TaskBody, TimerKey};
 use crate::storage::RowKey;
-use crate::time::Timestamp;
+use crate::time::{Now, Timestamp, WallTime};
 
 /// By row: which owners have not acknowledged which versions.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Entry {
     deadline: Timestamp,
+    /// When the first of them was answered, by either clock.
+    since: Now,
     missing: BTreeMap<NodeId, BTreeSet<RowVersion>>,
 }
 
@@ -35,12 +37,25 @@ impl Ledger {
         self.entries.is_empty()
     }
 
+    /// By owner: how many writes it has not acknowledged, and when the first of their rows was answered.
+    pub fn unconfirmed(&self) -> BTreeMap<NodeId, (u64, Timestamp)> {
+        let mut unconfirmed = BTreeMap::new();
+        for entry in self.entries.values() {
+            for (owner, versions) in &entry.missing {
+                let (writes, oldest) = unconfirmed.entry(*owner).or_insert((0, entry.since.mono));
+                *writes += versions.len() as u64;
+                *oldest = (*oldest).min(entry.since.mono);
+            }
+        }
+        unconfirmed
+    }
+
     /// A write was answered without these owners.
     pub fn on_missing(&mut self, env: &Env<'_>, out: &mut Outbox, missing: Missing) {
         let Missing { row, version, owners } = missing;
         let (waiting, lost): (Vec<_>, Vec<_>) = owners.into_iter().partition(|owner| env.liveness.is_reachable(*owner));
         if !lost.is_empty() {
-            owe(out, row.clone(), lost, version);
+            owe(out, row.clone(), lost, version, env.now.wall);
         }
         if waiting.is_empty() {
             return;
@@ -49,7 +64,8 @@ impl Ledger {
             self.settle_oldest(out);
         }
         let deadline = env.now.mono.after(env.config.request_deadline);
-        let entry = self.entries.entry(row.clone()).or_insert_with(|| Entry { deadline, missing: BTreeMap::new() });
+        let entry = || Entry { deadline, since: env.now, missing: BTreeMap::new() };
+        let entry = self.entries.entry(row.clone()).or_insert_with(entry);
         for owner in waiting {
             entry.missing.entry(owner).or_default().insert(version);
         }
@@ -75,7 +91,7 @@ impl Ledger {
             entry.missing.remove(&from);
         }
         if is_refused {
-            owe(out, row.clone(), vec![from], version);
+            owe(out, row.clone(), vec![from], version, entry.since.wall);
         }
         if entry.missing.is_empty() {
             let deadline = entry.deadline;
@@ -89,7 +105,7 @@ impl Ledger {
         let mut emptied = Vec::new();
         for (row, entry) in &mut self.entries {
             if let Some(version) = entry.missing.remove(&node).and_then(|versions| versions.last().copied()) {
-                owe(out, row.clone(), vec![node], version);
+                owe(out, row.clone(), vec![node], version, entry.since.wall);
                 if entry.missing.is_empty() {
                     emptied.push((entry.deadline, row.clone()));
                 }
@@ -115,7 +131,7 @@ impl Ledger {
         let Some(entry) = self.entries.remove(&row) else { return };
         for (owner, versions) in entry.missing {
             if let Some(version) = versions.last() {
-                owe(out, row.clone(), vec![owner], *version);
+                owe(out, row.clone(), vec![owner], *version, entry.since.wall);
             }
         }
     }
@@ -129,6 +145,6 @@ impl Ledger {
 }
 
 /// Writes the debt down, on the row.
-fn owe(out: &mut Outbox, row: RowKey, owners: Vec<NodeId>, version: RowVersion) {
-    out.tell(Local::Task(Task { row, body: TaskBody::Owe { owners, version } }));
+fn owe(out: &mut Outbox, row: RowKey, owners: Vec<NodeId>, version: RowVersion, since: WallTime) {
+    out.tell(Local::Task(Task { row, body: TaskBody::Owe { owners, version, since } }));
 }

@@ -12,10 +12,14 @@
 //!
 //! A hint is typed state, applied by merge, at least once; never an update (ScyllaDB issue 5833). What no debt knows of
 //! (a coordinator that died before it told anybody, a wiped directory) is `antientropy`'s to find.
+//! `lag.rs` counts what is not confirmed, and since when; `repair_marks.rs` remembers where a debt was left out for want of room.
 //! Called by the shard. Source: Dynamo 2007 §4.6.
 
 mod delivery;
+pub mod lag;
 mod ledger;
+mod repair_marks;
 
 pub use delivery::Delivery;
 pub use ledger::Ledger;
+pub use repair_marks::RepairMarks;

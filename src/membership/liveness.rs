@@ -52,6 +52,35 @@ pub struct PeerStatus {
     pub owed_rows: u64,
     /// Two live processes answer for it: it takes no writes.
     pub is_contested: bool,
+    /// What it has not confirmed.
+    #[serde(default)]
+    pub lag: PeerLag,
+}
+
+/// What a peer has not confirmed of the writes that one node knows of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerLag {
+    /// Writes that were answered and that it has not acknowledged, and rows that are owed to it (each for one write or more).
+    pub operations: u64,
+    /// Age of the oldest of them, up to a second more. Unit: milliseconds; `None`: there is none, or it was written down by a program that did not
+    /// note it.
+    pub oldest_ms: Option<u64>,
+    /// So long ago began the oldest of the last complete exchanges with it, over the partitions that both own and that were
+    /// compared since the start: what no debt tells of is at most that old. Unit: milliseconds.
+    pub compared_ms_ago: Option<u64>,
+    /// Partitions that both own and that were not compared since the start.
+    pub uncompared_partitions: u32,
+}
+
+impl PeerLag {
+    /// The lag of the same peer elsewhere, or of another one, is added: writes add up, ages are those of the oldest.
+    pub fn add(&mut self, other: &PeerLag) {
+        self.operations = self.operations.saturating_add(other.operations);
+        self.oldest_ms = self.oldest_ms.max(other.oldest_ms);
+        self.compared_ms_ago = self.compared_ms_ago.max(other.compared_ms_ago);
+        self.uncompared_partitions = self.uncompared_partitions.saturating_add(other.uncompared_partitions);
+    }
 }
 
 /// A peer's clock that was told so many ping intervals ago is asked for again, also while traffic makes pings needless.
@@ -152,12 +181,14 @@ impl Liveness {
         walls.get(walls.len() / 2).filter(|_| walls.len() >= 2).copied().map(WallTime)
     }
 
-    /// For `status`; `owed` tells the rows owed to a node, `is_contested` whether two processes answer for it.
+    /// For `status`; `owed` tells the rows owed to a node, `is_contested` whether two processes answer for it, `lag` what it has
+    /// not confirmed.
     pub fn status(
         &self,
         now: Timestamp,
         owed: impl Fn(NodeId) -> u64,
         is_contested: impl Fn(NodeId) -> bool,
+        lag: impl Fn(NodeId) -> PeerLag,
     ) -> Vec<PeerStatus> {
         let status = |(node, peer): (&NodeId, &Peer)| PeerStatus {
             node: *node,
@@ -165,6 +196,7 @@ impl Liveness {
             heard_ms_ago: peer.answered_at.map(|at| now.since(at).as_millis() as u64),
             owed_rows: owed(*node),
             is_contested: is_contested(*node),
+            lag: lag(*node),
         };
         self.peers.iter().map(status).collect()
     }

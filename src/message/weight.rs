@@ -164,9 +164,13 @@ fn of_node_answer(answer: &NodeAnswer) -> usize {
             let shards = &status.shards;
             let keys: usize = shards.conflicting.iter().map(|conflict| conflict.key.as_bytes().len()).sum();
             let waiting: usize = shards.settling.iter().map(|partition| partition.waiting.len() * ITEM).sum();
-            let lists =
-                shards.peers.len() + status.faults.links.len() + shards.conflicting.len() + shards.settling.len();
-            lists * NODE_ITEM + keys + waiting
+            let lacking: usize = shards.needs_repair.iter().map(|partition| partition.owners.len() * ITEM).sum();
+            let lists = shards.peers.len()
+                + status.faults.links.len()
+                + shards.conflicting.len()
+                + shards.settling.len()
+                + shards.needs_repair.len();
+            lists * NODE_ITEM + keys + waiting + lacking
         }
         NodeAnswer::Layout(layout) => {
             let texts = |member: &Member| member.name.len() + member.address.len() + member.zone.len();

@@ -7,8 +7,8 @@ use crate::ids::{Incarnation, Key, NodeId, OpId, PartitionId, RequestId, RowVers
 use crate::limits;
 use crate::membership::LayoutEpoch;
 use crate::message::client::{
-    ConflictStatus, Direction, FaultPlan, LinkFault, Need, NodeStatus, Options, PartitionStability, PeerStatus,
-    SessionTerms, ShardStatus, ValueReply, Waiting, WriteAck, WriteReply,
+    ConflictStatus, Direction, FaultPlan, LinkFault, Need, NodeStatus, Options, PartitionRepair, PartitionStability,
+    PeerStatus, SessionTerms, ShardStatus, ValueReply, Waiting, WriteAck, WriteReply,
 };
 use crate::message::codec;
 use crate::message::peer::{
@@ -182,12 +182,19 @@ fn no_answer_about_a_node_is_heavier_than_its_estimate() {
         unsettled_bytes: Some(u64::MAX),
         waiting: vec![Waiting { node: NodeId(u64::MAX), need: Need::Directories }; 9],
     };
+    let lacking = |partition| PartitionRepair { partition: PartitionId(partition), owners: vec![NodeId(u64::MAX); 9] };
     let peer = PeerStatus {
         node: NodeId(u64::MAX),
         is_reachable: true,
         heard_ms_ago: Some(u64::MAX),
         owed_rows: u64::MAX,
         is_contested: true,
+        lag: crate::message::client::PeerLag {
+            operations: u64::MAX,
+            oldest_ms: Some(u64::MAX),
+            compared_ms_ago: Some(u64::MAX),
+            uncompared_partitions: u32::MAX,
+        },
     };
     let link =
         LinkFault { peer: NodeId(u64::MAX), direction: Direction::Outbound, drop_per_mille: 1000, delay_ms: u32::MAX };
@@ -197,6 +204,7 @@ fn no_answer_about_a_node_is_heavier_than_its_estimate() {
             peers: vec![peer.clone(); count * 30],
             conflicting: (0..count).map(|number| ConflictStatus { key: key(number), ms_ago: u64::MAX }).collect(),
             settling: (0..2 * count as u16).map(of_partition).collect(),
+            needs_repair: (0..2 * count as u16).map(lacking).collect(),
             ..ShardStatus::default()
         };
         let status = NodeStatus {

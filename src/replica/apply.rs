@@ -101,7 +101,7 @@ impl Replica {
                     }
                     let stored = turn.row_mut(&part.row);
                     for owner in &owed {
-                        stored.header.owe(*owner, stored.header.version);
+                        stored.header.owe(*owner, stored.header.version, env.now.wall);
                     }
                 }
                 Ok(changed)

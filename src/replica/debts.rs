@@ -11,9 +11,18 @@ use crate::message::peer::Refusal;
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Observation, Turn};
 use crate::storage::RowKey;
+use crate::time::WallTime;
 
-/// Marks owners that have not acknowledged the row; beyond the bound the exchange must find them.
-pub(super) fn owe(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owners: &[NodeId], version: RowVersion) {
+/// Marks owners that have not acknowledged the row since a moment; beyond the bound the exchange must find them, and the
+/// partition is marked as in need of repair.
+pub(super) fn owe(
+    env: &Env<'_>,
+    turn: &mut Turn,
+    row: &RowKey,
+    owners: &[NodeId],
+    version: RowVersion,
+    since: WallTime,
+) {
     if turn.row(row).is_none() {
         return;
     }
@@ -21,10 +30,11 @@ pub(super) fn owe(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owners: &[NodeId
         let is_marked = turn.row(row).is_some_and(|stored| stored.header.debt_to(*owner).is_some());
         if !is_marked && turn.owed_to(*owner) >= env.config.debts_per_owner_max {
             let partition = row.partition(env.ring.layout().partitions);
+            turn.mark_for_repair(partition, *owner, env.now.mono);
             turn.out.observe(Observation::NeedsRepair { owner: *owner, partition });
             continue;
         }
-        turn.row_mut(row).header.owe(*owner, version);
+        turn.row_mut(row).header.owe(*owner, version, since);
         turn.out.observe(Observation::DebtRecorded { owner: *owner, row: row.clone(), version });
     }
 }

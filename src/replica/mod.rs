@@ -174,7 +174,7 @@ impl Replica {
             }
             TaskBody::Read { asker, beside } => self.show(env, turn, row, asker, beside),
             TaskBody::Show { asker, gathered } => view::answer(env, turn, &row, asker, gathered),
-            TaskBody::Owe { owners, version } => debts::owe(env, turn, &row, &owners, version),
+            TaskBody::Owe { owners, version, since } => debts::owe(env, turn, &row, &owners, version, since),
             TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
             TaskBody::Lose { owner, sealed } => debts::lose(env, turn, &row, owner, sealed),
             TaskBody::Settle { op } => {

@@ -2,22 +2,26 @@
 //!
 //! ```text
 //! version u8 │ header length u32 │ row version u64 │ has actor u8 [ actor 16 │ event u64 ]
-//!            │ debts u16 × [ owner u64 │ row version u64 ] │ what stands beside the row │ state
+//!            │ debts u16 × [ owner u64 │ row version u64 │ since u64 ] │ what stands beside the row │ state
 //!
 //! The state is the canonical encoding of the row.
 //! ```
 //!
 //! All numbers are big-endian. The header is never replicated, hashed or compared: it is what *this directory* knows
-//! of the row.
+//! of the row. Version 2 had no `since`; it is read as of unknown age.
 
 use bytes::Bytes;
 
 use crate::causality::ActorId;
 use crate::ids::{NodeId, RowVersion};
+use crate::time::WallTime;
 use crate::value::{Beside, DecodeError, Row};
 
 /// Version of the layout of a stored row that this program writes.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+
+/// The one before it, which is still read: its debts do not say since when they stand.
+const VERSION_WITHOUT_SINCE: u8 = 2;
 
 /// Bytes before the header.
 const PREFIX_BYTES: usize = 5;
@@ -60,18 +64,20 @@ pub struct Debt {
     pub owner: NodeId,
     /// The version that was current when the debt arose.
     pub version: RowVersion,
+    /// When the first write arose that it has not acknowledged, by this node's clock; 0: unknown.
+    pub since: WallTime,
 }
 
 impl LocalHeader {
-    /// Owes the row, at this version, to an owner.
-    pub fn owe(&mut self, owner: NodeId, version: RowVersion) {
+    /// Owes the row, at this version, to an owner. What it owes already stands since it did.
+    pub fn owe(&mut self, owner: NodeId, version: RowVersion, since: WallTime) {
         match self.debts.binary_search_by_key(&owner, |debt| debt.owner) {
             Ok(place) => {
                 if let Some(debt) = self.debts.get_mut(place) {
                     debt.version = debt.version.max(version);
                 }
             }
-            Err(place) => self.debts.insert(place, Debt { owner, version }),
+            Err(place) => self.debts.insert(place, Debt { owner, version, since }),
         }
     }
 
@@ -80,7 +86,7 @@ impl LocalHeader {
         self.debts.iter().find(|debt| debt.owner == owner).copied()
     }
 
-    fn decode(bytes: &[u8]) -> Result<LocalHeader, DecodeError> {
+    fn decode(bytes: &[u8], has_since: bool) -> Result<LocalHeader, DecodeError> {
         let mut rest = Reader(bytes);
         let version = RowVersion(rest.number()?);
         let minting = match rest.array::<1>()? {
@@ -89,12 +95,13 @@ impl LocalHeader {
             _ => return Err(malformed()),
         };
         let count = u16::from_be_bytes(rest.array()?);
-        if rest.0.len() < usize::from(count) * 16 {
+        if rest.0.len() < usize::from(count) * if has_since { 24 } else { 16 } {
             return Err(malformed());
         }
         let mut debts = Vec::with_capacity(usize::from(count));
         for _ in 0..count {
-            debts.push(Debt { owner: NodeId(rest.number()?), version: RowVersion(rest.number()?) });
+            let (owner, version) = (NodeId(rest.number()?), RowVersion(rest.number()?));
+            debts.push(Debt { owner, version, since: WallTime(if has_since { rest.number()? } else { 0 }) });
         }
         Ok(LocalHeader { version, minting, debts, beside: Beside::decode(rest.0)? })
     }
@@ -103,7 +110,7 @@ impl LocalHeader {
 impl StoredRow {
     /// The bytes on disk.
     pub fn encode(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(96 + self.header.debts.len() * 16);
+        let mut bytes = Vec::with_capacity(96 + self.header.debts.len() * 24);
         bytes.push(VERSION);
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&self.header.version.0.to_be_bytes());
@@ -116,6 +123,7 @@ impl StoredRow {
         for debt in &self.header.debts {
             bytes.extend_from_slice(&debt.owner.0.to_be_bytes());
             bytes.extend_from_slice(&debt.version.0.to_be_bytes());
+            bytes.extend_from_slice(&debt.since.0.to_be_bytes());
         }
         self.header.beside.encode_into(&mut bytes);
         let header_bytes = (bytes.len() - PREFIX_BYTES) as u32;
@@ -128,31 +136,35 @@ impl StoredRow {
 
     /// The reverse of [`StoredRow::encode`].
     pub fn decode(bytes: &[u8]) -> Result<StoredRow, DecodeError> {
-        let (header, state) = StoredRow::split(bytes)?;
-        Ok(StoredRow { header: LocalHeader::decode(header)?, row: Row::decode(state)? })
+        let (has_since, header, state) = StoredRow::split(bytes)?;
+        Ok(StoredRow { header: LocalHeader::decode(header, has_since)?, row: Row::decode(state)? })
     }
 
     /// The encoded state alone, undecoded: what exchanges compare and ship.
     pub fn state_bytes(bytes: &Bytes) -> Result<Bytes, DecodeError> {
-        let (_, state) = StoredRow::split(bytes)?;
+        let (_, _, state) = StoredRow::split(bytes)?;
         Ok(bytes.slice(bytes.len() - state.len()..))
     }
 
     /// Local header and encoded state, the latter undecoded.
     pub fn header_and_state(bytes: &Bytes) -> Result<(LocalHeader, Bytes), DecodeError> {
-        let (header, state) = StoredRow::split(bytes)?;
-        Ok((LocalHeader::decode(header)?, bytes.slice(bytes.len() - state.len()..)))
+        let (has_since, header, state) = StoredRow::split(bytes)?;
+        Ok((LocalHeader::decode(header, has_since)?, bytes.slice(bytes.len() - state.len()..)))
     }
 
-    fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), DecodeError> {
+    /// Whether its debts say since when they stand, the header, and the state.
+    fn split(bytes: &[u8]) -> Result<(bool, &[u8], &[u8]), DecodeError> {
         let Some(&[version, l0, l1, l2, l3]) = bytes.get(..PREFIX_BYTES) else {
             return Err(malformed());
         };
-        if version != VERSION {
-            return Err(DecodeError::NewerVersion { version, readable: VERSION });
-        }
+        let has_since = match version {
+            VERSION => true,
+            VERSION_WITHOUT_SINCE => false,
+            version => return Err(DecodeError::NewerVersion { version, readable: VERSION }),
+        };
         let header_bytes = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-        bytes.get(PREFIX_BYTES..).and_then(|rest| rest.split_at_checked(header_bytes)).ok_or_else(malformed)
+        let split = bytes.get(PREFIX_BYTES..).and_then(|rest| rest.split_at_checked(header_bytes));
+        split.map(|(header, state)| (has_since, header, state)).ok_or_else(malformed)
     }
 }
 
@@ -179,6 +191,7 @@ fn malformed() -> DecodeError {
 mod tests {
     use super::*;
     use crate::causality::{Epoch, Tenure, Tick};
+    use crate::value::golden_tests::unhex;
 
     #[test]
     fn a_stored_row_reads_back_as_it_was_written() {
@@ -186,19 +199,42 @@ mod tests {
         stored.header.version = RowVersion(9);
         stored.header.minting =
             Some(Minting { actor: ActorId { expires: Tick(1), epoch: Epoch(2), tenure: Tenure(3) }, event: 4 });
-        stored.header.owe(NodeId(5), RowVersion(7));
-        stored.header.owe(NodeId(2), RowVersion(8));
-        stored.header.owe(NodeId(5), RowVersion(6));
-        assert_eq!(stored.header.debt_to(NodeId(5)), Some(Debt { owner: NodeId(5), version: RowVersion(7) }));
+        stored.header.owe(NodeId(5), RowVersion(7), WallTime(70));
+        stored.header.owe(NodeId(2), RowVersion(8), WallTime(80));
+        stored.header.owe(NodeId(5), RowVersion(6), WallTime(90));
+        let debt = Debt { owner: NodeId(5), version: RowVersion(7), since: WallTime(70) };
+        assert_eq!(stored.header.debt_to(NodeId(5)), Some(debt));
         let bytes = stored.encode();
         assert_eq!(StoredRow::decode(&bytes), Ok(stored.clone()));
         assert_eq!(StoredRow::state_bytes(&bytes), Ok(stored.row.encode()));
     }
 
     #[test]
+    fn a_row_of_the_version_before_is_read_and_nobody_knows_since_when_it_is_owed() {
+        let mut stored = StoredRow::default();
+        stored.header.version = RowVersion(9);
+        stored.header.owe(NodeId(5), RowVersion(7), WallTime(0x0102));
+        let now = stored.encode();
+        let old = "02 0000001B 0000000000000009 00 0001 0000000000000005 0000000000000007";
+        let mut old = unhex(old);
+        let beside_and_state = &now[PREFIX_BYTES + 8 + 1 + 2 + 24..];
+        old.extend_from_slice(beside_and_state);
+        let header_bytes = u32::from_be_bytes([now[1], now[2], now[3], now[4]]) - 8;
+        old[1..PREFIX_BYTES].copy_from_slice(&header_bytes.to_be_bytes());
+        let mut expected = stored.clone();
+        expected.header.debts[0].since = WallTime(0);
+        assert_eq!(StoredRow::decode(&old), Ok(expected));
+        let now_before_beside =
+            "03 0000 0000 0000000000000009 00 0001 0000000000000005 0000000000000007 0000000000000102";
+        let mut golden = unhex(now_before_beside);
+        golden[1..PREFIX_BYTES].copy_from_slice(&now[1..PREFIX_BYTES]);
+        assert_eq!(&now[..golden.len()], &golden[..]);
+    }
+
+    #[test]
     fn a_torn_header_is_refused() {
         let mut stored = StoredRow::default();
-        stored.header.owe(NodeId(5), RowVersion(7));
+        stored.header.owe(NodeId(5), RowVersion(7), WallTime(8));
         let bytes = stored.encode();
         for length in 0..bytes.len() {
             assert!(StoredRow::decode(&bytes[..length]).is_err(), "{length}");

@@ -334,7 +334,7 @@ impl Pen<'_> {
         if !self.owed.is_empty() {
             let header = &mut self.turn.row_mut(row).header;
             for owner in self.owed {
-                header.owe(*owner, version);
+                header.owe(*owner, version, self.env.now.wall);
             }
         }
         match self.parts.get_mut(row) {

@@ -225,7 +225,7 @@ fn what_a_fallback_holds_for_its_owners_is_restored_and_owed_to_nobody() {
     let row = main_row("count");
     let fallback = ring.preference_list(row.partition(8)).fallbacks()[0];
     let mut hint = stored(counted(50, 3));
-    hint.header.owe(NodeId(1), crate::ids::RowVersion(1));
+    hint.header.owe(NodeId(1), crate::ids::RowVersion(1), crate::time::WallTime(5));
     let of = |node: u64| {
         let is_fallback = NodeId(node) == fallback;
         let rows = if is_fallback { vec![(&row, hint.clone())] } else { Vec::new() };

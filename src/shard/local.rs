@@ -18,7 +18,7 @@ use crate::message::peer::{Addressed, Part, Refusal, Wanted};
 use crate::replica::Gathered;
 use crate::stability::Surveyed;
 use crate::storage::RowKey;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WallTime};
 use crate::value::{Beside, Row};
 
 /// One thing that is told.
@@ -116,6 +116,8 @@ pub enum TaskBody {
         owners: Vec<NodeId>,
         /// Which version.
         version: RowVersion,
+        /// When the first write of it was answered without them.
+        since: WallTime,
     },
     /// An owner acknowledged the row durably.
     Strike {

@@ -15,6 +15,7 @@
 //! Promises: no I/O but point reads from memory; no clock, no entropy, no order of a hash; the same inputs give the same
 //! effects. Everything that is held, queued or remembered is bounded by `config.rs` and `limits.rs`.
 
+mod convergence;
 mod deadlines;
 mod env;
 mod input;
@@ -42,8 +43,8 @@ pub use timer::TimerKey;
 pub use turn::{Access, Turn};
 
 use crate::antientropy::{
-    Exchanged, Exchanges, Finding, Newborns, Outcome, Plan, Responders, Schedule, Trees, WALKS_MAX, Walked, Walks,
-    answer_tree,
+    Compared, Exchanged, Exchanges, Finding, Newborns, Outcome, Plan, Responders, Schedule, Trees, WALKS_MAX, Walked,
+    Walks, answer_tree,
 };
 use crate::config::ShardConfig;
 use crate::coordinator::Coordinator;
@@ -77,6 +78,7 @@ pub struct Shard {
     stability: Stability,
     /// Numbers the dialogues of exchanges, begun here or there, and of scans.
     next_exchange: u64,
+    compared: Compared,
     exchanges_done: u64,
     exchanged_rows: u64,
     tree_walks: u64,
@@ -151,6 +153,7 @@ impl Shard {
             newborns: Newborns::default(),
             stability: Stability::default(),
             next_exchange: 0,
+            compared: Compared::default(),
             exchanges_done: 0,
             exchanged_rows: 0,
             tree_walks: 0,
@@ -231,15 +234,14 @@ impl Shard {
         };
         let env = self.site.env(now);
         ShardStatus {
-            peers: self.site.liveness.status(
-                now.mono,
-                |node| self.turn.owed_to(node),
-                |node| self.site.claims.is_contested(node),
-            ),
+            peers: self.peers(now),
             open_ops: self.coordinator.open_ops() as u64,
             ledger_entries: self.ledger.len() as u64,
             owned_partitions: owned().count() as u32,
             newborn_partitions: owned().filter(|(_, memory)| !memory.is_established).count() as u32,
+            equal_partitions: self.compared.equal(&env, owned().map(|(partition, _)| partition)),
+            needs_repair: self.needing_repair().take(limits::REPAIRS_SHOWN_MAX).collect(),
+            needs_repair_partitions: self.needing_repair().count() as u32,
             exchanges: self.exchanges_done,
             exchanged_rows: self.exchanged_rows,
             read_repairs: ReadRepairStatus { taken: self.replica.repaired, ..self.coordinator.read_repairs() },

@@ -66,6 +66,13 @@ pub enum Observation {
         /// Where.
         partition: PartitionId,
     },
+    /// An exchange that began after that is complete: nothing of it is left.
+    RepairProved {
+        /// Who lacked something.
+        owner: NodeId,
+        /// Where.
+        partition: PartitionId,
+    },
     /// A newborn owner took over its data, or all owners founded the partition together.
     Established {
         /// Which.

@@ -140,7 +140,11 @@ impl Shard {
             }
             PeerMessage::ExchangeDone(done) => {
                 if done.to == self.site.identity.epoch {
-                    self.site.exchanged.on_done(now, partition, from, done);
+                    let rows = done.rows;
+                    if let Some(began) = self.site.exchanged.on_done(now, partition, from, done) {
+                        self.compared.note(partition, from, began, rows == Some(0));
+                        self.turn.prove_repair(partition, from, began);
+                    }
                 }
             }
             PeerMessage::Repair(repair) => {
@@ -451,7 +455,10 @@ impl Shard {
                 self.exchanged_rows += received + sent;
                 self.turn.out.observe(Observation::ExchangeDone { partition, peer, received, sent });
                 self.site.exchanged.note(partition, peer, began.at);
-                if let Some(done) = began.done() {
+                self.compared.note(partition, peer, began.at, received + sent == 0);
+                if let Some(done) = began.done(received + sent) {
+                    // The other side was sent what it lacked.
+                    self.turn.prove_repair(partition, peer, began.at);
                     self.turn.out.send(peer, partition, PeerMessage::ExchangeDone(done));
                 }
                 if let Some((first, last)) = marks {

@@ -17,6 +17,7 @@ use crate::causality::Epoch;
 use crate::ids::{NodeId, Ticket};
 use crate::replica::StoredRow;
 use crate::storage::RowKey;
+use crate::time::WallTime;
 
 /// A decoded row takes about so many times its encoded bytes.
 const DECODED_RATIO: usize = 3;
@@ -48,8 +49,8 @@ pub(super) struct RowCache {
 pub(super) struct ReadRow {
     /// `None`: absent, or as good as absent.
     pub stored: Option<StoredRow>,
-    /// Owners with an entry in the debt index.
-    pub indexed: Vec<NodeId>,
+    /// Owners with an entry in the debt index, and since when.
+    pub indexed: Vec<(NodeId, WallTime)>,
     /// What the bytes add to the tree of the partition.
     pub on_disk: Option<u128>,
     /// How many there are.
@@ -61,8 +62,8 @@ pub(super) struct ReadRow {
 pub(super) struct LoadedRow {
     /// `None`: absent.
     pub stored: Option<StoredRow>,
-    /// Owners with an entry in the debt index on disk.
-    pub indexed: Vec<NodeId>,
+    /// Owners with an entry in the debt index on disk, and since when.
+    pub indexed: Vec<(NodeId, WallTime)>,
     /// What the row on disk adds to the tree of its partition, as of the last sealed turn.
     pub on_disk: Option<u128>,
     is_dirty: bool,

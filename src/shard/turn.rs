@@ -17,6 +17,8 @@ use super::outbox::Outbox;
 use super::row_cache::{ReadRow, RowCache};
 use crate::antientropy::{Pace, Trees, tree};
 use crate::causality::{Epoch, Tenure, Tick};
+use crate::hints::RepairMarks;
+use crate::hints::lag::{self, Owed};
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
 use crate::message::peer::Refusal;
@@ -25,6 +27,7 @@ use crate::replica::normal::{self, Normal};
 use crate::replica::{OpenError, PartitionMemory, Partitions, StoredRow};
 use crate::stability::{Footing, Held};
 use crate::storage::{Batch, Lookup, PageLimit, RowKey, Space, Store, keyspace};
+use crate::time::{Timestamp, WallTime};
 use crate::value::DecodeError;
 
 /// Whether a row can be used in this turn.
@@ -55,7 +58,8 @@ pub struct Turn {
     footing: Footing,
     deadlines: Deadlines,
     partition_count: u16,
-    owed: BTreeMap<NodeId, u64>,
+    owed: Owed,
+    repair_marks: RepairMarks,
     start: u32,
     changes: u64,
     bytes: usize,
@@ -72,16 +76,17 @@ impl Turn {
         row_cache_bytes: usize,
         is_mine: impl Fn(&RowKey) -> bool,
     ) -> Result<Turn, OpenError> {
-        let mut owed = BTreeMap::new();
+        let mut owed = Owed::default();
+        let repair_marks = RepairMarks::open(store.as_ref(), partitions.iter().map(|(partition, _)| partition))?;
         let mut range = crate::storage::Range { start: Bytes::new(), end: None };
         loop {
             let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
             let page = store.scan(Space::Debts, &range, limit)?;
-            for (debt, _) in &page.entries {
+            for (debt, value) in &page.entries {
                 let row =
                     keyspace::row_of_debt(debt).map_err(|_| OpenError::Malformed { detail: "the index of debts" })?;
                 if is_mine(&row) {
-                    *owed.entry(keyspace::owner_of_debt(debt)).or_insert(0) += 1;
+                    owed.add(keyspace::owner_of_debt(debt), lag::since_of(value));
                 }
             }
             match page.entries.last() {
@@ -102,6 +107,7 @@ impl Turn {
             deadlines: Deadlines::default(),
             partition_count,
             owed,
+            repair_marks,
             start,
             changes: 0,
             bytes: 0,
@@ -133,7 +139,8 @@ impl Turn {
         // Of what stands there, not of its normal form, which is written when the row changes next.
         let on_disk = bytes.as_ref().and_then(|bytes| tree::contribution(row.as_bytes(), bytes));
         let mut stored = bytes.map(|bytes| StoredRow::decode(&bytes)).transpose()?;
-        let indexed = stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| debt.owner).collect();
+        let indexed =
+            stored.iter().flat_map(|stored| &stored.header.debts).map(|debt| (debt.owner, debt.since)).collect();
         let memory = self.memory(row.partition(self.partition_count));
         if stored.as_mut().is_some_and(|stored| normal::settle(row, stored, &memory) == Normal::Absent) {
             stored = None;
@@ -301,7 +308,32 @@ impl Turn {
 
     /// Rows owed to an owner: on disk, as of the last sealed turn.
     pub fn owed_to(&self, owner: NodeId) -> u64 {
-        self.owed.get(&owner).copied().unwrap_or(0)
+        self.owed.rows(owner)
+    }
+
+    /// When the oldest of them arose, as far as it is known.
+    pub fn owed_since(&self, owner: NodeId) -> Option<WallTime> {
+        self.owed.oldest(owner)
+    }
+
+    /// Something of a partition is not written down as owed to an owner: only an exchange brings it there.
+    pub fn mark_for_repair(&mut self, partition: PartitionId, owner: NodeId, now: Timestamp) {
+        if let Some((key, record)) = self.repair_marks.mark(partition, owner, now) {
+            self.memory_changes.insert(key, record);
+        }
+    }
+
+    /// An exchange that began then is complete: the owner has all that this node had of the partition.
+    pub fn prove_repair(&mut self, partition: PartitionId, owner: NodeId, began: Timestamp) {
+        if let Some((key, record)) = self.repair_marks.prove(partition, owner, began) {
+            self.memory_changes.insert(key, record);
+            self.out.observe(Observation::RepairProved { owner, partition });
+        }
+    }
+
+    /// Partitions of which owners may lack something, with these owners.
+    pub fn repair_marks(&self) -> impl Iterator<Item = (PartitionId, Vec<NodeId>)> + '_ {
+        self.repair_marks.iter()
     }
 
     /// The keys of the shard that will expire.
@@ -334,19 +366,19 @@ impl Turn {
             let Some(loaded) = self.rows.write(row, ticket) else { continue };
             let owing = loaded.stored.iter().flat_map(|stored| &stored.header.debts);
             for debt in owing.clone() {
-                debts.insert(keyspace::debt_key(debt.owner, row), Some(debt.version));
-                if !loaded.indexed.contains(&debt.owner) {
-                    *self.owed.entry(debt.owner).or_insert(0) += 1;
-                }
+                debts.insert(keyspace::debt_key(debt.owner, row), Some(lag::index_value(debt.version, debt.since)));
             }
-            let owners: Vec<NodeId> = owing.map(|debt| debt.owner).collect();
-            for paid in loaded.indexed.iter().filter(|owner| !owners.contains(owner)) {
-                debts.insert(keyspace::debt_key(*paid, row), None);
-                if let Some(count) = self.owed.get_mut(paid) {
-                    *count = count.saturating_sub(1);
+            let owed: Vec<(NodeId, WallTime)> = owing.map(|debt| (debt.owner, debt.since)).collect();
+            for (paid, since) in &loaded.indexed {
+                if !owed.iter().any(|(owner, _)| owner == paid) {
+                    debts.insert(keyspace::debt_key(*paid, row), None);
                 }
+                self.owed.remove(*paid, *since);
             }
-            loaded.indexed = owners;
+            for (owner, since) in &owed {
+                self.owed.add(*owner, *since);
+            }
+            loaded.indexed = owed;
             let bytes = loaded.stored.as_ref().map(StoredRow::encode);
             let on_disk = bytes.as_ref().and_then(|bytes| tree::contribution(row.as_bytes(), bytes));
             let before = std::mem::replace(&mut loaded.on_disk, on_disk);
@@ -363,11 +395,9 @@ impl Turn {
                 }
             }
         }
-        for (key, version) in debts {
-            match version {
-                Some(version) => {
-                    batch.put(Space::Debts, key, Bytes::copy_from_slice(&version.0.to_be_bytes()));
-                }
+        for (key, entry) in debts {
+            match entry {
+                Some(entry) => batch.put(Space::Debts, key, entry),
                 None => batch.delete(Space::Debts, key),
             }
         }

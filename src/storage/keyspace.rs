@@ -256,6 +256,12 @@ pub fn partition_key(partition: PartitionId) -> Bytes {
     Bytes::copy_from_slice(&[b'P', high, low])
 }
 
+/// Key of the record of owners that may lack something of a partition (`hints::RepairMarks`).
+pub fn repair_key(partition: PartitionId) -> Bytes {
+    let [high, low] = partition.0.to_be_bytes();
+    Bytes::copy_from_slice(&[b'R', high, low])
+}
+
 fn hash48(name: &[u8]) -> [u8; HASH_BYTES] {
     let [_, _, hash @ ..] = xxhash_rust::xxh3::xxh3_64(name).to_be_bytes();
     hash

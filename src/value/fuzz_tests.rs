@@ -407,7 +407,11 @@ fn whatever_a_decoder_of_stored_rows_and_headers_reads_is_the_one_encoding_of_it
                     stored.header.minting = Some(Minting { actor: actor(&mut random), event: random.random() });
                 }
                 for _ in 0..random.random_range(0..3) {
-                    stored.header.owe(NodeId(random.random_range(0..5)), RowVersion(random.random()));
+                    stored.header.owe(
+                        NodeId(random.random_range(0..5)),
+                        RowVersion(random.random()),
+                        WallTime(random.random()),
+                    );
                 }
                 stored.header.beside = beside(&mut random);
                 stored.encode().to_vec()

@@ -1,6 +1,6 @@
 //! `starling status`: every node asked directly, so that one sees what each one sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::Args;
@@ -8,8 +8,8 @@ use comfy_table::Table;
 use serde_json::{Value, json};
 use starling::causality::Tick;
 use starling::ids::NodeId;
-use starling::message::client::{Need, NodeStatus, PartitionStability, PeerStatus, SessionTerms};
-use starling_client::{Client, Error};
+use starling::message::client::{Need, NodeStatus, PartitionStability, PeerLag, PeerStatus, SessionTerms};
+use starling_client::{Client, Convergence, Error};
 
 use super::args::Global;
 use super::exit::Failure;
@@ -33,7 +33,11 @@ Columns:
   owes      rows that it holds for others until they are back
   settling  own partitions in which something has not been summed up and forgotten yet; who is waited for, and until
             when, stands below (after a write one to two hours: so long a node writes under one actor)
-  sync      time of the disk's last sync")]
+  sync      time of the disk's last sync
+
+The line below the table says how far the replicas are apart: writes that were answered and that some owner has not
+confirmed (a row that is owed counts once), the age of the oldest, and the share of copies of partitions that were equal
+to all others when they were last compared, within three intervals of the exchange.")]
 pub(crate) struct Status {}
 
 type Asked = (NodeId, Result<NodeStatus, Error>);
@@ -55,6 +59,7 @@ impl Status {
         } else {
             output::line(&headline(client));
             output::line(&as_table(client, &asked).to_string());
+            output::line(&convergence_text(client, &convergence(&asked)));
             for remark in asked.iter().flat_map(|(node, status)| remarks(client, *node, status)) {
                 output::line(&remark);
             }
@@ -187,6 +192,7 @@ fn remarks(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) ->
         let alarms = output::count(status.shards.claim_alarms, "alarm");
         remarks.push(format!("{name}: {alarms} since its start about two processes of one member"));
     }
+    remarks.extend(needs_repair(client, &name, status));
     remarks.extend(read_repairs(&name, status));
     remarks.extend(settling(client, &name, status));
     if status.shards.clock_ahead_ms.abs() >= 1000 {
@@ -293,6 +299,77 @@ fn unsettled(status: &NodeStatus) -> String {
     }
 }
 
+fn convergence(asked: &[Asked]) -> Convergence {
+    Convergence::of(asked.iter().map(|(node, status)| (*node, status.as_ref().ok())))
+}
+
+/// `convergence: 4 writes not confirmed, the oldest 61 s old (c: 4, 61 s); 50.0 % of copies equal when last compared`.
+fn convergence_text(client: &Client, sum: &Convergence) -> String {
+    let behind = |(peer, lag): (&NodeId, &PeerLag)| {
+        let age = lag.oldest_ms.map_or(String::new(), |ms| format!(", {}", uptime(ms / 1000)));
+        (lag.operations > 0).then(|| format!("{}: {}{age}", client.name_of(*peer), lag.operations))
+    };
+    let behind = sum.peers.iter().filter_map(behind).collect::<Vec<_>>();
+    let writes = match sum.cluster.operations {
+        0 => "every write that was answered is confirmed by all its owners".to_owned(),
+        writes => format!(
+            "{} not confirmed{} ({})",
+            output::count(writes, "write"),
+            sum.cluster.oldest_ms.map_or(String::new(), |ms| format!(", the oldest {} old", uptime(ms / 1000))),
+            behind.join("; "),
+        ),
+    };
+    let compared = match (sum.equal_share(), sum.cluster.compared_ms_ago) {
+        (Some(share), Some(ms)) => format!(
+            "; {:.1} % of copies equal when last compared, at most {} ago{}",
+            share * 100.0,
+            uptime(ms / 1000),
+            match sum.cluster.uncompared_partitions {
+                0 => String::new(),
+                pairs => format!(" ({} not compared yet)", output::count(pairs.into(), "pair")),
+            }
+        ),
+        (_, None) | (None, _) => "; nothing compared yet".to_owned(),
+    };
+    format!("convergence: {writes}{compared}")
+}
+
+/// Partitions of which somebody may lack what is not owed.
+fn needs_repair(client: &Client, name: &str, status: &NodeStatus) -> Option<String> {
+    let owners: BTreeSet<NodeId> = status.shards.needs_repair.iter().flat_map(|one| &one.owners).copied().collect();
+    let owners = owners.into_iter().map(|owner| client.name_of(owner)).collect::<Vec<_>>().join(", ");
+    let number = status.shards.needs_repair_partitions;
+    (number > 0).then(|| {
+        format!(
+            "{name}: {} in need of repair: more was owed to {owners} than there is room for; an exchange closes it and takes this \
+             mark away",
+            output::count(number.into(), "partition"),
+        )
+    })
+}
+
+fn lag_json(lag: &PeerLag) -> Value {
+    json!({
+        "operations": lag.operations,
+        "oldest_ms": lag.oldest_ms,
+        "compared_ms_ago": lag.compared_ms_ago,
+        "uncompared_partitions": lag.uncompared_partitions,
+    })
+}
+
+fn convergence_json(client: &Client, sum: &Convergence) -> Value {
+    let peers = sum.peers.iter().map(|(node, lag)| (client.name_of(*node), lag_json(lag)));
+    json!({
+        "cluster": lag_json(&sum.cluster),
+        "peers": peers.collect::<serde_json::Map<_, _>>(),
+        "owned_partitions": sum.owned_partitions,
+        "equal_partitions": sum.equal_partitions,
+        "equal_share": sum.equal_share(),
+        "needs_repair_partitions": sum.needs_repair_partitions,
+        "silent": sum.silent.iter().map(|node| client.name_of(*node)).collect::<Vec<_>>(),
+    })
+}
+
 fn layout_text(epoch: starling::membership::LayoutEpoch) -> String {
     format!("{}/{:016x}", epoch.number, epoch.content)
 }
@@ -337,6 +414,7 @@ fn as_json(client: &Client, asked: &[Asked]) -> Value {
         "read_quorum": layout.read_quorum,
         "write_quorum": layout.write_quorum,
         "partitions": layout.partitions,
+        "convergence": convergence_json(client, &convergence(asked)),
         "nodes": asked.iter().map(|(node, status)| node_json(client, *node, status)).collect::<Vec<_>>(),
     })
 }
@@ -359,7 +437,7 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         peers.map(|peer| client.name_of(peer.node)).collect::<Vec<_>>()
     };
     let owed = status.shards.peers.iter().map(|peer| (client.name_of(peer.node), json!(peer.owed_rows)));
-    json!({
+    let mut all = json!({
         "name": client.name_of(node),
         "address": address,
         "is_reachable": true,
@@ -388,12 +466,6 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "tree_differences": status.shards.tree_differences,
         "trees_waiting": status.shards.trees_waiting,
         "tree_bytes": status.shards.tree_bytes,
-        "read_repairs": {
-            "missing": status.shards.read_repairs.missing,
-            "outdated": status.shards.read_repairs.outdated,
-            "left_out": status.shards.read_repairs.left_out,
-            "taken": status.shards.read_repairs.taken,
-        },
         "amnesia_alarms": status.shards.amnesia_alarms,
         "conflicts": status.shards.conflicts,
         "conflicting": status.shards.conflicting.iter().map(|conflict| {
@@ -408,6 +480,37 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "lease_ticks_max": status.sessions.lease_ticks_max,
         "settling_partitions": status.shards.settling_partitions,
         "settling": status.shards.settling.iter().map(|one| settling_json(client, &status.sessions, one)).collect::<Vec<_>>(),
+    });
+    if let Value::Object(fields) = &mut all {
+        fields.insert("convergence".into(), convergence_of(client, status));
+        fields.insert("read_repairs".into(), read_repairs_json(status));
+    }
+    all
+}
+
+/// What a node itself says of how far its peers are behind.
+fn convergence_of(client: &Client, status: &NodeStatus) -> Value {
+    let shards = &status.shards;
+    let lag = shards.peers.iter().map(|peer| (client.name_of(peer.node), lag_json(&peer.lag)));
+    let needs_repair = shards.needs_repair.iter().map(|one| {
+        let owners = one.owners.iter().map(|owner| client.name_of(*owner)).collect::<Vec<_>>();
+        json!({ "partition": one.partition.0, "owners": owners })
+    });
+    json!({
+        "lag": lag.collect::<serde_json::Map<_, _>>(),
+        "equal_partitions": shards.equal_partitions,
+        "needs_repair_partitions": shards.needs_repair_partitions,
+        "needs_repair": needs_repair.collect::<Vec<_>>(),
+    })
+}
+
+fn read_repairs_json(status: &NodeStatus) -> Value {
+    let repairs = status.shards.read_repairs;
+    json!({
+        "missing": repairs.missing,
+        "outdated": repairs.outdated,
+        "left_out": repairs.left_out,
+        "taken": repairs.taken,
     })
 }
 

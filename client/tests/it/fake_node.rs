@@ -16,8 +16,8 @@ use starling::membership::Layout;
 use starling::membership::principal::Role;
 use starling::message::client::{
     Answer, AnswerBody, Call, CallBody, Command, FaultPlan, Hello, NodeAnswer, NodeCall, NodeStatus, Options, Outcome,
-    PeerStatus, Reason, Request, RequestError, Response, SessionTerms, SessionWrite, ShardStatus, Visible, WriteAck,
-    WriteReply,
+    PeerLag, PeerStatus, Reason, Request, RequestError, Response, SessionTerms, SessionWrite, ShardStatus, Visible,
+    WriteAck, WriteReply,
 };
 use starling::message::codec::{self, Message};
 use starling::time::WallTime;
@@ -231,6 +231,12 @@ pub fn status(id: u64) -> NodeStatus {
             heard_ms_ago: Some(3200),
             owed_rows: if peer == 3 { 4 } else { 0 },
             is_contested: false,
+            lag: PeerLag {
+                operations: if peer == 3 { 4 } else { 0 },
+                oldest_ms: (peer == 3).then_some(61_000 + id * 1000),
+                compared_ms_ago: Some(4000),
+                uncompared_partitions: 0,
+            },
         })
         .collect();
     NodeStatus {
@@ -247,7 +253,7 @@ pub fn status(id: u64) -> NodeStatus {
         faults: FaultPlan::default(),
         last_sync_us: 800,
         sessions: terms(10_000_000, 360),
-        shards: ShardStatus { peers, owned_partitions: 256, ..ShardStatus::default() },
+        shards: ShardStatus { peers, owned_partitions: 256, equal_partitions: 128, ..ShardStatus::default() },
     }
 }
 

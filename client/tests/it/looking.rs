@@ -4,10 +4,11 @@ use serde_json::json;
 use starling::causality::{ActorId, Dot, Epoch, Tenure, Tick, VersionVector};
 use starling::ids::{NodeId, PartitionId};
 use starling::message::client::{
-    AnswerBody, CallBody, Command, ConflictStatus, Need, NodeAnswer, NodeCall, PartitionStability, ReplicaView,
-    Response, SessionTerms, Visible, Waiting,
+    AnswerBody, CallBody, Command, ConflictStatus, Need, NodeAnswer, NodeCall, Options, PartitionStability,
+    ReplicaView, Response, SessionTerms, Visible, Waiting,
 };
 use starling::time::WallTime;
+use starling_client::{Bundle, Client, ClientConfig};
 
 use crate::cluster::{TestCluster, key};
 use crate::fake_node::{FakeNode, Reaction, status};
@@ -118,12 +119,28 @@ async fn status_shows_every_node_and_marks_the_silent_ones() {
     let output = starling(&bundle, &["status"]).await;
     assert_eq!(output.status.code(), Some(4), "{output:?}");
     let text = stdout(&output);
-    for expected in ["UNREACHABLE", "!c", "4 to c", "a does not see c (answered 3.2 s ago)", "0000000000000001"] {
+    for expected in [
+        "UNREACHABLE",
+        "!c",
+        "4 to c",
+        "a does not see c (answered 3.2 s ago)",
+        "8 writes not confirmed, the oldest 63 s old (c: 8, 63 s); 50.0 % of copies",
+        "0000000000000001",
+    ] {
         assert!(text.contains(expected), "{expected} is missing:\n{text}");
     }
     assert!(!text.contains('\u{1b}'), "no colours into a pipe");
     let shown = stdout_json(&starling(&bundle, &["--json", "status"]).await);
     assert_eq!(shown["nodes"][0]["sees"], json!(["b"]));
+    let lag = json!({ "operations": 4, "oldest_ms": 62_000, "compared_ms_ago": 4000, "uncompared_partitions": 0 });
+    assert_eq!(shown["nodes"][0]["convergence"]["lag"]["c"], lag);
+    let convergence = &shown["convergence"];
+    let of_c = json!({ "operations": 8, "oldest_ms": 63_000, "compared_ms_ago": 4000, "uncompared_partitions": 0 });
+    assert_eq!((&convergence["peers"]["c"], &convergence["cluster"]), (&of_c, &of_c));
+    assert_eq!((&convergence["equal_share"], &convergence["silent"]), (&json!(0.5), &json!(["c"])));
+    let client = Client::connect(Bundle::load(&bundle).unwrap(), ClientConfig::default()).unwrap();
+    let sum = client.convergence(&Options::default()).await;
+    assert_eq!((sum.cluster.operations, sum.cluster.oldest_ms, sum.silent), (8, Some(63_000), vec![NodeId(3)]));
     assert_eq!(shown["nodes"][0]["owes_rows"], json!({ "b": 0, "c": 4 }));
     assert_eq!(shown["nodes"][2]["is_reachable"], json!(false));
 }

@@ -139,6 +139,9 @@ impl Observer {
                     warn!(shard, %peer, %partition, left_out, "debts are at their bound; exchanges must close the rest");
                 }
             }
+            Observation::RepairProved { owner, partition } => {
+                info!(shard, peer = %owner, %partition, "an exchange closed what no debt told of");
+            }
             Observation::Sealed { partition, tick } => debug!(shard, %partition, tick = tick.0, "sealed"),
             Observation::Frozen { partition, tick } => debug!(shard, %partition, tick = tick.0, "frozen"),
             Observation::Compacted { partition, tick } => {

@@ -14,6 +14,7 @@ mod down_node_growth;
 mod expire_during_split;
 mod fallback_twice;
 mod growing_debt;
+mod hint_overflow;
 mod hot_key_sessions;
 mod late_acknowledgement;
 mod leave_and_return;
@@ -85,6 +86,7 @@ pub const ALL: &[Scenario] = &[
     expire_during_split::SCENARIO,
     fallback_twice::SCENARIO,
     growing_debt::SCENARIO,
+    hint_overflow::SCENARIO,
     hot_key_sessions::SCENARIO,
     late_acknowledgement::SCENARIO,
     leave_and_return::SCENARIO,

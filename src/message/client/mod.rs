@@ -27,14 +27,14 @@ pub use backup::{BackupRefusal, BackupTaken};
 pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite, Upkeep};
 pub use error::{Outcome, Reason, RequestError};
 pub use node::{
-    ConflictStatus, Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, ReadRepairStatus, SessionTerms,
-    ShardStatus,
+    ConflictStatus, Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, PartitionRepair,
+    ReadRepairStatus, SessionTerms, ShardStatus,
 };
 pub use settling::{Need, PartitionStability, Waiting};
 
 use crate::ids::{ClusterId, Key, NodeId, RequestId};
 use crate::membership::LayoutEpoch;
-pub use crate::membership::liveness::PeerStatus;
+pub use crate::membership::liveness::{PeerLag, PeerStatus};
 pub use crate::value::Visible;
 
 /// First message in both directions on every connection, between nodes too. Nothing counts before it.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BackupTaken, PartitionStability, PeerStatus, RequestError};
 use crate::config::Durability;
-use crate::ids::{Key, NodeId};
+use crate::ids::{Key, NodeId, PartitionId};
 use crate::membership::{Layout, LayoutEpoch};
 use crate::time::WallTime;
 
@@ -99,6 +99,13 @@ pub struct ShardStatus {
     pub owned_partitions: u32,
     /// Of these, how many it has not yet taken over.
     pub newborn_partitions: u32,
+    /// Of these, how many were equal to every co-owner's copy when they were last compared, within three intervals of the exchange.
+    pub equal_partitions: u32,
+    /// Own partitions of which co-owners may lack something that no debt tells of, because too much was owed to them already. An
+    /// exchange takes the mark away. At most [`crate::limits::REPAIRS_SHOWN_MAX`].
+    pub needs_repair: Vec<PartitionRepair>,
+    /// How many there are.
+    pub needs_repair_partitions: u32,
     /// Exchanges completed since the start.
     pub exchanges: u64,
     /// Rows that exchanges brought or sent since the start.
@@ -133,6 +140,15 @@ pub struct ShardStatus {
     pub settling: Vec<PartitionStability>,
     /// How many there are.
     pub settling_partitions: u32,
+}
+
+/// A partition of which co-owners may lack something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionRepair {
+    /// Which.
+    pub partition: PartitionId,
+    /// Who.
+    pub owners: Vec<NodeId>,
 }
 
 /// Read repair since the start.

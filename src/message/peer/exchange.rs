@@ -95,4 +95,7 @@ pub struct ExchangeDone {
     pub to: Epoch,
     /// What the receiver's clock showed before it began.
     pub since: WallTime,
+    /// Rows that it moved, either way; 0: the two were equal. `None`: a program that does not tell.
+    #[serde(default)]
+    pub rows: Option<u64>,
 }

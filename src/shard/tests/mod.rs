@@ -6,6 +6,7 @@ mod covering;
 mod faulty;
 mod identity;
 mod inspect;
+mod lag;
 mod loss;
 mod newer_fields;
 mod public_bugs;
