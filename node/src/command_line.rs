@@ -151,7 +151,7 @@ impl InitCluster {
 
 #[derive(Args, Debug)]
 struct Restore {
-    /// A backup; one of each node of the old cluster. To be repeated
+    /// A backup, of each node of the old cluster one or several. To be repeated
     #[arg(long = "from", value_name = "DIR", required = true)]
     from: Vec<PathBuf>,
     /// The directory that init-cluster made for the new cluster
@@ -220,8 +220,9 @@ Example: three nodes take over what five had:
 
 Always into a new cluster, with as many partitions as the old one (init-cluster --partitions); nodes, replicas and zones may
 be others. Restores what any of the backups holds: with one of every node, all that was acknowledged before the first of them
-was begun; with N owners and W acknowledgements, as many as W - 1 may be missing. Reads the backups only; writes whole
-directories or none. Give the new nodes at least the old ones' --actor-lease, and clocks that are right.";
+was begun; with W acknowledgements, as many as W - 1 may be missing. One exception: a hint that is delivered while the backups
+are taken may be in none of them. `starling backup` says when hints are owed; a second round under another name, restored
+together with the first, holds them. Reads the backups only; writes whole directories or none. Give the new nodes at least the old ones' --actor-lease, and clocks that are right.";
 
 const RUN_NOTES: &str = "\
 Every setting can be given in three ways; the first one found counts:

@@ -1,6 +1,6 @@
 //! What must hold before the first row is read: one old cluster, another new one, the same partitions, an owner for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,10 +44,6 @@ pub(super) fn sources(sources: &[Source], layout: &Layout) -> Result<Vec<Checked
         if old.cluster != expected {
             return Err(RestoreError::OtherCluster { name: name.clone(), found: old.cluster, expected });
         }
-        if let Some(other) = checked.iter().find(|other| other.source.node == *node) {
-            let (first, second) = (other.source.name.clone(), name.clone());
-            return Err(RestoreError::Twice { node: *node, first, second });
-        }
         if old.partitions != layout.partitions {
             let (found, expected) = (layout.partitions, old.partitions);
             return Err(RestoreError::Partitions { name: name.clone(), found, expected });
@@ -90,11 +86,12 @@ pub(super) fn missing(sources: &[Checked], accepts_loss: bool) -> Result<Vec<Mis
     let Some(newest) = sources.iter().max_by_key(|source| source.ring.epoch()) else { return Ok(Vec::new()) };
     let mut missing = Vec::new();
     for partition in newest.ring.partitions() {
-        let present = sources.iter().filter(|source| source.is_owner(partition)).count();
-        let has = |owner: &NodeId| sources.iter().any(|one| one.source.node == *owner && one.is_owner(partition));
-        let owners: Vec<NodeId> = newest.ring.readers(partition).iter().copied().filter(|owner| !has(owner)).collect();
+        let present: BTreeSet<NodeId> =
+            sources.iter().filter(|one| one.is_owner(partition)).map(|one| one.source.node).collect();
+        let readers = newest.ring.readers(partition).iter().copied();
+        let owners: Vec<NodeId> = readers.filter(|owner| !present.contains(owner)).collect();
         if !owners.is_empty() {
-            missing.push(Missing { partition, owners, present });
+            missing.push(Missing { partition, owners, present: present.len() });
         }
     }
     let lost: Vec<PartitionId> =

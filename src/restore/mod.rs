@@ -16,7 +16,9 @@
 //! it keeps nothing that the base does not show (`value/giving_up`); everything younger is merged. Sums of expired actors are functions of their tick, so counters stay exact. What fallbacks hold for owners is
 //! merged last, and owed to nobody any more.
 //!
-//! What holds afterwards: every write is there that an owner or fallback with a backup held when its backup was made; what
+//! What holds afterwards: every write is there that an owner or fallback with a backup held when its backup was made. A hint
+//! that was delivered, and dropped, between the backup of its owner and that of its holder is in neither: two backups of
+//! every node, one round after the other, hold that too, for there may be several of a node. What
 //! was deleted and forgotten does not come back; how far ticks are sealed is kept, so an increment of a session that is sent
 //! again counts once, or is refused as expired.
 //!
@@ -66,7 +68,7 @@ pub struct Missing {
     pub partition: PartitionId,
     /// Owners without a backup, or whose backup had not taken the partition over.
     pub owners: Vec<NodeId>,
-    /// Owners with one.
+    /// Owners with one, each counted once.
     pub present: usize,
 }
 
@@ -89,16 +91,6 @@ pub enum RestoreError {
     /// Nothing to restore.
     #[error("no backup is given; name at least one")]
     NoBackup,
-    /// Two backups of one node.
-    #[error("{first} and {second} are both of node {node}; leave the older one out")]
-    Twice {
-        /// Which node.
-        node: NodeId,
-        /// One of them.
-        first: String,
-        /// The other.
-        second: String,
-    },
     /// Backups of two clusters.
     #[error("{name} is of cluster {found}, the others are of {expected}; restore each cluster by itself")]
     OtherCluster {

@@ -5,12 +5,15 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 use starling::ids::NodeId;
-use starling::message::client::BackupTaken;
+use starling::message::client::{BackupTaken, Options};
 use starling_client::{Client, Error};
 
 use super::args::Global;
 use super::exit::Failure;
 use super::{everyone, output};
+
+/// How long is waited for the word of a node whether it owes anything. Unit: milliseconds.
+const STATUS_MS: u32 = 2_000;
 
 /// How long is waited for a backup if no --deadline is given.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,7 +28,7 @@ Examples:
   starling --bundle shop/admin --node a backup before-upgrade
 
 A backup is true to its node's own log: all that the node had acknowledged before is in it. Those of several nodes are not of
-one moment. Copy them to another machine, and turn them into a new cluster with `starling-node restore`: --help says how.
+one moment; if it is said that rows are owed, take a second round under another name. Copy them to another machine, and turn them into a new cluster with `starling-node restore`: --help says how.
 If no answer comes in time, the node goes on: ask again under the same name, and it says that it is there.")]
 pub(crate) struct Backup {
     /// Name of the backup: 1 to 63 of a-z, A-Z, 0-9, '-', '_', '.'
@@ -46,6 +49,13 @@ impl Backup {
         };
         let mut options = global.options();
         options.deadline_ms = options.deadline_ms.or(Some(PATIENCE.as_millis() as u32));
+        let owed = owed(client, &options).await;
+        if owed > 0 {
+            output::remark(&format!(
+                "{owed} rows are owed to nodes that were away: what is delivered while backups are taken may be in none of \
+                 them; take a second round under another name, and restore both together"
+            ));
+        }
         let answers = everyone::ask(&nodes, |node| {
             let (client, name, options) = (client.clone(), self.name.clone(), options.clone());
             async move { client.backup(node, &name, &options).await }
@@ -75,6 +85,19 @@ impl Backup {
             output::line(&format!("{}: {text}", client.name_of(*node)));
         }
     }
+}
+
+/// What nodes hold for others at this moment, as far as they answer.
+async fn owed(client: &Client, options: &Options) -> u64 {
+    let members: Vec<NodeId> = client.ring().layout().members.iter().map(|member| member.id).collect();
+    let options = Options { deadline_ms: Some(STATUS_MS), ..options.clone() };
+    let answers = everyone::ask(&members, |node| {
+        let (client, options) = (client.clone(), options.clone());
+        async move { client.status(node, &options).await }
+    })
+    .await;
+    let shards = answers.into_iter().filter_map(|(_, answer)| Some(answer.ok()?.shards));
+    shards.map(|shard| shard.ledger_entries + shard.peers.iter().map(|peer| peer.owed_rows).sum::<u64>()).sum()
 }
 
 /// One refusal speaks for itself; silent nodes are told with what that means.

@@ -26,12 +26,14 @@ async fn every_node_is_asked_under_one_name_and_says_where_its_backup_is() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(stdout(&output).contains("b: /data/2.backups/tonight (7 files, 4096 bytes, 12 ms)"), "{output:?}");
     let asked = CallBody::Node(NodeCall::Backup { name: "tonight".into() });
-    assert!(nodes.iter().all(|node| node.calls() == [asked.clone()]));
+    assert!(nodes.iter().all(|node| node.calls().last() == Some(&asked)));
 
     let output = starling(&cluster.bundle(), &["--json", "--node", "c", "backup", "again"]).await;
     let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((&json["backup"], &json["nodes"][0]["name"]), (&"again".into(), &"c".into()), "{json}");
-    assert_eq!(nodes.iter().map(|node| node.calls().len()).collect::<Vec<_>>(), [1, 1, 2]);
+    let asked_again = CallBody::Node(NodeCall::Backup { name: "again".into() });
+    let times = nodes.iter().map(|node| node.calls().iter().filter(|call| **call == asked_again).count());
+    assert_eq!(times.collect::<Vec<_>>(), [0, 0, 1]);
 }
 
 #[tokio::test]

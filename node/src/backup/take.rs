@@ -177,3 +177,7 @@ fn refusal(error: &io::Error) -> BackupRefusal {
     }
     BackupRefusal::Failed { detail }
 }
+
+#[cfg(test)]
+#[path = "take_tests.rs"]
+mod tests;

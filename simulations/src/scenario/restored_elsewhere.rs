@@ -42,12 +42,8 @@ const APART: Duration = Duration::from_millis(300);
 const CUT_OFF: usize = 4;
 const OLD: usize = 2;
 
-struct Backups {
-    old: MemoryStore,
-    fresh: Vec<MemoryStore>,
-    /// When the first of the fresh ones was taken.
-    since: Timestamp,
-}
+/// Directories by node, as they were.
+type Backups = Vec<(usize, MemoryStore)>;
 
 fn play(setting: Setting) -> Stage {
     let mut stage = Stage::open(setting, |options| {
@@ -79,24 +75,32 @@ fn play(setting: Setting) -> Stage {
     let since = stage.world.now();
     let mut fresh = Vec::new();
     for node in 0..stage.world.nodes().len() {
-        fresh.push(copy(&mut stage, node));
+        fresh.push((node, copy(&mut stage, node)));
         run(&mut stage, &mut workload, APART);
     }
-    let backups = Backups { old, fresh, since };
     stage.write(0, &late.0, step(late.1, 2, 12));
+    // Hints are delivered between two rounds.
+    stage.world.heal_all();
+    run(&mut stage, &mut workload, Duration::from_millis(1_500));
+    let again: Backups = (0..stage.world.nodes().len()).map(|node| (node, copy(&mut stage, node))).collect();
 
-    for (nodes, old, without) in [(3, None, None), (4, Some(OLD), None), (3, None, Some(1))] {
-        let what = format!("{nodes} nodes, old backup of {old:?}, none of {without:?}");
-        let Some(mut world) = restored(&mut stage, &backups, nodes, old, without, &what) else { continue };
-        resend(&mut stage, &mut world, &late, &over, &what);
+    let without = |left_out: usize| fresh.iter().filter(move |(node, _)| *node != left_out).cloned();
+    let restorings: [(&str, usize, Backups); 4] = [
+        ("one of each", 3, fresh.clone()),
+        ("one of them old", 4, without(OLD).chain([(OLD, old)]).collect()),
+        ("one missing", 3, without(1).collect()),
+        ("two rounds", 3, fresh.iter().cloned().chain(again).collect()),
+    ];
+    for (what, nodes, backups) in restorings {
+        let Some(mut world) = restored(&mut stage, (&backups, since), nodes, what) else { continue };
+        resend(&mut stage, &mut world, &late, &over, what);
         for key in &gone {
             let shown = ask(&mut world, 0, key, Command::Get);
             let is_gone = matches!(&shown, Some(Response::Value(reply)) if reply.value == Visible::Nothing);
             stage.must(is_gone, || format!("{what}: {key} was deleted and forgotten, but: {shown:?}"));
         }
-        judge(&mut stage, world, &what);
+        judge(&mut stage, world, what);
     }
-    stage.world.heal_all();
     rest::end_dialogues(&mut stage.world, &mut workload);
     stage
 }
@@ -129,23 +133,15 @@ fn copy(stage: &mut Stage, node: usize) -> MemoryStore {
 }
 
 /// The cluster that comes of the backups, as it starts.
-fn restored(
-    stage: &mut Stage,
-    backups: &Backups,
-    nodes: usize,
-    old: Option<usize>,
-    without: Option<usize>,
-    what: &str,
-) -> Option<World> {
+fn restored(stage: &mut Stage, (backups, since): (&Backups, Timestamp), nodes: usize, what: &str) -> Option<World> {
     let mut options = stage.world.options.clone();
     let layout = options.layout().expect("it was taken before");
-    let taken = |(node, fresh): (usize, &MemoryStore)| {
-        let store = if old == Some(node) { &backups.old } else { fresh };
-        let (name, layout) = (format!("backup of {node}"), layout.clone());
-        Source { name, layout, node: WorldOptions::id(node), store: Arc::new(store.clone()) }
+    let taken = |(number, (node, store)): (usize, &(usize, MemoryStore))| {
+        let (name, layout) = (format!("backup {number} of {node}"), layout.clone());
+        Source { name, layout, node: WorldOptions::id(*node), store: Arc::new(store.clone()) }
     };
-    let all = backups.fresh.iter().enumerate();
-    let sources: Vec<Source> = all.filter(|(node, _)| without != Some(*node)).map(taken).collect();
+    let sources: Vec<Source> = backups.iter().enumerate().map(taken).collect();
+    let is_whole = (0..options.nodes).all(|node| backups.iter().any(|(of, _)| *of == node));
     (options.cluster, options.nodes, options.seed) = (ClusterId([8; 16]), nodes, 2);
     let directories: Vec<MemoryStore> = (0..nodes).map(|node| MemoryStore::new(node as u64)).collect();
     let target =
@@ -160,12 +156,12 @@ fn restored(
         }
     };
     let missing = outcome.missing.iter().filter(|missing| missing.present == 0).count();
-    stage.must(missing == 0 && outcome.missing.is_empty() == without.is_none(), || format!("{what}: {outcome:?}"));
+    stage.must(missing == 0 && outcome.missing.is_empty() == is_whole, || format!("{what}: {outcome:?}"));
     stage.note(format!("{what}: {} keys, {} rows of {} read", outcome.keys, outcome.rows, outcome.rows_read));
     let at = stage.world.after(Duration::from_millis(500));
     let mut world = World::on(options, at, directories).expect("the layout was taken before");
     world.network.longest_transit = stage.world.network.longest_transit;
-    world.history = stage.world.history.kept_until(backups.since, nodes);
+    world.history = stage.world.history.kept_until(since, nodes);
     world.run_for(Duration::from_millis(1_500));
     Some(world)
 }

@@ -1,0 +1,107 @@
+//! Taking backups of a store, without a node around it.
+
+use std::sync::mpsc::channel;
+
+use bytes::Bytes;
+use starling::config::Durability;
+use starling::ids::ClusterId;
+use starling::membership::Member;
+use starling::storage::{Batch, Space, Store};
+
+use super::*;
+use crate::backup::ManifestError;
+
+struct Place {
+    backups: Backups,
+    store: Arc<RocksStore>,
+    disk: Arc<DiskGauge>,
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(RocksStore::open(&directory.path().join("data"), Durability::Fsync).unwrap());
+        let members = vec![Member::new(NodeId(1), "a", "a:1")];
+        let layout = Arc::new(Layout::founding(ClusterId([7; 16]), "test", members).seal().unwrap());
+        let disk = Arc::new(DiskGauge::default());
+        let kept = directory.path().join("kept");
+        let backups = Backups::new(kept, &store, (NodeId(1), layout), (Duration::from_secs(10), 360), disk.clone());
+        Place { backups, store, disk, directory }
+    }
+
+    fn put(&self, key: &'static str) {
+        let mut batch = Batch::default();
+        batch.put(Space::Rows, Bytes::from_static(key.as_bytes()), Bytes::from_static(b"value"));
+        self.store.write(&batch).unwrap();
+    }
+
+    fn take(&self, name: &str) -> Result<BackupTaken, BackupRefusal> {
+        let (sender, receiver) = channel();
+        self.backups.begin(name.to_owned(), Box::new(move |outcome| sender.send(outcome).unwrap()));
+        receiver.recv().unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join("kept").join(name)
+    }
+}
+
+#[test]
+fn a_backup_shows_what_was_written_before_and_nothing_later() {
+    let place = Place::new();
+    place.put("before");
+    let taken = place.take("one").unwrap();
+    place.put("after");
+    assert_eq!(Manifest::check(&place.path("one")).unwrap().files.len() as u64, taken.files);
+    let copy = RocksStore::open_read_only(&place.path("one").join(DATA)).unwrap();
+    assert_eq!(copy.fetch(Space::Rows, b"before"), Ok(Some(Bytes::from_static(b"value"))));
+    assert_eq!(copy.fetch(Space::Rows, b"after"), Ok(None));
+    let mut batch = Batch::default();
+    batch.delete(Space::Rows, Bytes::from_static(b"before"));
+    assert!(copy.write(&batch).is_err(), "a backup is only read");
+    drop(copy);
+    assert!(Manifest::check(&place.path("one")).is_ok(), "looking at it changes nothing");
+}
+
+#[test]
+fn what_a_stop_cut_short_is_replaced_and_never_taken_for_a_backup() {
+    let place = Place::new();
+    place.put("row");
+    let partial = place.path("one.partial");
+    fs::create_dir_all(partial.join(DATA)).unwrap();
+    assert!(matches!(Manifest::check(&partial), Err(ManifestError::BackupIncomplete { .. })));
+    place.take("one").unwrap();
+    assert!(!partial.exists() && Manifest::check(&place.path("one")).is_ok());
+    assert!(matches!(place.take("one"), Err(BackupRefusal::NameTaken { .. })));
+}
+
+#[test]
+fn a_full_disk_a_stopped_node_and_a_place_that_is_none_are_told_apart() {
+    let place = Place::new();
+    place.disk.note(10, 1_000);
+    let Err(BackupRefusal::NoSpace { detail }) = place.take("one") else { panic!("the disk is full") };
+    assert!(detail.contains("10 bytes"), "{detail}");
+    place.disk.note(10_000, 1_000);
+    fs::write(place.directory.path().join("kept"), "a file").unwrap();
+    assert!(matches!(place.take("one"), Err(BackupRefusal::Failed { .. })));
+    fs::remove_file(place.directory.path().join("kept")).unwrap();
+    assert!(place.take("one").is_ok(), "the one that failed is not under way any more");
+    let full = io::Error::from(ErrorKind::StorageFull);
+    assert!(matches!(refusal(&full), BackupRefusal::NoSpace { .. }));
+    let Place { backups, store, directory, .. } = place;
+    drop(store);
+    let (sender, receiver) = channel();
+    backups.begin("two".into(), Box::new(move |outcome| sender.send(outcome).unwrap()));
+    let Err(BackupRefusal::Failed { detail }) = receiver.recv().unwrap() else { panic!("there is no store") };
+    assert!(detail.contains("stopping") && !directory.path().join("kept/two.partial").exists(), "{detail}");
+}
+
+#[test]
+fn only_one_is_taken_at_a_time() {
+    let place = Place::new();
+    place.backups.admit("one").unwrap();
+    assert_eq!(place.take("two"), Err(BackupRefusal::UnderWay { name: "one".into() }));
+    place.backups.shared.end();
+    assert!(place.take("two").is_ok());
+}
