@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
-use crate::cost::{self, Cost};
+use crate::cost::{self, Comparison, Cost};
 
 /// What operations cost the core: values, increments through three shards, growing sets; no disk, no sockets
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,9 @@ pub struct Args {
     /// Members of the largest set
     #[arg(long, default_value_t = 1_000_000)]
     largest: usize,
+    /// Rows of the largest partition that owners compare
+    #[arg(long, default_value_t = 100_000)]
+    compared: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -32,6 +35,8 @@ enum Part {
     Increments,
     /// Adding to sets of ten members and more
     Elements,
+    /// What comparing owners costs, by rows and by how many of them differ: messages and bytes
+    Trees,
 }
 
 /// Measures and prints.
@@ -46,7 +51,20 @@ pub fn run(args: &Args) -> ExitCode {
     if is_wanted(Part::Elements) {
         print("set, three shards", "µs", 1e6, &cost::elements(args.largest, args.rounds));
     }
+    if is_wanted(Part::Trees) {
+        print_comparisons(&cost::trees(args.compared));
+    }
     ExitCode::SUCCESS
+}
+
+fn print_comparisons(comparisons: &[Comparison]) {
+    let mut table = Table::new();
+    let header = ["rows of the partition", "that differ", "messages", "bytes", "of these sums and hashes"];
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    for Comparison { rows, differences, messages, bytes, compared_bytes } in comparisons {
+        table.add_row([rows, differences, messages, bytes, compared_bytes].map(usize::to_string));
+    }
+    println!("{table}");
 }
 
 /// Times in a unit, and their ratios to the first.

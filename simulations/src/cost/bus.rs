@@ -18,6 +18,8 @@ use starling::storage::Store;
 use starling::storage::memory::MemoryStore;
 use starling::time::{Now, Timestamp, WallTime};
 
+use super::trees::{self, Seen};
+
 /// How many nodes; all of them own every key.
 pub const NODES: usize = 3;
 
@@ -28,6 +30,9 @@ pub struct Bus {
     now: Now,
     requests: u64,
     answered: u64,
+    /// The last node hears nobody, and nobody hears it.
+    is_away: bool,
+    seen: Seen,
     /// The first request that was not done, told.
     failure: Option<String>,
 }
@@ -40,10 +45,16 @@ struct Node {
 }
 
 impl Bus {
-    /// A founded cluster.
+    /// A founded cluster of 256 partitions.
     pub fn new() -> Bus {
+        Bus::with(ShardConfig::default(), 256)
+    }
+
+    /// A founded cluster.
+    pub fn with(config: ShardConfig, partitions: u16) -> Bus {
         let member = |id: u64| Member::new(NodeId(id), format!("n{id}"), format!("n{id}:1"));
-        let layout = Layout::founding(ClusterId([7; 16]), "cost", (1..=NODES as u64).map(member).collect());
+        let mut layout = Layout::founding(ClusterId([7; 16]), "cost", (1..=NODES as u64).map(member).collect());
+        layout.partitions = partitions;
         let ring = Arc::new(RingView::new(layout.seal().expect("the layout is sound")).expect("the layout is sound"));
         let now = Now { mono: Timestamp(1), wall: WallTime(1_700_000_000_000_000) };
         let open = |id: u64| {
@@ -51,16 +62,33 @@ impl Bus {
             let identity = begin_start(&store, ring.layout(), NodeId(id), 1000 + id).expect("an empty store opens");
             let scope = ShardScope { index: 0, count: 1 };
             let on = Arc::new(store.clone());
-            let shard = Shard::open(ShardConfig::default(), identity, scope, ring.clone(), on, id, now);
+            let shard = Shard::open(config.clone(), identity, scope, ring.clone(), on, id, now);
             Node { shard: shard.expect("an empty store opens"), store, inbox: VecDeque::new() }
         };
         let nodes = (1..=NODES as u64).map(open).collect();
-        let mut bus = Bus { nodes, now, requests: 0, answered: 0, failure: None };
-        for _ in 0..300 {
-            bus.pass(Duration::from_millis(20));
-            bus.settle();
-        }
+        let mut bus =
+            Bus { nodes, now, requests: 0, answered: 0, is_away: false, seen: Seen::default(), failure: None };
+        bus.wait(Duration::from_secs(6));
         bus
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, span: Duration) {
+        let end = self.now.mono.after(span);
+        while self.now.mono < end {
+            self.pass(Duration::from_millis(20));
+            self.settle();
+        }
+    }
+
+    /// Cuts the last node off, or lets it return. No request is given to it meanwhile.
+    pub fn set_away(&mut self, is_away: bool) {
+        self.is_away = is_away;
+    }
+
+    /// Messages of comparisons that arrived so far.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// Sends the commands, to one node after the other, and runs until all are answered. Panics at one that is not done:
@@ -70,7 +98,7 @@ impl Bus {
         for (key, command) in commands {
             self.requests += 1;
             let request = Request { key, command, options: Options::default() };
-            let node = self.requests as usize % NODES;
+            let node = self.requests as usize % if self.is_away { trees::AWAY } else { NODES };
             // A connection of its own for each: requests of one connection on one key would wait for each other.
             let input = Input::Client {
                 connection: ConnectionId(self.requests),
@@ -139,7 +167,15 @@ impl Bus {
                 codec::encode(&frame, &mut bytes).expect("a frame is within its bound");
                 let frame: Frame =
                     codec::decode(&bytes[codec::LENGTH_BYTES..]).expect("what was encoded can be decoded");
-                self.nodes[to.0 as usize - 1].inbox.push_back(Input::Peer { from, frame });
+                let to = to.0 as usize - 1;
+                if self.is_away && (node == trees::AWAY || to == trees::AWAY) {
+                    return;
+                }
+                let (count, bytes) = (frame.messages.len().max(1), bytes.len());
+                for addressed in &frame.messages {
+                    self.seen.note(&addressed.message, bytes / count);
+                }
+                self.nodes[to].inbox.push_back(Input::Peer { from, frame });
             }
             Effect::StartJob(job) => {
                 let result = job.run(&self.nodes[node].store);

@@ -10,6 +10,7 @@
 mod bus;
 mod elements;
 mod increments;
+mod trees;
 mod values;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub use bus::Bus;
 pub use elements::elements;
 pub use increments::increments;
+pub use trees::{Comparison, trees};
 pub use values::values;
 
 /// What one kind of operation cost, round by round.
