@@ -81,6 +81,9 @@
 //!   ticks.
 //! - **token**: what a client's session has seen and written, sealed; a read that cannot show all of it is **stale**.
 //! - **turn**: the inputs handled between two seals; **ticket**: number of a sealed turn, cumulative.
+//! - **phase**: where a layout stands between two placements (*moving*, *switched*, *closing*; else *steady*); **readers**,
+//!   **write sets**, **leavers**: who is who in it; **fenced**: declared lost, never to speak again under its id; **voters**:
+//!   members that decide on the next layout; **ballot**: one attempt to. Only previews of changes know of these yet.
 //! - **layout epoch** (which decision on ownership) and **actor epoch** (which start) are two things.
 
 pub mod antientropy;

@@ -2,7 +2,7 @@
 //!
 //! Two different questions, kept apart on purpose (Dynamo 2007 §4.8): the [`Layout`] says who *belongs* and changes
 //! only by an explicit act; [`liveness`] says who *answers* and steers nothing but routing and hints. [`claims`] finds
-//! two live processes that answer for one member.
+//! two live processes that answer for one member. [`naming`] says how members and addresses may be called.
 
 pub mod bundle;
 pub mod claims;

@@ -10,7 +10,7 @@ use super::client::{
     Answer, AnswerBody, CollectionCommand, Command, ElementChange, NodeAnswer, Request, Response, Upkeep,
 };
 use super::peer::{Frame, PeerMessage, Shown, Wanted};
-use crate::membership::Member;
+use crate::membership::{Forced, Layout, Member};
 use crate::storage::RowKey;
 use crate::value::Visible;
 
@@ -172,12 +172,19 @@ fn of_node_answer(answer: &NodeAnswer) -> usize {
                 + shards.needs_repair.len();
             lists * NODE_ITEM + keys + waiting + lacking
         }
-        NodeAnswer::Layout(layout) => {
-            let texts = |member: &Member| member.name.len() + member.address.len() + member.zone.len();
-            layout.members.iter().map(|member| NODE_ITEM + texts(member)).sum()
-        }
+        NodeAnswer::Layout(layout) => of_layout(layout),
         NodeAnswer::FaultsSet | NodeAnswer::BackedUp(_) | NodeAnswer::Failed(_) => 0,
     }
+}
+
+fn of_layout(layout: &Layout) -> usize {
+    let texts = |member: &Member| member.name.len() + member.address.len() + member.zone.len();
+    let members = |members: &[Member]| members.iter().map(|member| NODE_ITEM + texts(member)).sum::<usize>();
+    let before = layout.before.as_ref().map_or(0, |before| NODE_ITEM + members(&before.members));
+    let fenced: usize = layout.fenced.iter().map(|fenced| NODE_ITEM + fenced.declared_lost.len() * ITEM).sum();
+    let nodes = |forced: &Forced| forced.survivors.len() + forced.fenced.len();
+    let forced = layout.forced.as_ref().map_or(0, |forced| NODE_ITEM + nodes(forced) * ITEM);
+    layout.name.len() + members(&layout.members) + before + layout.voters.len() * ITEM + fenced + forced
 }
 
 /// Estimated size of an answer about a key.

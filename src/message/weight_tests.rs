@@ -5,7 +5,7 @@ use crate::causality::{Epoch, Tick};
 use crate::config::Durability;
 use crate::ids::{Incarnation, Key, NodeId, OpId, PartitionId, RequestId, RowVersion};
 use crate::limits;
-use crate::membership::LayoutEpoch;
+use crate::membership::{Before, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, Member, PartitionRun, Phase};
 use crate::message::client::{
     ConflictStatus, Direction, FaultPlan, LinkFault, Need, NodeStatus, Options, PartitionRepair, PartitionStability,
     PeerStatus, SessionTerms, ShardStatus, ValueReply, Waiting, WriteAck, WriteReply,
@@ -225,6 +225,34 @@ fn no_answer_about_a_node_is_heavier_than_its_estimate() {
         };
         let body = AnswerBody::Node(NodeAnswer::Status(Box::new(status)));
         let answer = Answer { id: RequestId(u64::MAX), body };
+        let mut encoded = Vec::new();
+        codec::encode(&answer, &mut encoded).unwrap();
+        let weight = of_answer(&answer);
+        assert!(encoded.len() <= weight, "{} bytes as {weight} with {count}", encoded.len());
+    }
+}
+
+#[test]
+fn no_layout_is_heavier_than_its_estimate() {
+    let late = NodeId(u64::MAX);
+    let far = Member {
+        weight: u32::MAX,
+        place: Some(late),
+        leaving: true,
+        ..Member::new(late, "n".repeat(63), "h".repeat(200))
+    };
+    let run = PartitionRun { first: PartitionId(u16::MAX), last: PartitionId(u16::MAX) };
+    for count in [0, 1, 1_000] {
+        let mut layout = Layout::founding(crate::ids::ClusterId([255; 16]), &"x".repeat(500), vec![far.clone(); count]);
+        layout.epoch = LayoutEpoch { number: u64::MAX, content: u64::MAX, parent: u64::MAX };
+        layout.phase = Phase::Switched;
+        let before = Before { since: u64::MAX, fallbacks: Fallbacks::Next(255), members: vec![far.clone(); count] };
+        layout.before = Some(Box::new(before));
+        layout.voters = vec![late; count.min(9)];
+        layout.fenced = vec![Fenced { node: late, since: u64::MAX, declared_lost: vec![run; count.min(100)] }; count];
+        let at = crate::time::WallTime(u64::MAX);
+        layout.forced = Some(Forced { survivors: vec![late; count], fenced: vec![late; count], at });
+        let answer = Answer { id: RequestId(u64::MAX), body: AnswerBody::Node(NodeAnswer::Layout(Box::new(layout))) };
         let mut encoded = Vec::new();
         codec::encode(&answer, &mut encoded).unwrap();
         let weight = of_answer(&answer);
