@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
+use starling::membership::Fallbacks;
 
-use crate::cost::{self, Comparison, Cost};
+use crate::cost::{self, Comparison, Cost, Placed};
 
-/// What operations cost the core: values, increments through three shards, growing sets; no disk, no sockets
+/// What operations cost the core: values, increments through three shards, growing sets, layouts; no disk, no sockets
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only this part
@@ -37,6 +38,8 @@ enum Part {
     Elements,
     /// What comparing owners costs, by rows and by how many of them differ: messages and bytes
     Trees,
+    /// Placing the partitions of a layout, up to a thousand members and 16384 partitions
+    Placement,
 }
 
 /// Measures and prints.
@@ -54,6 +57,9 @@ pub fn run(args: &Args) -> ExitCode {
     if is_wanted(Part::Trees) {
         print_comparisons(&cost::trees(args.compared));
     }
+    if is_wanted(Part::Placement) {
+        print_placed(&cost::placement(&cost::SIZES));
+    }
     ExitCode::SUCCESS
 }
 
@@ -63,6 +69,30 @@ fn print_comparisons(comparisons: &[Comparison]) {
     table.load_style(UTF8_FULL_CONDENSED).set_header(header);
     for Comparison { rows, differences, messages, bytes, compared_bytes } in comparisons {
         table.add_row([rows, differences, messages, bytes, compared_bytes].map(usize::to_string));
+    }
+    println!("{table}");
+}
+
+fn print_placed(placed: &[Placed]) {
+    let mut table = Table::new();
+    let header =
+        ["placement", "ms", "with a join, ms", "lightest", "heaviest", "moved by a join", "held, KiB", "peak, MiB"];
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    for Placed { size, time, preview, spread: [lightest, heaviest], join_score, held_bytes, peak_bytes } in placed {
+        let fallbacks = match size.fallbacks {
+            Fallbacks::Next(count) => count.to_string(),
+            Fallbacks::All => "all".to_owned(),
+        };
+        table.add_row([
+            format!("{} members, Q = {}, F = {fallbacks}", size.members, size.partitions),
+            format!("{:.1}", time.as_secs_f64() * 1e3),
+            format!("{:.1}", preview.as_secs_f64() * 1e3),
+            format!("{lightest:.3}"),
+            format!("{heaviest:.3}"),
+            format!("{join_score:.3}"),
+            format!("{}", held_bytes / 1024),
+            peak_bytes.map_or("unknown".to_owned(), |peak| format!("{:.0}", peak as f64 / f64::from(1 << 20))),
+        ]);
     }
     println!("{table}");
 }
