@@ -104,7 +104,7 @@ mod tests {
         let placed = placement(&SIZES[..2]);
         for one in &placed {
             let [lightest, heaviest] = one.spread;
-            assert!(lightest > 0.5 && heaviest >= 1.0 && heaviest <= 1.11, "{one:?}");
+            assert!(lightest > 0.5 && (1.0..=1.11).contains(&heaviest), "{one:?}");
             assert!(one.join_score <= 1.3 && one.preview > one.time / 4, "{one:?}");
         }
         assert_eq!(placed[0].held_bytes, 256 * (size_of::<PreferenceList>() + 5 * 8));
