@@ -81,13 +81,15 @@ pub enum Mutation {
     LayoutByMinority,
     /// A voter answers before its promise is durable, and forgets it with a crash.
     PromiseNotDurable,
+    /// A peer that was lost again and again counts as reachable at its first answer.
+    FlapsBelieved,
     /// A partition that is marked as in need of repair stays so, whatever exchange has repaired it.
     RepairMarkNeverProved,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 38] = [
+    pub const ALL: [Mutation; 39] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -126,6 +128,7 @@ impl Mutation {
         Mutation::LayoutByMinority,
         Mutation::PromiseNotDurable,
         Mutation::RepairMarkNeverProved,
+        Mutation::FlapsBelieved,
     ];
 }
 

@@ -6,17 +6,23 @@
 //!
 //! ```text
 //! unreachable ──an answer──→ reachable ──silence for `suspect_after`, or a lost connection──→ unreachable
+//!                  │ lost before within a minute: answers for a while (0.5 s, 1 s, 2 s, 4 s), without a gap
 //! ```
 //!
-//! Costs: one ping per peer and `ping_interval` of silence, or eight of traffic.
+//! Silence counts only if several pings went unanswered in it: who was stalled itself asks first, and a network that loses one
+//! message of twenty makes nobody suspect (five nodes: about once in a day, with no traffic at all). A peer that comes and goes is
+//! believed less each time, until it stays, or starts anew.
+//!
+//! Costs: one ping per peer and `ping_interval` of silence, or eight of traffic; while a peer is silent, one every half interval.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::causality::Epoch;
 use crate::ids::NodeId;
+use crate::mutation::{self, Mutation};
 use crate::time::{Now, Timestamp, WallTime, micros};
 
 /// How this shard sees its peers.
@@ -30,6 +36,12 @@ pub struct Liveness {
 struct Peer {
     answered_at: Option<Timestamp>,
     is_reachable: bool,
+    /// Pings since it answered last.
+    unanswered: u32,
+    /// Of one that is not reachable: since when it has answered without a gap.
+    answers_since: Option<Timestamp>,
+    /// When it was lost in this start of it, the last few times.
+    lost_at: VecDeque<Timestamp>,
     epoch: Option<Epoch>,
     /// The peer's wall clock minus ours when it last told. Unit: microseconds.
     clock_offset: Option<i64>,
@@ -86,6 +98,41 @@ impl PeerLag {
 /// A peer's clock that was told so many ping intervals ago is asked for again, also while traffic makes pings needless.
 const CLOCK_IS_OLD_AFTER: u32 = 8;
 
+/// A peer is suspected once so many pings are unanswered, and it is a gap in the answers of one that is not reachable.
+const UNANSWERED_MIN: u32 = 4;
+
+/// Losses within this time count.
+const FLAPS_WITHIN: Duration = Duration::from_secs(60);
+
+/// So long must a peer answer that was lost twice within that time; twice as long for each further loss.
+const TRUSTED_AFTER: Duration = Duration::from_millis(500);
+
+/// Losses that count at most: so long as after these a peer must answer at most, 4 s.
+const FLAPS_MAX: usize = 5;
+
+impl Peer {
+    fn lose(&mut self, now: Timestamp) -> bool {
+        self.answers_since = None;
+        let was_reachable = std::mem::replace(&mut self.is_reachable, false);
+        if was_reachable {
+            self.lost_at.push_back(now);
+            if self.lost_at.len() > FLAPS_MAX {
+                self.lost_at.pop_front();
+            }
+        }
+        was_reachable
+    }
+
+    /// How long it must answer before it is believed.
+    fn trusted_after(&self, now: Timestamp) -> Duration {
+        let losses = self.lost_at.iter().filter(|at| now.since(**at) < FLAPS_WITHIN).count();
+        if losses < 2 || mutation::is_off(Mutation::FlapsBelieved) {
+            return Duration::ZERO;
+        }
+        TRUSTED_AFTER * (1 << (losses - 2))
+    }
+}
+
 impl Liveness {
     /// Nobody has answered yet.
     pub fn new(me: NodeId, members: impl Iterator<Item = NodeId>) -> Liveness {
@@ -103,16 +150,28 @@ impl Liveness {
         self.peers.keys().copied()
     }
 
-    /// A peer answered something. True if it was not reachable before.
+    /// A peer answered something. True if it was not reachable before, and is now.
     pub fn on_answer(&mut self, from: NodeId, now: Timestamp) -> bool {
         let Some(peer) = self.peers.get_mut(&from) else { return false };
         peer.answered_at = Some(now);
-        !std::mem::replace(&mut peer.is_reachable, true)
+        peer.unanswered = 0;
+        let since = *peer.answers_since.get_or_insert(now);
+        if peer.is_reachable || now.since(since) < peer.trusted_after(now) {
+            return false;
+        }
+        peer.is_reachable = true;
+        true
     }
 
     /// A peer's frame told in which start it is. True if that is another one than was heard last, or the first.
     pub fn on_epoch(&mut self, from: NodeId, epoch: Epoch) -> bool {
-        self.peers.get_mut(&from).is_some_and(|peer| peer.epoch.replace(epoch) != Some(epoch))
+        let Some(peer) = self.peers.get_mut(&from) else { return false };
+        let is_other = peer.epoch.replace(epoch) != Some(epoch);
+        if is_other {
+            // What its process before it did says nothing of this one.
+            peer.lost_at.clear();
+        }
+        is_other
     }
 
     /// The start in which a peer was last heard.
@@ -136,24 +195,33 @@ impl Liveness {
     }
 
     /// A connection was lost. True if the peer was reachable before.
-    pub fn on_lost(&mut self, node: NodeId) -> bool {
-        self.peers.get_mut(&node).is_some_and(|peer| std::mem::replace(&mut peer.is_reachable, false))
+    pub fn on_lost(&mut self, node: NodeId, now: Timestamp) -> bool {
+        self.peers.get_mut(&node).is_some_and(|peer| peer.lose(now))
     }
 
-    /// Peers to be pinged: those that have been silent for the interval, and those whose clock was told long ago.
-    pub fn to_ping(&self, now: Timestamp, interval: Duration) -> Vec<NodeId> {
+    /// Peers to be pinged now: those that have been silent for the interval, and those whose clock was told long ago.
+    pub fn to_ping(&mut self, now: Timestamp, interval: Duration) -> Vec<NodeId> {
         let is_older = |at: Option<Timestamp>, span| at.is_none_or(|at| now.since(at) >= span);
         let clock_is_old_after = interval.saturating_mul(CLOCK_IS_OLD_AFTER);
         let is_due = |peer: &Peer| is_older(peer.answered_at, interval) || is_older(peer.clock_at, clock_is_old_after);
-        self.peers.iter().filter(|(_, peer)| is_due(peer)).map(|(node, _)| *node).collect()
+        let mut pinged = Vec::new();
+        for (node, peer) in self.peers.iter_mut().filter(|(_, peer)| is_due(peer)) {
+            peer.unanswered = peer.unanswered.saturating_add(1);
+            if !peer.is_reachable && peer.unanswered > UNANSWERED_MIN {
+                peer.answers_since = None;
+            }
+            pinged.push(*node);
+        }
+        pinged
     }
 
-    /// Marks peers whose silence has become suspicious, and names them.
+    /// Marks peers whose silence has become suspicious, although they were asked, and names them.
     pub fn suspect(&mut self, now: Timestamp, after: Duration) -> Vec<NodeId> {
         let mut suspects = Vec::new();
         for (node, peer) in &mut self.peers {
-            if peer.is_reachable && peer.answered_at.is_none_or(|at| now.since(at) >= after) {
-                peer.is_reachable = false;
+            let is_silent = peer.answered_at.is_none_or(|at| now.since(at) >= after);
+            if peer.is_reachable && is_silent && peer.unanswered >= UNANSWERED_MIN {
+                peer.lose(now);
                 suspects.push(*node);
             }
         }
@@ -220,10 +288,65 @@ mod tests {
         assert!(!liveness.is_reachable(PEER), "nobody has answered yet");
         assert!(liveness.on_answer(PEER, Timestamp(0)));
         assert!(!liveness.on_answer(PEER, Timestamp(10)));
+        for number in 0..UNANSWERED_MIN {
+            assert_eq!(liveness.suspect(Timestamp(1_000_010), Duration::from_secs(1)), [], "after {number} pings");
+            assert_eq!(liveness.to_ping(Timestamp(900_000), Duration::from_millis(250)).first(), Some(&PEER));
+        }
         assert_eq!(liveness.suspect(Timestamp(1_000_009), Duration::from_secs(1)), []);
         assert_eq!(liveness.suspect(Timestamp(1_000_010), Duration::from_secs(1)), [PEER]);
         assert!(!liveness.is_reachable(PEER));
         assert!(liveness.on_answer(PEER, Timestamp(1_000_020)));
+    }
+
+    /// A second of answers, and then it is lost: after how long of them it was believed each time.
+    fn believed_after(times: u64, pause: Duration) -> Vec<Option<u64>> {
+        let mut liveness = Liveness::new(ME, [ME, PEER].into_iter());
+        let mut now = Timestamp(0);
+        let mut believed = Vec::new();
+        for _ in 0..times {
+            let began = now;
+            believed.push(None);
+            for _ in 0..50 {
+                if liveness.on_answer(PEER, now) {
+                    believed.pop();
+                    believed.push(Some(now.since(began).as_millis() as u64));
+                }
+                now = now.after(Duration::from_millis(100));
+            }
+            liveness.on_lost(PEER, now);
+            now = now.after(pause);
+        }
+        believed
+    }
+
+    #[test]
+    fn a_peer_that_comes_and_goes_is_believed_later_each_time_and_at_once_after_a_quiet_minute() {
+        let times = |times: &[u64]| times.iter().copied().map(Some).collect::<Vec<_>>();
+        assert_eq!(believed_after(7, Duration::from_secs(1)), times(&[0, 0, 500, 1000, 2000, 4000, 4000]));
+        assert_eq!(believed_after(4, Duration::from_secs(61)), times(&[0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn a_gap_in_its_answers_begins_the_wait_anew_and_a_new_start_ends_it() {
+        let mut liveness = Liveness::new(ME, [ME, PEER].into_iter());
+        let at = |ms: u64| Timestamp(ms * 1000);
+        for ms in [0, 10, 20] {
+            assert!(liveness.on_answer(PEER, at(ms)) == (ms < 20));
+            liveness.on_lost(PEER, at(ms + 5));
+        }
+        assert!(!liveness.on_answer(PEER, at(100)));
+        for _ in 0..=UNANSWERED_MIN {
+            liveness.to_ping(at(500), Duration::from_millis(250));
+        }
+        assert!(!liveness.on_answer(PEER, at(700)), "it was silent for a while");
+        assert!(liveness.on_answer(PEER, at(1_200)));
+        for ms in [1_300, 1_400] {
+            liveness.on_lost(PEER, at(ms));
+            liveness.on_answer(PEER, at(ms + 50));
+        }
+        assert!(!liveness.is_reachable(PEER));
+        liveness.on_epoch(PEER, Epoch(8));
+        assert!(liveness.on_answer(PEER, at(1_500)), "another process answers");
     }
 
     #[test]

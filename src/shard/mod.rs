@@ -178,7 +178,7 @@ impl Shard {
                 for frame in &not_sent {
                     self.on_not_sent(now, node, frame);
                 }
-                if self.site.liveness.on_lost(node) {
+                if self.site.liveness.on_lost(node, now.mono) {
                     self.on_lost(now, node);
                 }
             }

@@ -6,6 +6,7 @@
 
 mod acknowledged_then_lost;
 mod big_set;
+mod bridge_partition;
 mod changing_signs;
 mod cloned_directory;
 mod compared_twice;
@@ -13,11 +14,13 @@ mod doomstone;
 mod down_node_growth;
 mod expire_during_split;
 mod fallback_twice;
+mod flapping_link;
 mod growing_debt;
 mod hint_overflow;
 mod hot_key_sessions;
 mod late_acknowledgement;
 mod leave_and_return;
+mod long_absence;
 mod lost_third_message;
 mod lost_wal_tail;
 mod missed_tombstone;
@@ -77,6 +80,7 @@ pub struct Outcome {
 pub const ALL: &[Scenario] = &[
     acknowledged_then_lost::SCENARIO,
     big_set::SCENARIO,
+    bridge_partition::SCENARIO,
     changing_signs::SCENARIO,
     cloned_directory::SCENARIO,
     compared_twice::SCENARIO,
@@ -85,11 +89,13 @@ pub const ALL: &[Scenario] = &[
     down_node_growth::WIDE,
     expire_during_split::SCENARIO,
     fallback_twice::SCENARIO,
+    flapping_link::SCENARIO,
     growing_debt::SCENARIO,
     hint_overflow::SCENARIO,
     hot_key_sessions::SCENARIO,
     late_acknowledgement::SCENARIO,
     leave_and_return::SCENARIO,
+    long_absence::SCENARIO,
     lost_third_message::SCENARIO,
     lost_wal_tail::SCENARIO,
     missed_tombstone::SCENARIO,
