@@ -13,7 +13,7 @@
 //!
 //! A partition with many rows gets more leaves (it is looked through anew for that), so a leaf stays small; the two owners
 //! may have different numbers of them, and compare down to the coarser ones. Costs [`LEAF_BYTES`] per leaf of a partition
-//! that has rows: a few MiB per node, and a third of a byte per row of large partitions. Kept by [`super::trees`], compared by [`super::walk`].
+//! that has rows: a few MiB per node, and a third of a byte per row of large partitions. Kept by `trees`, compared by `walk`.
 //! Source: Merkle 1987; additive hashes, Bellare and Micciancio 1997 (here against faults, not against forgers: peers of a
 //! cluster trust each other).
 
