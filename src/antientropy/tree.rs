@@ -82,6 +82,18 @@ pub struct MerkleTree {
     root: Sum,
 }
 
+/// The first key of a place. Where a slot begins, that is the slot alone, as ranges of partitions have it: so the end of
+/// a partition's last leaf is the partition's end, and not beyond it.
+fn key_of(place: u64) -> Bytes {
+    let bytes = place.to_be_bytes();
+    let [high, low, ..] = bytes;
+    if place.trailing_zeros() >= HASH_BITS {
+        Bytes::copy_from_slice(&[high, low])
+    } else {
+        Bytes::copy_from_slice(&bytes)
+    }
+}
+
 /// What a row adds to its leaf: `None` if it counts as absent. `stored` is what stands on disk.
 pub fn contribution(row: &[u8], stored: &Bytes) -> Option<u128> {
     let state = StoredRow::state_bytes(stored).ok()?;
@@ -191,8 +203,7 @@ impl MerkleTree {
                 Some(_) | None => joined.push(places),
             }
         }
-        let key = |place: u64| Bytes::copy_from_slice(&place.to_be_bytes());
-        joined.into_iter().map(|places| Range { start: key(places.start), end: Some(key(places.end)) }).collect()
+        joined.into_iter().map(|places| Range { start: key_of(places.start), end: Some(key_of(places.end)) }).collect()
     }
 
     /// Whether both add up to the same everywhere. A tree that never had a row equals one that has none any more.

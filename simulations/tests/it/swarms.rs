@@ -23,7 +23,7 @@ fn two_dozen_seeds_of_random_faults_lose_nothing_and_converge() {
 }
 
 /// Seeds of one minute that once failed, and what they showed.
-const ONCE_FAILED: [(u64, &str); 5] = [
+const ONCE_FAILED: [(u64, &str); 6] = [
     (
         150,
         "a removed counter counted again: a co-owner that had forgotten it took its sum back without what covered it",
@@ -32,6 +32,7 @@ const ONCE_FAILED: [(u64, &str); 5] = [
     (249, "a put was gone: it had not seen a deadline that was over before it"),
     (927, "owners never agreed: a report was not void when a flag's old floor came to count again"),
     (764, "owners never agreed: rows of sessions stood in a sum whose owner was wiped after it had sent it"),
+    (551, "owners never agreed: the range of a partition's last leaf ended beyond the partition, and was refused"),
 ];
 
 #[test]

@@ -100,6 +100,26 @@ fn a_few_differences_cost_as_many_sums_as_the_tree_is_deep_and_not_the_rows() {
     assert!(bytes[1] < bytes[0] * 3 / 2, "{bytes:?}");
 }
 
+/// An exchange of the last leaf once asked for a range that ended beyond the partition, and was refused each time.
+#[test]
+fn what_differs_in_the_last_leaf_of_a_partition_is_exchanged_too() {
+    let partitions = owners(0, &[]).ring.layout().partitions;
+    let is_in_last_leaf = |number: &u32| {
+        let row = row(*number);
+        let tree = tree::MerkleTree::new(row.partition(partitions), partitions);
+        let mut last = tree::Node::ROOT;
+        while let Some(child) = tree.children(last, u8::MAX).last() {
+            last = child;
+        }
+        *row.as_bytes() >= tree.ranges([last])[0].start
+    };
+    let number = (0..100_000).find(is_in_last_leaf).expect("one of many rows stands there");
+    let mut bus = owners(number + 1, &[number]);
+    compare(&mut bus);
+    let there = bus.nodes[&NODES[1]].store.fetch(Space::Rows, row(number).as_bytes()).unwrap();
+    assert_eq!(StoredRow::state_bytes(&there.unwrap()), StoredRow::state_bytes(&stored(2)));
+}
+
 #[test]
 fn a_tree_is_kept_up_through_writes_deletions_and_restarts() {
     let mut bus = Bus::with(3, ShardConfig { row_cache_bytes: 1, ..ShardConfig::default() });
