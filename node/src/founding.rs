@@ -128,6 +128,16 @@ pub fn found(plan: &Plan) -> Result<Layout, FoundingError> {
     result.map(|()| layout)
 }
 
+/// How to start each member, whose bundles lie in `cluster` and whose directories in `data`: a line each.
+pub(crate) fn run_commands(layout: &Layout, cluster: &str, data: &str) -> String {
+    let mut text = String::new();
+    for Member { name, address, .. } in &layout.members {
+        let _infallible =
+            writeln!(text, "  starling-node run --bundle {cluster}/members/{name} --data {data}/{name}    # {address}");
+    }
+    text
+}
+
 /// What to do next, for the terminal.
 pub fn next_steps(plan: &Plan, layout: &Layout) -> String {
     let directory = plan.directory.display();
@@ -142,14 +152,7 @@ pub fn next_steps(plan: &Plan, layout: &Layout) -> String {
         layout.write_quorum,
     );
     text.push_str("On each member's machine (copy its bundle there first, and only its own):\n");
-    for member in &layout.members {
-        let name = &member.name;
-        let _infallible = writeln!(
-            text,
-            "  starling-node run --bundle {directory}/members/{name} --data data/{name}    # {}",
-            member.address
-        );
-    }
+    text.push_str(&run_commands(layout, &directory.to_string(), "data"));
     let _infallible = write!(
         text,
         "\nThen, from anywhere:\n  starling --bundle {directory}/client status\n  starling --bundle {directory}/client \

@@ -21,6 +21,8 @@ mod check;
 mod hash;
 pub mod paxos;
 pub mod phase;
+#[cfg(test)]
+pub(crate) mod samples;
 
 pub use change::{Change, ChangeError, Plan};
 pub use phase::{Before, Fenced, Forced, PartitionRun, Phase};

@@ -1,18 +1,8 @@
 //! What changes move: little more than they must, and nobody ends with more than its share.
 
 use super::*;
-use crate::ids::ClusterId;
-use crate::membership::{Change, Member};
-
-fn member(number: u64) -> Member {
-    Member::new(NodeId(number), format!("m{number}"), format!("host{number}:7000"))
-}
-
-fn layout(members: u64, partitions: u16) -> Layout {
-    let mut layout = Layout::founding(ClusterId([5; 16]), "test", (1..=members).map(member).collect());
-    layout.partitions = partitions;
-    layout.seal().unwrap()
-}
+use crate::membership::layout::samples::{founded, member};
+use crate::membership::Change;
 
 fn preview(layout: &Layout, changes: Vec<Change>) -> Preview {
     let present = RingView::new(layout.clone()).unwrap();
@@ -30,7 +20,7 @@ fn check_balance(moves: &Moves) {
 #[test]
 fn one_node_that_joins_moves_at_most_a_third_more_than_the_least() {
     for nodes in 3..=20 {
-        let moves = preview(&layout(nodes, 256), vec![Change::Join(member(nodes + 1))]).moves;
+        let moves = preview(&founded(nodes, 256), vec![Change::Join(member(nodes + 1))]).moves;
         let score = moves.score().unwrap();
         assert!(score <= 1.3, "{nodes} nodes: {score:.3} × what must move");
         assert_eq!(moves.fair_parts / Moves::PARTS, 256 * 3 / (nodes + 1), "its fair share, rounded down");
@@ -43,7 +33,7 @@ fn one_node_that_joins_moves_at_most_a_third_more_than_the_least() {
 #[test]
 fn the_balance_is_a_tenth_above_the_fair_share_at_most() {
     for nodes in [3, 5, 8] {
-        let preview = preview(&layout(nodes, 1024), vec![Change::Join(member(nodes + 1))]);
+        let preview = preview(&founded(nodes, 1024), vec![Change::Join(member(nodes + 1))]);
         let balance = preview.moves.balance().unwrap();
         assert!((1.0..=1.10).contains(&balance), "{nodes} nodes: {balance}");
     }
@@ -52,7 +42,7 @@ fn the_balance_is_a_tenth_above_the_fair_share_at_most() {
 #[test]
 fn a_node_that_leaves_hands_over_what_it_has() {
     for nodes in 4..=12 {
-        let moves = preview(&layout(nodes, 256), vec![Change::Leave(NodeId(2))]).moves;
+        let moves = preview(&founded(nodes, 256), vec![Change::Leave(NodeId(2))]).moves;
         let load = moves.members[&NodeId(2)];
         assert_eq!((load.after, load.goes), (0, load.before));
         assert!(moves.score().unwrap() <= 1.4, "{nodes} nodes: {:?}", moves.score());
@@ -62,7 +52,7 @@ fn a_node_that_leaves_hands_over_what_it_has() {
 
 #[test]
 fn a_replacement_moves_exactly_the_partitions_of_the_old_one() {
-    let mut layout = layout(7, 256);
+    let mut layout = founded(7, 256);
     for (member, (weight, zone)) in layout.members.iter_mut().zip([(1, "a"), (2, "a"), (1, "b"), (3, ""), (1, "c")]) {
         member.weight = weight;
         member.zone = zone.into();
@@ -85,7 +75,7 @@ fn a_replacement_moves_exactly_the_partitions_of_the_old_one() {
 
 #[test]
 fn a_new_weight_moves_about_what_shares_change_and_a_drain_moves_all() {
-    let layout = layout(6, 1024);
+    let layout = founded(6, 1024);
     let heavier = preview(&layout, vec![Change::Weight { node: NodeId(1), weight: 2 }]).moves;
     assert!(heavier.score().unwrap() <= 1.3, "{:?}", heavier.score());
     check_balance(&heavier);
@@ -96,7 +86,7 @@ fn a_new_weight_moves_about_what_shares_change_and_a_drain_moves_all() {
 
 #[test]
 fn moves_are_counted_once_per_copy() {
-    let preview = preview(&layout(5, 64), vec![Change::Join(member(6)), Change::Leave(NodeId(3))]);
+    let preview = preview(&founded(5, 64), vec![Change::Join(member(6)), Change::Leave(NodeId(3))]);
     let moves = &preview.moves;
     let sum = |of: fn(&Load) -> u64| moves.members.values().map(of).sum::<u64>();
     assert_eq!(sum(|load| load.comes), moves.replicas_moved);
@@ -111,13 +101,13 @@ fn moves_are_counted_once_per_copy() {
 #[test]
 fn what_changes_nobodys_share_has_no_score() {
     let address = Change::Address { node: NodeId(1), address: "elsewhere:1".into() };
-    let moves = preview(&layout(5, 64), vec![address]).moves;
+    let moves = preview(&founded(5, 64), vec![address]).moves;
     assert_eq!((moves.score(), moves.replicas_moved, moves.partitions.len()), (None, 0, 0));
 }
 
 #[test]
 fn a_plan_that_is_refused_has_no_preview() {
-    let present = RingView::new(layout(3, 16)).unwrap();
+    let present = RingView::new(founded(3, 16)).unwrap();
     let plan = Plan { base: present.epoch(), changes: vec![Change::Leave(NodeId(1))], accepts_loss: false };
     let refused = Preview::of(&present, &plan).unwrap_err();
     assert_eq!(refused, PreviewError::Change(ChangeError::TooFewForReplicas { carriers: 2, replicas: 3 }));

@@ -6,17 +6,8 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::ids::ClusterId;
+use crate::membership::layout::samples::{founded, member};
 use crate::membership::{Change, Fallbacks, Phase, Plan};
-
-fn member(number: u64) -> Member {
-    Member::new(NodeId(number), format!("m{number}"), format!("host{number}:7000"))
-}
-
-fn layout(members: u64, partitions: u16) -> Layout {
-    let mut layout = Layout::founding(ClusterId([5; 16]), "test", (1..=members).map(member).collect());
-    layout.partitions = partitions;
-    layout.seal().unwrap()
-}
 
 fn view(layout: &Layout) -> RingView {
     RingView::new(layout.clone()).unwrap()
@@ -41,7 +32,7 @@ fn set(nodes: &[NodeId]) -> BTreeSet<NodeId> {
 
 #[test]
 fn in_the_steady_phase_everything_is_the_preference_list() {
-    let ring = view(&layout(5, 64));
+    let ring = view(&founded(5, 64));
     for partition in ring.partitions() {
         let list = ring.preference_list(partition);
         assert_eq!(ring.owners(partition), list.owners());
@@ -58,7 +49,7 @@ fn in_the_steady_phase_everything_is_the_preference_list() {
 
 #[test]
 fn each_phase_says_who_is_read_written_owed_and_waited_for() {
-    let founding = layout(5, 256);
+    let founding = founded(5, 256);
     let views = phases(&founding, vec![Change::Join(member(6)), Change::Leave(NodeId(2))]);
     let [steady, moving, switched, closing, end] = views.as_slice() else { panic!("{} phases", views.len()) };
     let of = |view: &RingView| view.layout().phase;
@@ -104,7 +95,7 @@ fn each_phase_says_who_is_read_written_owed_and_waited_for() {
 
 #[test]
 fn a_fenced_member_stands_in_no_list_and_moves_nobody_else() {
-    let founding = layout(5, 64);
+    let founding = founded(5, 64);
     let views = phases(&founding, vec![Change::Fence(NodeId(2))]);
     let (steady, moving) = (&views[0], &views[1]);
     assert!(moving.is_fenced(NodeId(2)) && !steady.is_fenced(NodeId(2)));
@@ -123,7 +114,7 @@ fn a_fenced_member_stands_in_no_list_and_moves_nobody_else() {
 
 #[test]
 fn who_is_lost_while_others_are_read_already_leaves_an_empty_place() {
-    let founding = layout(5, 64);
+    let founding = founded(5, 64);
     let views = phases(&founding, vec![Change::Join(member(6))]);
     let switched = &views[2];
     let fence = |node| Plan { base: switched.epoch(), changes: vec![Change::Fence(node)], accepts_loss: false };
@@ -139,7 +130,7 @@ fn who_is_lost_while_others_are_read_already_leaves_an_empty_place() {
 
 #[test]
 fn who_is_lost_while_it_moves_is_planned_around() {
-    let founding = layout(5, 64);
+    let founding = founded(5, 64);
     let moving = &phases(&founding, vec![Change::Join(member(6))])[1];
     let plan = Plan { base: moving.epoch(), changes: vec![Change::Fence(NodeId(6))], accepts_loss: false };
     let next = view(&plan.apply(moving).unwrap());
@@ -152,7 +143,7 @@ fn who_is_lost_while_it_moves_is_planned_around() {
 
 #[test]
 fn zones_are_numbered_and_a_member_without_one_is_its_own() {
-    let mut layout = layout(5, 16);
+    let mut layout = founded(5, 16);
     for (member, zone) in layout.members.iter_mut().zip(["x", "", "x", "b", ""]) {
         member.zone = zone.into();
     }

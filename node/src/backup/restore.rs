@@ -19,6 +19,7 @@ use starling::time::micros;
 
 use super::DATA;
 use super::manifest::{Manifest, ManifestError};
+use crate::founding;
 use crate::storage::{OpenStoreError, RocksStore};
 
 /// Partitions that are named one by one.
@@ -166,14 +167,7 @@ pub fn next_steps(plan: &Plan, layout: &Layout, restored: &Restored) -> String {
         let _infallible = writeln!(text, "and {} partitions more", restored.missing.len() - NAMED_MAX);
     }
     text.push_str("\nOn each member's machine (copy its bundle and its directory there first, and only its own):\n");
-    for member in &layout.members {
-        let name = &member.name;
-        let _infallible = writeln!(
-            text,
-            "  starling-node run --bundle {cluster}/members/{name} --data {out}/{name}    # {}",
-            member.address
-        );
-    }
+    text.push_str(&founding::run_commands(layout, &cluster.to_string(), &out.to_string()));
     text.push_str(
         "\nClients need bundles of the new cluster; contexts, tokens and kept sessions of the old one end.\n",
     );

@@ -1,18 +1,8 @@
 //! Plans: what comes out of each change, and every refusal.
 
 use super::*;
-use crate::ids::ClusterId;
 use crate::membership::Fallbacks;
-
-fn member(number: u64) -> Member {
-    Member::new(NodeId(number), format!("m{number}"), format!("host{number}:7000"))
-}
-
-fn layout(members: u64) -> Layout {
-    let mut layout = Layout::founding(ClusterId([5; 16]), "test", (1..=members).map(member).collect());
-    layout.partitions = 32;
-    layout.seal().unwrap()
-}
+use crate::membership::layout::samples::{founded, member};
 
 fn view(layout: &Layout) -> RingView {
     RingView::new(layout.clone()).unwrap()
@@ -32,7 +22,7 @@ fn refused(layout: &Layout, changes: Vec<Change>) -> ChangeError {
 
 #[test]
 fn a_join_and_a_leave_begin_to_move() {
-    let present = layout(4);
+    let present = founded(4, 32);
     let next = done(&present, vec![Change::Join(member(9)), Change::Leave(NodeId(2))]);
     assert_eq!((next.phase, next.epoch.number, next.epoch.parent), (Phase::Moving, 2, present.epoch.content));
     let before = next.before.as_ref().unwrap();
@@ -44,7 +34,7 @@ fn a_join_and_a_leave_begin_to_move() {
 
 #[test]
 fn what_moves_no_partition_needs_no_phases() {
-    let mut present = layout(4);
+    let mut present = founded(4, 32);
     present.members[3].weight = 0;
     let present = present.seal().unwrap();
     let address = Change::Address { node: NodeId(1), address: "elsewhere:1".into() };
@@ -57,7 +47,7 @@ fn what_moves_no_partition_needs_no_phases() {
 
 #[test]
 fn who_replaces_another_has_its_place_weight_and_zone() {
-    let mut present = layout(4);
+    let mut present = founded(4, 32);
     present.members[1].weight = 3;
     present.members[1].zone = "b".into();
     let present = present.seal().unwrap();
@@ -75,7 +65,7 @@ fn who_replaces_another_has_its_place_weight_and_zone() {
 
 #[test]
 fn a_lost_zone_is_every_member_of_it() {
-    let mut present = layout(6);
+    let mut present = founded(6, 32);
     for (member, zone) in present.members.iter_mut().zip(["a", "a", "b", "b", "c", "c"]) {
         member.zone = zone.into();
     }
@@ -84,22 +74,28 @@ fn a_lost_zone_is_every_member_of_it() {
     assert_eq!(next.fenced.iter().map(|fenced| fenced.node.0).collect::<Vec<_>>(), [3, 4]);
     assert!(next.fenced.iter().all(|fenced| fenced.declared_lost.is_empty() && fenced.since == 2));
     assert_eq!(refused(&present, vec![Change::ZoneLost("z".into())]), ChangeError::UnknownZone { zone: "z".into() });
-    assert_eq!(refused(&layout(4), vec![Change::ZoneLost("".into())]), ChangeError::UnknownZone { zone: "".into() });
+    assert_eq!(
+        refused(&founded(4, 32), vec![Change::ZoneLost("".into())]),
+        ChangeError::UnknownZone { zone: "".into() }
+    );
 }
 
 #[test]
 fn voters_that_go_are_replaced() {
-    let mut present = layout(6);
+    let mut present = founded(6, 32);
     present.voters = vec![NodeId(2), NodeId(3), NodeId(6)];
     let present = present.seal().unwrap();
     let next = done(&present, vec![Change::Leave(NodeId(3))]);
     assert_eq!(next.voters, [NodeId(1), NodeId(2), NodeId(6)]);
-    assert!(done(&layout(4), vec![Change::Leave(NodeId(3))]).voters.is_empty(), "none are named, the first ones count");
+    assert!(
+        done(&founded(4, 32), vec![Change::Leave(NodeId(3))]).voters.is_empty(),
+        "none are named, the first ones count"
+    );
 }
 
 #[test]
 fn a_plan_for_another_layout_is_stale() {
-    let present = layout(4);
+    let present = founded(4, 32);
     let next = done(&present, vec![Change::Join(member(9))]);
     let plan = Plan { base: present.epoch, changes: vec![Change::Leave(NodeId(1))], accepts_loss: false };
     assert_eq!(plan.apply(&view(&next)), Err(ChangeError::PlanIsStale { base: present.epoch, now: next.epoch }));
@@ -110,12 +106,12 @@ fn a_plan_for_another_layout_is_stale() {
 
 #[test]
 fn one_change_at_a_time_except_that_a_member_is_lost() {
-    let moving = done(&layout(5), vec![Change::Join(member(9))]);
+    let moving = done(&founded(5, 32), vec![Change::Join(member(9))]);
     assert_eq!(refused(&moving, vec![Change::Leave(NodeId(1))]), ChangeError::NotSteady { phase: Phase::Moving });
     let next = done(&moving, vec![Change::Fence(NodeId(9))]);
     assert!(next.is_fenced(NodeId(9)) && next.phase == Phase::Moving && next.before.as_ref().unwrap().since == 3);
     assert_eq!(refused(&next, vec![Change::Fence(NodeId(9))]), ChangeError::UnknownMember { node: NodeId(9) });
-    let leaving = done(&layout(5), vec![Change::Leave(NodeId(2))]);
+    let leaving = done(&founded(5, 32), vec![Change::Leave(NodeId(2))]);
     let closing = leaving.next_phase().unwrap().unwrap().next_phase().unwrap().unwrap();
     let next = done(&closing, vec![Change::Fence(NodeId(2))]);
     assert!(next.is_fenced(NodeId(2)) && next.phase == Phase::Closing, "nobody waits for it any longer");
@@ -123,7 +119,7 @@ fn one_change_at_a_time_except_that_a_member_is_lost() {
 
 #[test]
 fn a_plan_that_makes_no_sense_is_refused_with_the_reason() {
-    let present = layout(4);
+    let present = founded(4, 32);
     let refused = |changes| refused(&present, changes);
     let weight = |node, weight| Change::Weight { node: NodeId(node), weight };
     let address = |node, address: &str| Change::Address { node: NodeId(node), address: address.into() };
@@ -157,14 +153,14 @@ fn a_plan_that_makes_no_sense_is_refused_with_the_reason() {
 
 #[test]
 fn an_id_that_was_fenced_is_never_given_again() {
-    let end = done(&layout(5), vec![Change::Fence(NodeId(2))]).outcome().unwrap();
+    let end = done(&founded(5, 32), vec![Change::Fence(NodeId(2))]).outcome().unwrap();
     assert!(end.member(NodeId(2)).is_none());
     assert_eq!(refused(&end, vec![Change::Join(member(2))]), ChangeError::IdTaken { node: NodeId(2) });
 }
 
 #[test]
 fn the_last_holder_of_a_partition_is_given_up_only_on_purpose() {
-    let mut present = layout(5);
+    let mut present = founded(5, 32);
     present.replicas = 2;
     (present.read_quorum, present.write_quorum) = (1, 1);
     let present = present.seal().unwrap();
@@ -185,7 +181,7 @@ fn the_last_holder_of_a_partition_is_given_up_only_on_purpose() {
 
 #[test]
 fn a_quorum_is_given_up_only_on_purpose() {
-    let mut present = layout(6);
+    let mut present = founded(6, 32);
     present.fallbacks = Fallbacks::Next(0);
     let present = present.seal().unwrap();
     let owners = view(&present).owners(PartitionId(0)).to_vec();
@@ -198,7 +194,7 @@ fn a_quorum_is_given_up_only_on_purpose() {
 
 #[test]
 fn of_too_many_fenced_those_are_forgotten_who_are_long_gone() {
-    let mut present = layout(5);
+    let mut present = founded(5, 32);
     let fenced = |number: u64| Fenced { node: NodeId(1_000 + number), since: 1, declared_lost: Vec::new() };
     present.fenced = (0..1024).map(fenced).collect();
     let next = done(&present.seal().unwrap(), vec![Change::Fence(NodeId(3))]);

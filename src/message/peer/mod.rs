@@ -131,31 +131,10 @@ impl PeerMessage {
     /// receiver has room for it by construction.
     pub fn is_answer(&self) -> bool {
         match self {
-            PeerMessage::Pong(_)
-            | PeerMessage::Forwarded(_)
-            | PeerMessage::Replicated(_)
-            | PeerMessage::ReadAnswer(_)
-            | PeerMessage::Delivered(_)
-            | PeerMessage::NewbornAnswer(_)
-            | PeerMessage::ExchangeAnswer(_)
-            | PeerMessage::StabilityAnswer(_)
-            | PeerMessage::TreeAnswer(_)
-            | PeerMessage::ExchangePushed(_) => true,
+            PeerMessage::Pong(_) => true,
             // A claim answers what came the other way: it says nothing of the connection that this node opened.
-            PeerMessage::Ping(_)
-            | PeerMessage::Challenge(_)
-            | PeerMessage::Claim(_)
-            | PeerMessage::Forward(_)
-            | PeerMessage::Replicate(_)
-            | PeerMessage::Read(_)
-            | PeerMessage::Deliver(_)
-            | PeerMessage::NewbornQuery(_)
-            | PeerMessage::StabilityQuery(_)
-            | PeerMessage::TreeOffer(_)
-            | PeerMessage::ExchangeOffer(_)
-            | PeerMessage::ExchangePush(_)
-            | PeerMessage::ExchangeDone(_)
-            | PeerMessage::Repair(_) => false,
+            PeerMessage::Claim(_) => false,
+            message => message.asked_by().is_some(),
         }
     }
 
