@@ -1,8 +1,8 @@
 //! What changes move: little more than they must, and nobody ends with more than its share.
 
 use super::*;
-use crate::membership::layout::samples::{founded, member};
 use crate::membership::Change;
+use crate::membership::layout::samples::{founded, member};
 
 fn preview(layout: &Layout, changes: Vec<Change>) -> Preview {
     let present = RingView::new(layout.clone()).unwrap();
