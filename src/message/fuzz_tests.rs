@@ -127,7 +127,7 @@ fn whatever_comes_as_a_message_is_refused_or_comes_back() {
             layout: LayoutEpoch::default(),
             epoch: Epoch(7),
             clock: Hlc::default(),
-            messages: vec![Addressed { partition: PartitionId(3), message }; 2],
+            messages: vec![Addressed { partition: PartitionId(3), layout: 1, message }; 2],
         })
         .collect();
     for round in 0..rounds() {

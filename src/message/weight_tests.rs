@@ -152,7 +152,7 @@ fn no_message_is_heavier_than_its_estimate_and_a_heavy_one_not_far_below() {
         for message in messages(count) {
             let layout = LayoutEpoch { number: u64::MAX, content: u64::MAX, parent: u64::MAX };
             let clock = Hlc { wall: u64::MAX, logical: u32::MAX };
-            let messages = vec![Addressed { partition: PartitionId(u16::MAX), message }];
+            let messages = vec![Addressed { partition: PartitionId(u16::MAX), layout: 1, message }];
             let frame = Frame { layout, epoch: EPOCH, clock, messages };
             let mut encoded = Vec::new();
             codec::encode(&frame, &mut encoded).unwrap();

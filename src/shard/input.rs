@@ -1,5 +1,7 @@
 //! What a shard is told, and what it asks for: the whole interface between the core and its driver.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::observation::Observation;
@@ -7,6 +9,7 @@ use crate::causality::Epoch;
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, Ticket};
 use crate::message::client::{Request, Response};
 use crate::message::peer::Frame;
+use crate::ring::RingView;
 use crate::storage::{Page, PageLimit, Range, RowKey, Space, StoreError};
 
 /// What happened.
@@ -46,6 +49,8 @@ pub enum Input {
     Durable(Ticket),
     /// A job ended.
     JobDone(JobResult),
+    /// The node has adopted another layout, and remembers it durably. Every shard of it is told.
+    RingChanged(Arc<RingView>),
     /// The file system fell below its reserve (`true`) or rose above it again: writes are refused below it.
     DiskReserve {
         /// Below the reserve.

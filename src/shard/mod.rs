@@ -15,6 +15,7 @@
 //! Promises: no I/O but point reads from memory; no clock, no entropy, no order of a hash; the same inputs give the same
 //! effects. Everything that is held, queued or remembered is bounded by `config.rs` and `limits.rs`.
 
+mod adoption;
 mod convergence;
 mod deadlines;
 mod env;
@@ -114,7 +115,7 @@ impl Shard {
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
         let is_own = |partition: &PartitionId| scope.has(*partition) && ring.is_owner(*partition, identity.node);
         let turn = Turn::open(
-            (Outbox::new(identity.node), Trees::new(count, ring.partitions().filter(is_own))),
+            (Outbox::new(identity.node, ring.epoch().number), Trees::new(count, ring.partitions().filter(is_own))),
             store,
             partitions,
             count,
@@ -185,6 +186,7 @@ impl Shard {
             Input::PeerQueueFull { node, frame } => self.on_not_sent(now, node, &frame),
             Input::Durable(ticket) => self.turn.on_durable(ticket),
             Input::JobDone(result) => self.on_job(now, result),
+            Input::RingChanged(ring) => self.on_ring_changed(ring),
             Input::DiskReserve { is_below } => self.site.is_below_reserve = is_below,
         }
         self.drain_local(now);

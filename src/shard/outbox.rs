@@ -31,6 +31,8 @@ pub(crate) struct Sender {
 #[derive(Debug)]
 pub struct Outbox {
     me: NodeId,
+    /// Number of the layout that the shard acts by.
+    layout: u64,
     /// The newest sealed ticket.
     sealed: Ticket,
     /// The newest durable ticket.
@@ -50,9 +52,10 @@ enum Released {
 }
 
 impl Outbox {
-    pub(crate) fn new(me: NodeId) -> Outbox {
+    pub(crate) fn new(me: NodeId, layout: u64) -> Outbox {
         Outbox {
             me,
+            layout,
             sealed: Ticket(0),
             durable: Ticket(0),
             released: Vec::new(),
@@ -60,6 +63,11 @@ impl Outbox {
             local: VecDeque::new(),
             timers: TimerQueue::default(),
         }
+    }
+
+    /// What is said from now on is said under this layout.
+    pub(crate) fn on_layout(&mut self, number: u64) {
+        self.layout = number;
     }
 
     /// The ticket that the open turn will get if it writes anything.
@@ -79,7 +87,7 @@ impl Outbox {
 
     /// Sends a message once everything up to the ticket is durable.
     pub fn send_after(&mut self, ticket: Ticket, to: NodeId, partition: PartitionId, message: PeerMessage) {
-        let message = Addressed { partition, message };
+        let message = Addressed { partition, layout: self.layout, message };
         if to == self.me {
             self.hold(ticket, Released::Local(Local::Peer(message)));
         } else {
@@ -89,7 +97,8 @@ impl Outbox {
 
     /// Sends a message to one start of a peer, on the connection that the start opened. It rests on nothing.
     pub fn send_back(&mut self, to: NodeId, start: Epoch, partition: PartitionId, message: PeerMessage) {
-        self.released.push(Released::Back { to, start, message: Addressed { partition, message } });
+        let message = Addressed { partition, layout: self.layout, message };
+        self.released.push(Released::Back { to, start, message });
     }
 
     /// Answers a client; what the answer rests on is durable already.
@@ -174,7 +183,6 @@ impl Outbox {
                 Released::Effect(effect) => effects.push(effect),
                 Released::Message { to, message } => {
                     let weight = weight::of_message(&message.message);
-                    let Addressed { partition, message } = message;
                     let open = frames.entry(to).or_default();
                     let is_full = open.messages.len() >= limits::MESSAGES_PER_FRAME_MAX
                         || open.weight + weight > limits::FRAME_WEIGHT_MAX;
@@ -182,7 +190,7 @@ impl Outbox {
                         effects.push(std::mem::take(open).close(to, sender));
                     }
                     open.weight += weight;
-                    open.push(partition, message);
+                    open.push(message);
                 }
                 Released::Back { to, start, message } => {
                     let Sender { layout, epoch, clock } = sender;
@@ -221,12 +229,12 @@ struct OpenFrame {
 
 impl OpenFrame {
     /// Adds a message, or lets the last one say both.
-    fn push(&mut self, partition: PartitionId, message: PeerMessage) {
+    fn push(&mut self, Addressed { partition, layout, message }: Addressed) {
         let rest = match self.messages.last_mut() {
-            Some(last) if last.partition == partition => last.message.absorb(message),
+            Some(last) if (last.partition, last.layout) == (partition, layout) => last.message.absorb(message),
             Some(_) | None => Some(message),
         };
-        self.messages.extend(rest.map(|message| Addressed { partition, message }));
+        self.messages.extend(rest.map(|message| Addressed { partition, layout, message }));
     }
 
     fn close(self, to: NodeId, sender: Sender) -> Effect {
@@ -256,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_rests_on_an_unsynced_row_is_held_until_its_ticket_is_durable() {
-        let mut out = Outbox::new(NodeId(1));
+        let mut out = Outbox::new(NodeId(1), 1);
         out.send_after(out.open_ticket(), NodeId(2), PartitionId(0), ping(1));
         out.send(NodeId(2), PartitionId(0), ping(2));
         let (ticket, effects) = out.seal(true, SENDER);
@@ -269,7 +277,7 @@ mod tests {
 
     #[test]
     fn messages_of_a_turn_to_one_peer_leave_as_one_frame_in_order() {
-        let mut out = Outbox::new(NodeId(1));
+        let mut out = Outbox::new(NodeId(1), 1);
         for wall in 0..3 {
             out.send(NodeId(2), PartitionId(0), ping(wall));
         }
@@ -281,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_heavy_message_leaves_alone_and_light_ones_before_and_after_it_together() {
-        let mut out = Outbox::new(NodeId(1));
+        let mut out = Outbox::new(NodeId(1), 1);
         let value = Visible::Text(vec![7; limits::VALUE_BYTES_MAX].into());
         let reply =
             ValueReply { value, partial: false, conflict: false, answered: Vec::new(), stale_ms: None, token: None };
@@ -303,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_own_node_is_a_peer_that_is_reached_through_the_queue() {
-        let mut out = Outbox::new(NodeId(1));
+        let mut out = Outbox::new(NodeId(1), 1);
         out.send_after(out.open_ticket(), NodeId(1), PartitionId(0), ping(1));
         assert!(out.next_local().is_none());
         out.seal(true, SENDER);

@@ -37,7 +37,7 @@ impl Shard {
     }
 
     fn on_message(&mut self, now: Now, from: NodeId, epoch: Epoch, addressed: Addressed) {
-        let Addressed { partition, message } = addressed;
+        let Addressed { partition, layout: _, message } = addressed;
         let is_peer = from != self.site.identity.node;
         if is_peer && message.is_answer() && self.site.liveness.on_answer(from, now.mono) {
             self.on_reachable(now, from);

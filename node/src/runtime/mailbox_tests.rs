@@ -20,7 +20,7 @@ fn client(number: u64) -> Input {
 }
 
 fn frame(message: PeerMessage) -> Frame {
-    let messages = vec![Addressed { partition: PartitionId(0), message }];
+    let messages = vec![Addressed { partition: PartitionId(0), layout: 1, message }];
     Frame { layout: LayoutEpoch::default(), epoch: Epoch(1), clock: Hlc::default(), messages }
 }
 

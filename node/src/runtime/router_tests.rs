@@ -53,11 +53,19 @@ fn get(id: u64, key: &'static str) -> Call {
 }
 
 fn ping(partition: u16) -> Addressed {
-    Addressed { partition: PartitionId(partition), message: PeerMessage::Ping(Ping { wall: Default::default() }) }
+    Addressed {
+        partition: PartitionId(partition),
+        layout: 1,
+        message: PeerMessage::Ping(Ping { wall: Default::default() }),
+    }
 }
 
 fn pong(partition: u16) -> Addressed {
-    Addressed { partition: PartitionId(partition), message: PeerMessage::Pong(Ping { wall: Default::default() }) }
+    Addressed {
+        partition: PartitionId(partition),
+        layout: 1,
+        message: PeerMessage::Pong(Ping { wall: Default::default() }),
+    }
 }
 
 fn frame(messages: Vec<Addressed>) -> Frame {
@@ -108,8 +116,11 @@ async fn a_lost_peer_is_told_to_every_shard_with_its_own_frames() {
     let Setup { router, mailboxes, .. } = set_up(2);
     let op = OpId(1);
     let row = RowKey::main(&Key::new("foo").unwrap());
-    let read =
-        Addressed { partition: PartitionId(3), message: PeerMessage::Read(Read { op, row, beside: Wanted::Nothing }) };
+    let read = Addressed {
+        partition: PartitionId(3),
+        layout: 1,
+        message: PeerMessage::Read(Read { op, row, beside: Wanted::Nothing }),
+    };
     router.peer_unreachable(NodeId(2), vec![frame(vec![read])]);
     let counts: Vec<usize> = mailboxes
         .iter()
@@ -189,7 +200,7 @@ async fn requests_that_find_no_room_are_dropped_and_counted() {
             hashes: Vec::new(),
             marks: Default::default(),
         };
-        frame(vec![Addressed { partition: PartitionId(0), message: PeerMessage::ExchangeOffer(offer) }])
+        frame(vec![Addressed { partition: PartitionId(0), layout: 1, message: PeerMessage::ExchangeOffer(offer) }])
     };
     router.peer_frame(NodeId(2), pages(crate::runtime::mailbox::REQUEST_BYTES_MAX / 2));
     router.peer_frame(NodeId(2), pages(1_000));

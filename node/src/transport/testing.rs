@@ -35,7 +35,8 @@ pub(super) fn number(frame: &Frame) -> u64 {
 
 /// A frame with these messages.
 pub(super) fn frame_of(messages: Vec<PeerMessage>) -> Frame {
-    let messages = messages.into_iter().map(|message| Addressed { partition: PartitionId(0), message }).collect();
+    let messages =
+        messages.into_iter().map(|message| Addressed { partition: PartitionId(0), layout: 1, message }).collect();
     Frame { layout: Default::default(), epoch: Default::default(), clock: Default::default(), messages }
 }
 

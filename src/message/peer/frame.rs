@@ -28,6 +28,10 @@ pub struct Frame {
 pub struct Addressed {
     /// For routing within the receiving node.
     pub partition: PartitionId,
+    /// Number of the layout under which it was said. A message that waited for the disk leaves in a frame of a younger one;
+    /// 0: an older program, which knows no changes of the layout.
+    #[serde(default)]
+    pub layout: u64,
     /// What is said.
     pub message: PeerMessage,
 }
@@ -69,11 +73,19 @@ mod tests {
     use crate::time::WallTime;
 
     fn ping(partition: u16) -> Addressed {
-        Addressed { partition: PartitionId(partition), message: PeerMessage::Ping(Ping { wall: WallTime(1) }) }
+        Addressed {
+            partition: PartitionId(partition),
+            layout: 1,
+            message: PeerMessage::Ping(Ping { wall: WallTime(1) }),
+        }
     }
 
     fn pong(partition: u16) -> Addressed {
-        Addressed { partition: PartitionId(partition), message: PeerMessage::Pong(Ping { wall: WallTime(1) }) }
+        Addressed {
+            partition: PartitionId(partition),
+            layout: 1,
+            message: PeerMessage::Pong(Ping { wall: WallTime(1) }),
+        }
     }
 
     fn frame(messages: Vec<Addressed>) -> Frame {
@@ -90,7 +102,7 @@ mod tests {
     #[test]
     fn a_challenge_reaches_every_shard() {
         let challenge = PeerMessage::Challenge(Challenge { round: 1, rival: None });
-        let challenge = Addressed { partition: PartitionId(1), message: challenge };
+        let challenge = Addressed { partition: PartitionId(1), layout: 1, message: challenge };
         let parts = frame(vec![ping(1), challenge.clone()]).by_shard(2);
         assert_eq!(parts, [(0, frame(vec![challenge.clone()])), (1, frame(vec![ping(1), challenge]))]);
     }

@@ -34,6 +34,12 @@ pub enum Refusal {
     /// The row holds data of a newer program.
     #[error("the row holds data of a newer program")]
     NewerRow,
+    /// It was said under a layout that counts too few nodes for this partition.
+    #[error("the layout has changed (the receiver is at number {have})")]
+    StaleLayout {
+        /// Number of the receiver's layout.
+        have: u64,
+    },
     /// The row could not be read, or what came is malformed.
     #[error("{0}")]
     Failed(String),
@@ -55,6 +61,7 @@ impl Refusal {
             | Refusal::DiskReserve
             | Refusal::TwoClaimants
             | Refusal::HintsFull
+            | Refusal::StaleLayout { .. }
             | Refusal::Busy => false,
         }
     }

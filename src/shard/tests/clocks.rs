@@ -24,7 +24,7 @@ fn does_a_jump_seal_no_future() -> bool {
     let ahead = Now { wall: WallTime(bus.now.wall.0 + DAY), ..bus.now };
     let query = StabilityQuery { round: 1, marks: Default::default(), wanted: tick, is_needed: true };
     let epoch = bus.nodes[&NodeId(2)].shard.site.identity.epoch;
-    let messages = vec![Addressed { partition, message: PeerMessage::StabilityQuery(query) }];
+    let messages = vec![Addressed { partition, layout: 1, message: PeerMessage::StabilityQuery(query) }];
     let frame = Frame { layout: bus.ring.epoch(), epoch, clock: Default::default(), messages };
     let shard = &mut bus.nodes.get_mut(&NODE).unwrap().shard;
     shard.handle(ahead, Input::Peer { from: NodeId(2), frame });

@@ -30,7 +30,7 @@ fn hand_back(bus: &mut Bus, to: NodeId, key: &str, delta: &Row) {
         layout: bus.ring.epoch(),
         epoch: Epoch(5),
         clock: Hlc::default(),
-        messages: vec![Addressed { partition, message }],
+        messages: vec![Addressed { partition, layout: 1, message }],
     };
     let from = bus.list(key).0.into_iter().find(|owner| *owner != to).unwrap();
     bus.nodes.get_mut(&to).unwrap().shard.handle(bus.now, Input::Peer { from, frame });

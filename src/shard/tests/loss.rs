@@ -241,7 +241,7 @@ fn does_a_hint_after_a_late_word_count() -> bool {
             layout: bus.ring.epoch(),
             epoch: shard.site.identity.epoch,
             clock: Default::default(),
-            messages: vec![Addressed { partition, message }],
+            messages: vec![Addressed { partition, layout: 1, message }],
         }
     };
     bus.wipe(fallback);

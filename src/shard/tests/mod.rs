@@ -238,7 +238,7 @@ impl Bus {
     fn hear(&mut self, to: NodeId, from: NodeId, key: &str, message: PeerMessage) {
         let partition = self.ring.partition_of(&Key::new(key.to_owned()).unwrap());
         let epoch = self.nodes[&from].shard.site.identity.epoch;
-        let messages = vec![Addressed { partition, message }];
+        let messages = vec![Addressed { partition, layout: 1, message }];
         let frame = Frame { layout: self.ring.epoch(), epoch, clock: Default::default(), messages };
         self.nodes.get_mut(&to).unwrap().shard.handle(self.now, Input::Peer { from, frame });
         self.run(Duration::from_millis(100));

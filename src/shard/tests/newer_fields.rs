@@ -34,7 +34,7 @@ fn a_sessions_row_with_a_field_of_a_newer_program_is_not_settled_away() {
         let from = NodeId(node % 3 + 1);
         let part = Part { row: row.clone(), version: crate::ids::RowVersion(1), delta: Bytes::from_static(NEWER) };
         let replicate = Replicate { op: OpId(9_999), parts: vec![part], owed: Vec::new(), only_removes: false };
-        let message = Addressed { partition, message: PeerMessage::Replicate(replicate) };
+        let message = Addressed { partition, layout: 1, message: PeerMessage::Replicate(replicate) };
         let frame = Frame {
             layout: bus.ring.epoch(),
             epoch: bus.nodes[&from].shard.site.identity.epoch,

@@ -134,7 +134,7 @@ fn a_strict_write_counts_no_acknowledgement_of_the_fallback_that_coordinates_it(
         layout: bus.ring.epoch(),
         epoch: epoch_of(&bus, forwarder),
         clock: crate::time::Hlc::default(),
-        messages: vec![Addressed { partition, message: PeerMessage::Forward(forward) }],
+        messages: vec![Addressed { partition, layout: 1, message: PeerMessage::Forward(forward) }],
     };
     bus.nodes.get_mut(&coordinator).unwrap().shard.handle(bus.now, Input::Peer { from: forwarder, frame });
     // The other owners are silent, but nobody has noticed yet.
