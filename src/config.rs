@@ -18,6 +18,19 @@ pub enum Durability {
     Fsync,
 }
 
+/// What a node that is no member yet would be as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What people are to call it.
+    pub name: String,
+    /// `host:port` of its QUIC door.
+    pub address: String,
+    /// Empty: a zone of its own.
+    pub zone: String,
+    /// Share of the data; 1 is normal.
+    pub weight: u32,
+}
+
 /// The knobs of one shard. `Default` is tuned for a LAN with round trips below a millisecond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardConfig {
@@ -76,6 +89,8 @@ pub struct ShardConfig {
     /// Seals contexts and tokens; the same on every member of the cluster. A node takes it from its bundle; the default, all
     /// zero, is for experiments.
     pub seal_key: SealKey,
+    /// What a node that is in no layout yet says of itself to those who are, so that it may be let join. `None`: nothing.
+    pub candidate: Option<Candidate>,
     /// Whether expired actors are compacted and what was deleted is forgotten. Off only in experiments: rows then grow.
     pub stability: bool,
     /// Each partition with something to settle is asked about this often. Default 5 s. Shorter settles sooner and costs
@@ -113,6 +128,7 @@ impl Default for ShardConfig {
             tick: Duration::from_secs(10),
             actor_lease_ticks: 360,
             seal_key: SealKey([0; 32]),
+            candidate: None,
             stability: true,
             stability_interval: Duration::from_secs(5),
             clock_ahead_max: Duration::from_secs(10),

@@ -78,14 +78,28 @@ pub fn begin_start(store: &dyn Store, layout: &Layout, node: NodeId, entropy: u6
     if layout.member(node).is_none() {
         return Err(OpenError::NotAMember { node, cluster: layout.cluster });
     }
+    begin(store, layout.cluster, node, entropy)
+}
+
+/// As [`begin_start`], of a node that is no member yet: its certificate says whose cluster it is, and who it would be.
+pub fn begin_candidate(
+    store: &dyn Store,
+    cluster: ClusterId,
+    node: NodeId,
+    entropy: u64,
+) -> Result<Identity, OpenError> {
+    begin(store, cluster, node, entropy)
+}
+
+fn begin(store: &dyn Store, cluster: ClusterId, node: NodeId, entropy: u64) -> Result<Identity, OpenError> {
     let key = keyspace::directory_key();
     let (starts, incarnation) = match store.fetch(Space::Meta, &key)? {
         None => (0, Incarnation(entropy)),
-        Some(record) => check(&record, layout.cluster, node)?,
+        Some(record) => check(&record, cluster, node)?,
     };
     let start = starts.saturating_add(1);
     let epoch = if mutation::is_off(Mutation::EpochReused) { u64::from(start) << 32 | node.0 } else { entropy };
-    let identity = Identity { cluster: layout.cluster, node, epoch: Epoch(epoch), start, incarnation };
+    let identity = Identity { cluster, node, epoch: Epoch(epoch), start, incarnation };
     let mut batch = Batch::default();
     batch.put(Space::Meta, key, record_of(&identity));
     store.write(&batch)?;

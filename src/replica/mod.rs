@@ -37,7 +37,7 @@ mod writing_sessions;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use conflicts::Conflicts;
-pub use identity::{Identity, OpenError, begin_start, check_owner};
+pub use identity::{Identity, OpenError, begin_candidate, begin_start, check_owner};
 pub use partitions::{PartitionMemory, Partitions};
 pub use stored_row::{Debt, LocalHeader, Minting, StoredRow};
 pub use view::Gathered;
