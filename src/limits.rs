@@ -60,6 +60,18 @@ pub const SLOTS: u16 = 16_384;
 /// Most members of a layout.
 pub const MEMBERS_MAX: usize = 1024;
 
+/// Layouts that a decided one remembers as its past. One that was away for longer is believed without proof.
+pub const LINEAGE_MAX: usize = 4096;
+
+/// Partitions that are not through with a change, of a member, that are named. The rest are only counted.
+pub const MOVES_SHOWN_MAX: usize = 64;
+
+/// Nodes that wait to be let join, as a member knows them. A further one is not listed.
+pub const CANDIDATES_MAX: usize = 64;
+
+/// Shards of a node that are asked how far a change is.
+pub const SHARDS_MAX: usize = 64;
+
 /// Most members that decide together on the next layout: a majority of nine stays reachable with four of them away.
 pub const VOTERS_MAX: usize = 9;
 

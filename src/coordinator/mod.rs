@@ -320,7 +320,8 @@ impl Coordinator {
                 | PeerMessage::StabilityAnswer(_)
                 | PeerMessage::Repair(_)
                 | PeerMessage::TreeOffer(_)
-                | PeerMessage::TreeAnswer(_) => {}
+                | PeerMessage::TreeAnswer(_)
+                | PeerMessage::Layout(_) => {}
             }
         }
     }

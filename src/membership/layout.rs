@@ -18,14 +18,18 @@
 
 pub mod change;
 mod check;
+mod committed;
 mod hash;
 pub mod paxos;
 pub mod phase;
+mod record;
 #[cfg(test)]
 pub(crate) mod samples;
 
 pub use change::{Change, ChangeError, Plan};
+pub use committed::{Committed, Descent};
 pub use phase::{Before, Fenced, Forced, PartitionRun, Phase};
+pub use record::stored_layout;
 
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +146,7 @@ pub struct Layout {
 }
 
 /// A layout that cannot be: says which part and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the layout is refused: {0}")]
 pub struct LayoutError(pub String);
 

@@ -12,6 +12,6 @@ pub mod naming;
 pub mod principal;
 
 pub use layout::{
-    Before, Change, ChangeError, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, LayoutError, Member, PartitionRun,
-    Phase, Plan,
+    Before, Change, ChangeError, Committed, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, LayoutError, Member,
+    PartitionRun, Phase, Plan,
 };

@@ -7,10 +7,12 @@
 use bytes::Bytes;
 
 use super::client::{
-    Answer, AnswerBody, CollectionCommand, Command, ElementChange, NodeAnswer, Request, Response, Upkeep,
+    Answer, AnswerBody, ClusterAnswer, ClusterError, CollectionCommand, Command, ElementChange, NodeAnswer, Request,
+    Response, Upkeep,
 };
-use super::peer::{Frame, PeerMessage, Shown, Wanted};
-use crate::membership::{Forced, Layout, Member};
+use super::peer::{Frame, LayoutMessage, MoveState, PeerMessage, Shown, Wanted};
+use crate::membership::layout::paxos::Reply;
+use crate::membership::{Change, ChangeError, Committed, Forced, Layout, Member};
 use crate::storage::RowKey;
 use crate::value::Visible;
 
@@ -25,6 +27,9 @@ const MARKS: usize = 3 * ITEM;
 
 /// Flat rate of an answer about the node itself, around its lists.
 const NODE_ANSWER: usize = 4 * 1024;
+
+/// Flat rate of a layout, around its lists.
+const LAYOUT: usize = 512;
 
 /// Flat rate of what such an answer says of a peer, a member, a link or a partition: fields have their names with them.
 const NODE_ITEM: usize = 256;
@@ -81,6 +86,7 @@ pub fn of_message(message: &PeerMessage) -> usize {
                 .as_ref()
                 .map_or(ITEM, |found| MARKS + ITEM + found.differing.as_ref().map_or(0, Vec::len) * size_of::<u32>()),
             PeerMessage::StabilityQuery(_) => MARKS,
+            PeerMessage::Layout(message) => of_layout_message(message),
             // Ticks, two reports, and the owners' directories.
             PeerMessage::StabilityAnswer(answer) => MARKS + 8 * ITEM + answer.state.tags.len() * ITEM,
             PeerMessage::Ping(_)
@@ -166,25 +172,98 @@ fn of_node_answer(answer: &NodeAnswer) -> usize {
             let waiting: usize = shards.settling.iter().map(|partition| partition.waiting.len() * ITEM).sum();
             let lacking: usize = shards.needs_repair.iter().map(|partition| partition.owners.len() * ITEM).sum();
             let lists = shards.peers.len()
+                + shards.candidates.len()
                 + status.faults.links.len()
                 + shards.conflicting.len()
                 + shards.settling.len()
                 + shards.needs_repair.len();
-            lists * NODE_ITEM + keys + waiting + lacking
+            lists * NODE_ITEM + of_members(&shards.candidates) + keys + waiting + lacking
         }
         NodeAnswer::Layout(layout) => of_layout(layout),
+        NodeAnswer::Cluster(answer) => of_cluster_answer(answer),
         NodeAnswer::FaultsSet | NodeAnswer::BackedUp(_) | NodeAnswer::Failed(_) => 0,
     }
 }
 
+/// Estimated size of what is said of the layout.
+fn of_layout_message(message: &LayoutMessage) -> usize {
+    match message {
+        LayoutMessage::Push(committed) => of_committed(committed),
+        LayoutMessage::Ask(ask) => MESSAGE + ask.value.as_ref().map_or(0, of_layout),
+        LayoutMessage::Reply(Reply::Promise { accepted: Some((_, layout)), .. }) => 2 * MESSAGE + of_layout(layout),
+        LayoutMessage::Announce(member) => of_members(std::slice::from_ref(member)),
+        LayoutMessage::RecoverAnswer(answer) => MESSAGE + answer.newer.as_ref().map_or(0, of_committed),
+        LayoutMessage::MoveAnswer(answer) => 2 * MESSAGE + of_move_state(&answer.state),
+        LayoutMessage::Reply(_)
+        | LayoutMessage::Pull { .. }
+        | LayoutMessage::MoveQuery(_)
+        | LayoutMessage::Pause { .. }
+        | LayoutMessage::Doubt(_)
+        | LayoutMessage::RecoverQuery(_) => MESSAGE,
+    }
+}
+
+fn of_committed(committed: &Committed) -> usize {
+    of_layout(&committed.layout) + committed.lineage.len() * ITEM
+}
+
+fn of_move_state(state: &MoveState) -> usize {
+    MESSAGE + state.waiting.len() * 3 * ITEM
+}
+
+fn of_cluster_answer(answer: &ClusterAnswer) -> usize {
+    match answer {
+        ClusterAnswer::Plan(Some(view)) => {
+            let next = view.next.as_ref().map_or(0, of_layout);
+            of_layout(&view.present)
+                + next
+                + of_changes(&view.plan.changes)
+                + view.next.as_ref().err().map_or(0, of_change_error)
+        }
+        ClusterAnswer::Progress(progress) => {
+            progress.members.iter().map(|member| NODE_ITEM + of_move_state(&member.state)).sum()
+        }
+        ClusterAnswer::Candidates(members) => of_members(members),
+        ClusterAnswer::Refused(ClusterError::Change(error)) => of_change_error(error),
+        ClusterAnswer::Refused(ClusterError::NoCandidate { known, .. }) => {
+            known.iter().map(|name| ITEM + name.len()).sum()
+        }
+        ClusterAnswer::Refused(ClusterError::SurvivorsSilent { silent }) => silent.len() * ITEM,
+        ClusterAnswer::Plan(None)
+        | ClusterAnswer::PlanDropped
+        | ClusterAnswer::Committed(_)
+        | ClusterAnswer::Paused(_)
+        | ClusterAnswer::Refused(_) => 0,
+    }
+}
+
+fn of_change_error(error: &ChangeError) -> usize {
+    match error {
+        ChangeError::LastHolder { partitions } => partitions.len() * ITEM,
+        _ => 0,
+    }
+}
+
+fn of_changes(changes: &[Change]) -> usize {
+    let of_change = |change: &Change| match change {
+        Change::Join(member) | Change::Replace { new: member, .. } => of_members(std::slice::from_ref(member)),
+        Change::Zone { zone: text, .. } | Change::Address { address: text, .. } | Change::ZoneLost(text) => text.len(),
+        Change::Leave(_) | Change::Weight { .. } | Change::Fence(_) => 0,
+    };
+    changes.iter().map(|change| NODE_ITEM + of_change(change)).sum()
+}
+
 fn of_layout(layout: &Layout) -> usize {
-    let texts = |member: &Member| member.name.len() + member.address.len() + member.zone.len();
-    let members = |members: &[Member]| members.iter().map(|member| NODE_ITEM + texts(member)).sum::<usize>();
-    let before = layout.before.as_ref().map_or(0, |before| NODE_ITEM + members(&before.members));
+    let before = layout.before.as_ref().map_or(0, |before| NODE_ITEM + of_members(&before.members));
     let fenced: usize = layout.fenced.iter().map(|fenced| NODE_ITEM + fenced.declared_lost.len() * ITEM).sum();
     let nodes = |forced: &Forced| forced.survivors.len() + forced.fenced.len();
     let forced = layout.forced.as_ref().map_or(0, |forced| NODE_ITEM + nodes(forced) * ITEM);
-    layout.name.len() + members(&layout.members) + before + layout.voters.len() * ITEM + fenced + forced
+    LAYOUT + layout.name.len() + of_members(&layout.members) + before + layout.voters.len() * ITEM + fenced + forced
+}
+
+fn of_members(members: &[Member]) -> usize {
+    let texts = |member: &Member| member.name.len() + member.address.len() + member.zone.len();
+    members.iter().map(|member| NODE_ITEM + texts(member)).sum()
 }
 
 /// Estimated size of an answer about a key.

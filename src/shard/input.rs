@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::observation::Observation;
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, NodeId, OpId, RequestId, Ticket};
-use crate::message::client::{Request, Response};
+use crate::membership::{Committed, LayoutEpoch};
+use crate::message::client::{ClusterAnswer, ClusterCall, Request, Response};
 use crate::message::peer::Frame;
 use crate::ring::RingView;
 use crate::storage::{Page, PageLimit, Range, RowKey, Space, StoreError};
@@ -51,6 +52,22 @@ pub enum Input {
     JobDone(JobResult),
     /// The node has adopted another layout, and remembers it durably. Every shard of it is told.
     RingChanged(Arc<RingView>),
+    /// A peer's HELLO names a layout with a larger number than this node's: it is fetched.
+    LayoutHeard {
+        /// Who.
+        from: NodeId,
+        /// Which.
+        layout: LayoutEpoch,
+    },
+    /// A call about the cluster, for shard 0. The caller may make it.
+    Admin {
+        /// Its connection.
+        connection: ConnectionId,
+        /// Its number for the call.
+        request_id: RequestId,
+        /// What it asks.
+        call: ClusterCall,
+    },
     /// The file system fell below its reserve (`true`) or rose above it again: writes are refused below it.
     DiskReserve {
         /// Below the reserve.
@@ -87,6 +104,18 @@ pub enum Effect {
         /// What.
         frame: Frame,
     },
+    /// Answers a call about the cluster.
+    NodeReply {
+        /// Its connection.
+        connection: ConnectionId,
+        /// Its number for the call.
+        request_id: RequestId,
+        /// The answer.
+        answer: ClusterAnswer,
+    },
+    /// Of shard 0: this layout is durable here. The driver builds its view, off the shard's thread, and tells every shard
+    /// with [`Input::RingChanged`]; then links and routing follow.
+    Adopt(Box<Committed>),
     /// Reads from the store off the shard's thread; the result comes back as [`Input::JobDone`].
     StartJob(Job),
     /// A fact for logs, metrics and checkers.

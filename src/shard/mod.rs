@@ -16,6 +16,7 @@
 //! effects. Everything that is held, queued or remembered is bounded by `config.rs` and `limits.rs`.
 
 mod adoption;
+mod cluster;
 mod convergence;
 mod deadlines;
 mod env;
@@ -187,6 +188,8 @@ impl Shard {
             Input::Durable(ticket) => self.turn.on_durable(ticket),
             Input::JobDone(result) => self.on_job(now, result),
             Input::RingChanged(ring) => self.on_ring_changed(ring),
+            Input::LayoutHeard { .. } => {}
+            Input::Admin { connection, request_id, call } => self.on_admin(connection, request_id, call),
             Input::DiskReserve { is_below } => self.site.is_below_reserve = is_below,
         }
         self.drain_local(now);
@@ -259,6 +262,9 @@ impl Shard {
             clock_ahead_ms: self.site.liveness.clock_ahead() / 1000,
             settling: self.stability.status(&env, &self.turn, limits::SETTLING_SHOWN_MAX),
             settling_partitions: self.stability.settling(&env, &self.turn).count() as u32,
+            candidates: Vec::new(),
+            rival_layout: None,
+            is_move_paused: false,
         }
     }
 }

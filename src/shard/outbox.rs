@@ -111,6 +111,11 @@ impl Outbox {
         self.hold(ticket, Released::Effect(Effect::Reply { connection, request_id, response }));
     }
 
+    /// Has the driver do something once everything up to the ticket is durable.
+    pub(crate) fn perform_after(&mut self, ticket: Ticket, effect: Effect) {
+        self.hold(ticket, Released::Effect(effect));
+    }
+
     /// Tells another part of this shard, within this turn.
     pub fn tell(&mut self, local: Local) {
         self.local.push_back(local);

@@ -160,6 +160,7 @@ impl Shard {
                 let standing = Standing::of(&env, turn, partition);
                 answer_tree(&env, turn, standing, ((from, epoch), partition), offer);
             }
+            PeerMessage::Layout(_) => {}
             PeerMessage::TreeAnswer(answer) => {
                 if let Ok(findings) = &answer.outcome
                     && !marks::is_known(&env, turn, from, &findings.marks)

@@ -250,6 +250,21 @@ pub fn directory_key() -> Bytes {
     Bytes::from_static(b"D")
 }
 
+/// Key of the layout that was decided last, as this node knows (`membership::Committed`).
+pub fn layout_key() -> Bytes {
+    Bytes::from_static(b"L")
+}
+
+/// Key of this node's vote on the next layout.
+pub fn acceptor_key() -> Bytes {
+    Bytes::from_static(b"X")
+}
+
+/// Key of the changes that were staged at this node. Empty: none.
+pub fn plan_key() -> Bytes {
+    Bytes::from_static(b"S")
+}
+
 /// Key of what a node remembers of a partition (`replica::PartitionMemory`).
 pub fn partition_key(partition: PartitionId) -> Bytes {
     let [high, low] = partition.0.to_be_bytes();

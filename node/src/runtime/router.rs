@@ -133,6 +133,15 @@ impl Router {
                 }
                 None
             }
+            NodeCall::Cluster(call) => {
+                let mailbox = self.shared.mailboxes.first()?;
+                let bytes = std::mem::size_of_val(&call);
+                let asked = mailbox.client(Input::Admin { connection, request_id: id, call }, bytes);
+                asked.err().map(|Full| {
+                    let reason = Reason::Busy { queue: "the queue of client requests".into() };
+                    node(NodeAnswer::Failed(RequestError { outcome: Outcome::NotApplied, reason }))
+                })
+            }
             NodeCall::Status => {
                 let connections = self.shared.connections.clone();
                 let faults = self.shared.links.get().map(|links| links.faults()).unwrap_or_default();

@@ -175,6 +175,13 @@ impl<M: Machine> ShardThread<M> {
                 Effect::Reply { connection, request_id, response } => {
                     answers.push((connection, Answer { id: request_id, body: AnswerBody::Key(response) }));
                 }
+                Effect::NodeReply { connection, request_id, answer } => {
+                    let body = AnswerBody::Node(NodeAnswer::Cluster(answer));
+                    answers.push((connection, Answer { id: request_id, body }));
+                }
+                Effect::Adopt(committed) => {
+                    tracing::info!(number = committed.layout.epoch.number, "another layout was decided");
+                }
                 Effect::Send { to, frame } => self.send(to, frame),
                 Effect::SendBack { to, start, frame } => self.outlets.links.send_back(to, start, frame),
                 Effect::StartJob(job) => self.outlets.jobs.submit(job, self.mailbox.clone()),

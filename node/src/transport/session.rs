@@ -121,7 +121,14 @@ impl<I: Inbound> Session<I> {
                 let body = AnswerBody::Node(forbidden("backups need an admin certificate".into()));
                 answers.send(Answer { id: call.id, body });
             }
-            CallBody::Node(NodeCall::Status | NodeCall::Layout | NodeCall::Backup { .. }) | CallBody::Key(_) => {
+            CallBody::Node(NodeCall::Cluster(cluster))
+                if !cluster.is_read_only() && !matches!(self.role, Role::Admin(_)) =>
+            {
+                let body = AnswerBody::Node(forbidden("changes of the cluster need an admin certificate".into()));
+                answers.send(Answer { id: call.id, body });
+            }
+            CallBody::Node(NodeCall::Cluster(_) | NodeCall::Status | NodeCall::Layout | NodeCall::Backup { .. })
+            | CallBody::Key(_) => {
                 self.inbound.client_call(self.id, call);
             }
         }

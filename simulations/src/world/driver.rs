@@ -202,6 +202,12 @@ impl World {
                 let after = self.node_chance.exponential(Duration::from_micros(150));
                 self.queue.push(now.after(after), Event::JobReads { node, life, shard, job });
             }
+            Effect::NodeReply { request_id, answer, .. } => {
+                self.trace.line(now, || format!("{id} answers {request_id:?}: {answer:?}"));
+            }
+            Effect::Adopt(committed) => {
+                self.trace.line(now, || format!("{id} adopts layout {}", committed.layout.epoch.number));
+            }
             Effect::Observe(fact) => self.trace.line(now, || format!("{id} observes {fact:?}")),
         }
     }

@@ -78,7 +78,7 @@ pub struct Plan {
 }
 
 /// A plan that is refused. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ChangeError {
     /// Another change is under way.
     #[error("the layout is {phase}: one change at a time; wait until it is steady, or take it back while it is moving")]

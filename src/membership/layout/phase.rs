@@ -91,7 +91,7 @@ pub struct Forced {
 }
 
 /// Why a change cannot be taken back.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum RevertError {
     /// There is nothing to take back.
     #[error("no change is under way; nothing was changed")]

@@ -6,6 +6,7 @@
 //! answer.rs   what comes back
 //! error.rs    what happened to the data, and what to do
 //! node.rs     calls about the node itself
+//! cluster.rs  calls about the cluster: its plan, its layout, and how far a change is
 //! settling.rs who waits for whom before something may be forgotten
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod answer;
 pub mod backup;
+pub mod cluster;
 mod command;
 mod error;
 mod node;
@@ -24,6 +26,9 @@ use serde::{Deserialize, Serialize};
 
 pub use answer::{Location, ObservedReply, PageReply, ReplicaView, Response, ValueReply, WriteAck, WriteReply};
 pub use backup::{BackupRefusal, BackupTaken};
+pub use cluster::{
+    ClusterAnswer, ClusterCall, ClusterError, MemberProgress, MoveWait, PlanView, Progress, RivalLayout,
+};
 pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite, Upkeep};
 pub use error::{Outcome, Reason, RequestError};
 pub use node::{

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BackupTaken, PartitionStability, PeerStatus, RequestError};
+use super::{BackupTaken, ClusterAnswer, ClusterCall, PartitionStability, PeerStatus, RequestError, RivalLayout};
 use crate::config::Durability;
 use crate::ids::{Key, NodeId, PartitionId};
-use crate::membership::{Layout, LayoutEpoch};
+use crate::membership::{Layout, LayoutEpoch, Member};
 use crate::time::WallTime;
 
 /// A call about the node itself.
@@ -22,6 +22,8 @@ pub enum NodeCall {
         /// Of the directory that it will be in; see [`super::backup::check_name`].
         name: String,
     },
+    /// About the cluster.
+    Cluster(ClusterCall),
 }
 
 /// Answer about the node itself.
@@ -35,6 +37,8 @@ pub enum NodeAnswer {
     FaultsSet,
     /// To `Backup`.
     BackedUp(BackupTaken),
+    /// To `Cluster`.
+    Cluster(ClusterAnswer),
     /// Refused.
     Failed(RequestError),
 }
@@ -140,6 +144,12 @@ pub struct ShardStatus {
     pub settling: Vec<PartitionStability>,
     /// How many there are.
     pub settling_partitions: u32,
+    /// Nodes that wait to be let join.
+    pub candidates: Vec<Member>,
+    /// Another layout of the same number was told, or of another past: nothing is decided before one side is gone.
+    pub rival_layout: Option<RivalLayout>,
+    /// An operator has halted the moving of data.
+    pub is_move_paused: bool,
 }
 
 /// A partition of which co-owners may lack something.

@@ -8,6 +8,7 @@
 //! liveness   who is there                  replicate  fresh writes
 //! refusal    why something was not taken   read       rows of one key
 //! deliver    rows that are owed            exchange   what co-owners compare
+//! layout     who is to be a member, and how far a change is
 //! settling   how far a partition is        tree       sums that co-owners compare before rows
 //!            settled                       repair     what a read found to be missing
 //! ```
@@ -16,6 +17,7 @@ mod deliver;
 mod exchange;
 mod forward;
 mod frame;
+mod layout;
 mod liveness;
 mod read;
 mod refusal;
@@ -33,6 +35,9 @@ pub use exchange::{
 };
 pub use forward::{Forward, Forwarded};
 pub use frame::{Addressed, Frame};
+pub use layout::{
+    LayoutMessage, MoveAnswer, MoveQuery, MoveState, MoveStep, PartitionMove, RecoverAnswer, RecoverQuery,
+};
 pub use liveness::{Challenge, Claim, Ping};
 pub use read::{Read, ReadAnswer, Shown, Wanted};
 pub use refusal::Refusal;
@@ -94,9 +99,16 @@ pub enum PeerMessage {
     TreeOffer(TreeOffer),
     /// These.
     TreeAnswer(TreeAnswer),
+    /// About the layout.
+    Layout(Box<LayoutMessage>),
 }
 
 impl PeerMessage {
+    /// Whether a node that is no member, or is fenced, may say it. All else of it is dropped.
+    pub fn may_come_from_outside(&self) -> bool {
+        matches!(self, PeerMessage::Layout(message) if message.may_come_from_outside())
+    }
+
     /// Takes the next message in, if both say the same thing of more rows. Gives it back if not.
     pub fn absorb(&mut self, next: PeerMessage) -> Option<PeerMessage> {
         match (self, next) {
@@ -151,6 +163,7 @@ impl PeerMessage {
             PeerMessage::ExchangePushed(answer) => Some(answer.epoch),
             PeerMessage::TreeAnswer(answer) => Some(answer.epoch),
             PeerMessage::StabilityAnswer(answer) => Some(answer.epoch),
+            PeerMessage::Layout(message) => message.asked_by(),
             PeerMessage::Ping(_)
             | PeerMessage::Pong(_)
             | PeerMessage::Challenge(_)

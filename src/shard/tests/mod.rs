@@ -179,6 +179,7 @@ impl Bus {
                     let result = job.run(node.store.as_ref());
                     node.shard.handle(now, Input::JobDone(result));
                 }
+                Effect::NodeReply { .. } | Effect::Adopt(_) => {}
                 Effect::Observe(observation) => node.observations.push(observation),
             }
         }

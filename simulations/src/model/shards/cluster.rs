@@ -286,6 +286,7 @@ impl Cluster {
                 }
             }
             Effect::Observe(fact) => self.on_fact(node, fact),
+            Effect::NodeReply { .. } | Effect::Adopt(_) => {}
         }
     }
 

@@ -1,0 +1,218 @@
+//! Deciding on layouts, spreading them, and how far a change is ([`crate::membership::layout::council`]).
+//!
+//! ```text
+//! spreading   Pull → Push                      a peer speaks under a larger number
+//! deciding    Ask → Reply                      single-decree Paxos, `layout/paxos.rs`
+//! a change    MoveQuery → MoveAnswer           one per shard of every member; Pause
+//! joining     Announce                         of a node that is in no layout yet
+//! liveness    Doubt                            ask that one yourself: it does not answer me
+//! recovery    RecoverQuery → RecoverAnswer     what is left, when a majority is not
+//! ```
+//!
+//! All of it goes to partition 0, whose shard keeps the layout; `MoveQuery` goes to the partition with the shard's number.
+
+use serde::{Deserialize, Serialize};
+
+use crate::causality::Epoch;
+use crate::ids::{NodeId, PartitionId};
+use crate::membership::layout::paxos::{Ask, Ballot, Reply};
+use crate::membership::{Committed, Layout, Member};
+
+/// What the keepers of the layout say to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LayoutMessage {
+    /// Send me your layout, if its number is larger than this.
+    Pull {
+        /// Number of the sender's.
+        have: u64,
+    },
+    /// This was decided.
+    Push(Committed),
+    /// Promise, or accept.
+    Ask(Ask<Layout>),
+    /// Promised, accepted or neither. The ballot names the start that asked.
+    Reply(Reply<Layout>),
+    /// How far is the change with your shard of this number?
+    MoveQuery(MoveQuery),
+    /// So far.
+    MoveAnswer(MoveAnswer),
+    /// An operator halts the moving of data, or lets it go on.
+    Pause {
+        /// Halt.
+        is_paused: bool,
+    },
+    /// A node with a certificate of the cluster, in no layout yet, says what it would be.
+    Announce(Member),
+    /// This peer does not answer the sender: ask it. Never believed, only looked into.
+    Doubt(NodeId),
+    /// Are you there, and what do you know?
+    RecoverQuery(RecoverQuery),
+    /// I am.
+    RecoverAnswer(RecoverAnswer),
+}
+
+/// Asks one shard how far the present change is with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveQuery {
+    /// Of the asker.
+    pub round: u64,
+    /// Data shall not be moved now.
+    pub is_paused: bool,
+}
+
+/// Answer to [`MoveQuery`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveAnswer {
+    /// Of the asker.
+    pub round: u64,
+    /// The start of the asker.
+    pub epoch: Epoch,
+    /// Which shard answers.
+    pub shard: u16,
+    /// How many the node has: the asker goes on with the others.
+    pub shards: u16,
+    /// Number of the layout by which the shard acts.
+    pub adopted: u64,
+    /// How far it is.
+    pub state: MoveState,
+}
+
+/// How far a change is: of a shard, or summed over the shards of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MoveState {
+    /// Partitions that move to or from this node.
+    pub moved: u32,
+    /// Partitions of which it is an owner to come, and does not yet have all that those of before have.
+    pub unsynced: u32,
+    /// Partitions of which it is an owner no longer, and that it still holds.
+    pub uncleared: u32,
+    /// Rows that are not its to keep and wait for owners to take them: hints, and what earlier layouts left.
+    pub stray_rows: u64,
+    /// The first partitions that wait, at most [`crate::limits::MOVES_SHOWN_MAX`].
+    pub waiting: Vec<PartitionMove>,
+    /// Rows taken over since the change began, as far as this start knows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// About so many bytes are still to come; `None`: not known.
+    pub bytes_to_come: Option<u64>,
+}
+
+/// A partition that is not through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionMove {
+    /// Which.
+    pub partition: PartitionId,
+    /// What it waits for.
+    pub step: MoveStep,
+    /// Rows that came or went so far.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Where a partition is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MoveStep {
+    /// Nothing has begun: others have their turn, or moving is paused.
+    Queued,
+    /// The owner to come asks up to which tick the partition is sealed.
+    Sealing,
+    /// It takes over what these owners have.
+    Loading {
+        /// Owners of before that it is through with.
+        done: u8,
+        /// All of them.
+        of: u8,
+    },
+    /// The owner of before hands over what the others may lack.
+    Clearing,
+    /// This node does not answer, or has not adopted the layout.
+    WaitsFor(NodeId),
+    /// The disk is below its reserve.
+    WaitsForDisk,
+}
+
+impl MoveState {
+    /// Nothing is left to do before the owners to come may be read.
+    pub fn is_synced(&self) -> bool {
+        self.unsynced == 0
+    }
+
+    /// Nothing is left that others must take.
+    pub fn is_cleared(&self) -> bool {
+        self.uncleared == 0 && self.stray_rows == 0
+    }
+
+    /// Adds what another shard of the node says.
+    pub fn add(&mut self, other: &MoveState) {
+        self.moved = self.moved.saturating_add(other.moved);
+        self.unsynced = self.unsynced.saturating_add(other.unsynced);
+        self.uncleared = self.uncleared.saturating_add(other.uncleared);
+        self.stray_rows = self.stray_rows.saturating_add(other.stray_rows);
+        let room = crate::limits::MOVES_SHOWN_MAX.saturating_sub(self.waiting.len());
+        self.waiting.extend(other.waiting.iter().take(room));
+        self.rows = self.rows.saturating_add(other.rows);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.bytes_to_come = match (self.bytes_to_come, other.bytes_to_come) {
+            (None, None) => None,
+            (some, other) => Some(some.unwrap_or(0).saturating_add(other.unwrap_or(0))),
+        };
+    }
+}
+
+/// Asks a survivor what it knows, before a layout is made without a majority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoverQuery {
+    /// Of the asker.
+    pub round: u64,
+    /// The receiver shall vote on nothing any more until it has another layout.
+    pub fences: bool,
+    /// Number of the asker's layout: a newer one is sent along.
+    pub have: u64,
+}
+
+/// Answer to [`RecoverQuery`]. It leaves when what it promises is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoverAnswer {
+    /// Of the asker.
+    pub round: u64,
+    /// The start of the asker.
+    pub epoch: Epoch,
+    /// The sender's layout, if it is newer than the asker's.
+    pub newer: Option<Committed>,
+    /// Number of the sender's layout.
+    pub have: u64,
+    /// What it has promised of the number after it before it was asked; another layout of that number may have been decided.
+    pub promised: Option<Ballot>,
+}
+
+impl LayoutMessage {
+    /// Whether a node that is no member, or is fenced, may say it.
+    pub fn may_come_from_outside(&self) -> bool {
+        matches!(self, LayoutMessage::Pull { .. } | LayoutMessage::Push(_) | LayoutMessage::Announce(_))
+    }
+
+    /// Of an answer: the start of the receiver that asked.
+    pub fn asked_by(&self) -> Option<Epoch> {
+        match self {
+            LayoutMessage::Reply(
+                Reply::Promise { ballot, .. }
+                | Reply::Accepted { ballot }
+                | Reply::Refused { ballot, .. }
+                | Reply::OtherNumber { ballot, .. },
+            ) => Some(ballot.start),
+            LayoutMessage::MoveAnswer(answer) => Some(answer.epoch),
+            LayoutMessage::RecoverAnswer(answer) => Some(answer.epoch),
+            LayoutMessage::Pull { .. }
+            | LayoutMessage::Push(_)
+            | LayoutMessage::Ask(_)
+            | LayoutMessage::MoveQuery(_)
+            | LayoutMessage::Pause { .. }
+            | LayoutMessage::Announce(_)
+            | LayoutMessage::Doubt(_)
+            | LayoutMessage::RecoverQuery(_) => None,
+        }
+    }
+}
