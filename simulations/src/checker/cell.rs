@@ -97,10 +97,7 @@ pub fn surely_observed(evidence: &Evidence<'_>, cover: &Event<'_>, write: &Event
     if cover.certainty != Certainty::Must || covered.partial || cover.op.request.options.observe == Observe::Local {
         return false;
     }
-    let layout = evidence.world.ring().layout();
-    let r = usize::from(cover.op.request.options.r.unwrap_or(layout.read_quorum));
-    let holders = ack.acks.iter().filter(|ack| ack.is_owner && evidence.keeps_since(ack.node, write.op.invoked_at));
-    acked_at < cover.op.invoked_at && holders.count() + r > usize::from(layout.replicas)
+    evidence.must_meet((write.op.invoked_at, acked_at, ack), cover.op, cover.op.request.options.r)
 }
 
 /// Whether the cell must be there: a write that nothing can have covered; or must not: every write was surely covered.

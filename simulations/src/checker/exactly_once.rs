@@ -161,10 +161,8 @@ fn covers<'a>(evidence: &'a Evidence<'_>, key: &Key) -> Option<Vec<Cover<'a>>> {
 
 fn must_have_seen(evidence: &Evidence<'_>, cover: &Cover<'_>, last: &Cover<'_>) -> bool {
     let Some((acked_at, ack)) = last.acknowledged.and_then(written) else { return false };
-    let layout = evidence.world.ring().layout();
-    let r = usize::from(cover.looked.request.options.r.unwrap_or(layout.read_quorum));
-    let holders = ack.acks.iter().filter(|ack| ack.is_owner && evidence.keeps_since(ack.node, last.looked.invoked_at));
-    !cover.is_partial && acked_at < cover.looked.invoked_at && holders.count() + r > usize::from(layout.replicas)
+    let (looked, since) = (cover.looked, last.looked.invoked_at);
+    !cover.is_partial && evidence.must_meet((since, acked_at, ack), looked, looked.request.options.r)
 }
 
 /// A well-behaved client never uses an event for two payloads, so no node may say that it did.

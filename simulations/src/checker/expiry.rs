@@ -128,13 +128,11 @@ fn is_written_meanwhile(evidence: &Evidence<'_>, key: &Key, (read, ended): (OpNu
 
 /// Whether every write before a read was certain, and must be seen by every quorum.
 fn is_settled(evidence: &Evidence<'_>, key: &Key, read: &Op) -> bool {
-    let layout = evidence.world.ring().layout();
-    let r = usize::from(layout.read_quorum);
     let before = evidence.ops(key).filter(|(_, op)| op.request.command.is_write() && op.invoked_at < read.invoked_at);
     before.filter(|(_, op)| op.known() != Known::NotApplied).all(|(_, op)| {
         super::written(op).is_some_and(|(at, ack)| {
-            let holders = ack.acks.iter().filter(|ack| ack.is_owner && evidence.keeps_since(ack.node, op.invoked_at));
-            at < read.invoked_at && (ack.acks.is_empty() || holders.count() + r > usize::from(layout.replicas))
+            let wrote_nothing = ack.acks.is_empty() && at < read.invoked_at;
+            wrote_nothing || evidence.must_meet((op.invoked_at, at, ack), read, None)
         })
     })
 }

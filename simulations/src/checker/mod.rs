@@ -3,8 +3,9 @@
 //! A checker knows what clients asked and were told, what nodes reported, and what stands on every disk at the end. It
 //! shares no code with the protocol but the decoding of rows. A violation names the operations that prove it.
 //!
-//! What may be lost: a write that only one node had acknowledged (`--w 1`) when a disk was damaged later; such writes
-//! count as "may or may not be there" ([`Evidence::certainty`]).
+//! What may be lost: a write that only one node had acknowledged (`--w 1`) when a disk was damaged later, or a member
+//! declared lost; or two nodes, if that happened to two. Such writes count as "may or may not be there"
+//! ([`Evidence::certainty`]).
 
 pub mod actors_bounded;
 pub mod cell;
@@ -18,6 +19,7 @@ pub mod flags;
 pub mod forgotten;
 pub mod honest_answers;
 pub mod maps;
+mod meets;
 pub mod no_debt_left;
 pub mod no_lost_ack;
 pub mod quorums_met;
@@ -107,14 +109,15 @@ impl<'a> Evidence<'a> {
             Known::Applied => match written(op) {
                 // A delete of nothing writes nothing.
                 Some((_, reply)) if reply.acks.is_empty() => Certainty::May,
-                Some((at, reply)) if reply.acks.len() < 2 && self.was_damaged_since(at) => Certainty::May,
+                Some((at, reply)) if reply.acks.len() <= self.damaged_since(at) => Certainty::May,
                 _ => Certainty::Must,
             },
         }
     }
 
-    fn was_damaged_since(&self, at: Timestamp) -> bool {
-        self.world.places().iter().any(|node| node.damaged_at.is_some_and(|damaged| damaged >= at))
+    /// Nodes whose disks lost something later, or which were declared lost later.
+    fn damaged_since(&self, at: Timestamp) -> usize {
+        self.world.places().iter().filter(|node| node.damaged_at.is_some_and(|damaged| damaged >= at)).count()
     }
 
     /// Whether a node kept all that it held durably at `at` or later.

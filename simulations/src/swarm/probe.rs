@@ -68,8 +68,10 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     fn read(&mut self, place: usize, key: &Key, asked: &Asked) {
-        let nodes = self.world.nodes().len();
-        let (one, other) = (place % nodes, (place / nodes + place + 1) % nodes);
+        let doors = self.world.doors();
+        let nodes = doors.len();
+        let door = |place: usize| doors.get(place % nodes).copied().unwrap_or(0);
+        let (one, other) = (door(place), door(place / nodes + place + 1));
         self.read_twice(key, one, other, Command::Get);
         if asked.siblings {
             self.read_twice(key, one, other, Command::Siblings);

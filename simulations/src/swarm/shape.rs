@@ -43,6 +43,7 @@ impl Shape {
             cluster: ClusterId([7; 16]),
             twin_of: None,
             nodes,
+            spares: 0,
             shards: if chance.happens(200) { 2 } else { 1 },
             partitions: *chance.pick(&[8, 8, 16, 32]).unwrap_or(&8),
             replicas: 3,

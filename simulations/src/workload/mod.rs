@@ -189,7 +189,7 @@ impl Workload {
     }
 
     fn send_plain(&mut self, world: &mut World, request: Request) -> crate::world::history::OpNumber {
-        let node = self.chance.below(world.nodes().len() as u64) as usize;
+        let node = self.chance.pick(world.doors()).copied().unwrap_or(0);
         let connection = self.chance.below(CONNECTIONS);
         world.request(node, connection, request)
     }

@@ -39,7 +39,7 @@ impl Readers {
         if !client.is_free(world) {
             return;
         }
-        let node = chance.below(world.nodes().len() as u64) as usize;
+        let node = chance.pick(world.doors()).copied().unwrap_or(0);
         let command = if chance.happens(600) { Command::Get } else { Command::Increment { by } };
         // A read of one replica is the one that needs the token most.
         let r = chance.happens(700).then_some(1);

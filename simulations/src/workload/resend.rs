@@ -72,7 +72,7 @@ impl Resend {
 }
 
 fn send(world: &mut World, chance: &mut Chance, connection: u64, request: &Request) -> OpNumber {
-    let node = chance.below(world.nodes().len() as u64) as usize;
+    let node = chance.pick(world.doors()).copied().unwrap_or(0);
     world.request(node, connection, request.clone())
 }
 

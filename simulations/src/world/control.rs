@@ -16,15 +16,15 @@ use super::node::{CrashPoint, Damage, Process, ShardSlot};
 use super::{Event, World};
 
 impl World {
-    /// Starts a node's process, unless it runs.
+    /// Starts a node's process, unless it runs, was declared lost, or has left.
     pub fn start(&mut self, node: usize) {
-        if self.node(node).is_up() {
+        if self.node(node).is_up() || self.has_gone(node) {
             return;
         }
         let (base, entropy) = (self.entropy.below(3_600_000_000), self.entropy.number());
         let seeds: Vec<u64> = (0..self.options.shards).map(|_| self.entropy.number()).collect();
         let config = ShardConfig { seal_key: self.options.seal_key(), ..self.options.config.clone() };
-        let (ring, count) = (self.ring.clone(), self.options.shards);
+        let (ring, count) = (self.node(node).ring.clone(), self.options.shards);
         let now = self.now;
         let faults = self.options.disk;
         let place = self.node_mut(node);
@@ -43,7 +43,7 @@ impl World {
             let scope = ShardScope { index, count };
             let shard = Shard::open(config.clone(), identity, scope, ring.clone(), store.clone(), seed, node_now);
             match shard {
-                Ok(shard) => ShardSlot::new(shard),
+                Ok(shard) => ShardSlot::new(shard, ring.epoch().number),
                 Err(error) => panic!("node {} cannot open a shard: {error}", identity.node),
             }
         };
@@ -55,6 +55,7 @@ impl World {
         for shard in 0..count {
             self.schedule_turn(node, shard, now);
         }
+        self.learn_soon_if_behind(node);
     }
 
     /// Starts a node later.
@@ -86,10 +87,14 @@ impl World {
             Damage::SyncedTail(batches) => {
                 place.store.lose_synced_tail(batches);
             }
-            Damage::Wiped => place.store.wipe(),
+            Damage::Wiped => {
+                place.store.wipe();
+                place.ring = place.first_ring.clone();
+            }
             Damage::Restored => {
                 if let Some(copy) = &place.copy {
                     place.store = copy.copy(seed);
+                    place.ring = place.ring_of_copy.clone();
                 }
             }
         }
@@ -126,6 +131,7 @@ impl World {
         let seed = self.entropy.number();
         let place = self.node_mut(node);
         place.copy = Some(place.store.copy(seed));
+        place.ring_of_copy = place.ring.clone();
     }
 
     /// The node, if it runs, stands still for a while: nothing is lost, nothing happens.
@@ -242,12 +248,14 @@ impl World {
             Delays::Wan => Delays::Wan,
         };
         self.network.options = NetworkOptions { delays, ..NetworkOptions::CALM };
-        for node in 0..self.options.nodes {
+        for node in 0..self.options.places() {
             let place = self.node_mut(node);
             place.armed = None;
             place.sync_factor = 1;
             self.disk_reserve(node, false);
-            self.start(node);
+            if self.is_member(node) && self.node(node).life > 0 {
+                self.start(node);
+            }
         }
     }
 

@@ -60,11 +60,13 @@ impl World {
                 }
             }
             Event::Start { node } => self.start(node),
+            Event::Learn { node } => self.on_learn(node),
+            Event::LookAtMove { layout } => self.look_at_move(layout),
         }
     }
 
     /// Gives a shard an input of the mailbox that is drained first.
-    fn answer_input(&mut self, node: usize, shard: usize, input: Input) {
+    pub(super) fn answer_input(&mut self, node: usize, shard: usize, input: Input) {
         let now = self.now;
         if let Some(slot) = self.slot(node, shard) {
             slot.answers.push_back(input);
@@ -119,6 +121,9 @@ impl World {
             let Some(input) = slot.next_input() else { break };
             if prints {
                 lines.push(format!("{id} ← {input:?}"));
+            }
+            if let Input::RingChanged(ring) = &input {
+                slot.layout = ring.epoch().number;
             }
             slot.shard.handle(node_now, input);
             inputs += 1;

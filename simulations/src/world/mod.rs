@@ -16,6 +16,7 @@ pub mod chance;
 pub mod clock;
 pub mod facts;
 pub mod history;
+pub mod membership;
 pub mod network;
 pub mod node;
 pub mod options;
@@ -43,6 +44,7 @@ use chance::{Chance, Use};
 use clock::NodeClock;
 use facts::Facts;
 use history::{History, Op, OpNumber};
+use membership::Committed;
 use network::Network;
 use node::{CLIENT_MAILBOX_MAX, Node, Sync};
 use options::WorldOptions;
@@ -70,6 +72,10 @@ enum Event {
     JobEnds { node: usize, life: u32, shard: usize, result: JobResult },
     /// A node's process starts.
     Start { node: usize },
+    /// A node learns of the last committed layout.
+    Learn { node: usize },
+    /// It is looked whether the next phase may follow this layout.
+    LookAtMove { layout: u64 },
 }
 
 /// A world.
@@ -85,7 +91,9 @@ pub struct World {
     pub facts: Facts,
     /// Hash of all that happened.
     pub trace: Trace,
-    ring: Arc<RingView>,
+    layouts: Vec<Committed>,
+    /// Members that are not declared lost.
+    doors: Vec<usize>,
     nodes: Vec<Node>,
     now: Timestamp,
     queue: EventQueue<Event>,
@@ -111,7 +119,7 @@ impl World {
         let mut entropy = Chance::new(options.seed, Use::Entropy);
         let mut node_chance = Chance::new(options.seed, Use::Nodes);
         let skew = starling::time::micros(options.skew_max);
-        let places: Vec<usize> = (0..options.nodes).chain(options.twin_of).collect();
+        let places: Vec<usize> = (0..options.places()).chain(options.twin_of).collect();
         let mut directories = directories.into_iter();
         let nodes: Vec<Node> = places
             .into_iter()
@@ -121,6 +129,9 @@ impl World {
                 Node {
                     id: WorldOptions::id(node),
                     store: directories.next().unwrap_or_else(|| MemoryStore::new(seed)),
+                    ring: ring.clone(),
+                    first_ring: ring.clone(),
+                    ring_of_copy: ring.clone(),
                     clock: NodeClock::new(off, 0),
                     life: 0,
                     process: None,
@@ -139,7 +150,8 @@ impl World {
             history: History::default(),
             facts: Facts::default(),
             trace: Trace::new(options.prints),
-            ring,
+            layouts: vec![Committed { at, ring, everywhere_at: Some(at) }],
+            doors: (0..options.nodes).collect(),
             nodes,
             now: at,
             queue: EventQueue::default(),
@@ -161,17 +173,12 @@ impl World {
         self.now
     }
 
-    /// Who owns what.
-    pub fn ring(&self) -> &Arc<RingView> {
-        &self.ring
-    }
-
-    /// The members, by number.
+    /// The nodes that are members or may become some, by number.
     pub fn nodes(&self) -> &[Node] {
-        self.nodes.get(..self.options.nodes).unwrap_or_default()
+        self.nodes.get(..self.options.places()).unwrap_or_default()
     }
 
-    /// The members and, where there is one, the twin of one of them.
+    /// The same and, where there is one, the twin of a member.
     pub fn places(&self) -> &[Node] {
         &self.nodes
     }
@@ -212,7 +219,7 @@ impl World {
             None => self.options.config.request_deadline,
         };
         let (now, shards) = (self.now, self.options.shards);
-        let shard = self.ring.partition_of(&request.key).shard(shards);
+        let shard = self.ring().partition_of(&request.key).shard(shards);
         let number = self.history.invoke(Op {
             node,
             connection,

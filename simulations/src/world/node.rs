@@ -9,11 +9,13 @@
 //! The store outlives the process; the process and all that waited in it do not outlive a crash.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use starling::ids::{NodeId, Ticket};
 use starling::message::peer::Frame;
 use starling::replica::Identity;
+use starling::ring::RingView;
 use starling::shard::Input;
 use starling::shard::Shard;
 use starling::storage::memory::{BatchNumber, MemoryStore};
@@ -64,6 +66,12 @@ pub struct Node {
     pub id: NodeId,
     /// Its disk.
     pub store: MemoryStore,
+    /// The layout that it has taken up, and remembers.
+    pub ring: Arc<RingView>,
+    /// The layout with which it first came.
+    pub(super) first_ring: Arc<RingView>,
+    /// The layout that stands in the copy of its directory.
+    pub(super) ring_of_copy: Arc<RingView>,
     /// Its clocks.
     pub clock: NodeClock,
     /// How often it was started.
@@ -116,6 +124,8 @@ pub struct ShardSlot {
     pub(super) written: Ticket,
     /// Newest ticket that was reported durable.
     pub(super) durable: Ticket,
+    /// Number of the newest layout that the shard was handed and has handled.
+    pub(super) layout: u64,
     /// When the next turn is scheduled.
     pub(super) turn_at: Option<Timestamp>,
     /// The thread is at work until then.
@@ -123,7 +133,7 @@ pub struct ShardSlot {
 }
 
 impl ShardSlot {
-    pub(super) fn new(shard: Shard) -> ShardSlot {
+    pub(super) fn new(shard: Shard, layout: u64) -> ShardSlot {
         ShardSlot {
             shard,
             answers: VecDeque::new(),
@@ -131,9 +141,15 @@ impl ShardSlot {
             clients: VecDeque::new(),
             written: Ticket::default(),
             durable: Ticket::default(),
+            layout,
             turn_at: None,
             busy_until: Timestamp::default(),
         }
+    }
+
+    /// Whether the shard has taken this layout up, and has nothing left to do in its phase.
+    pub(super) fn acts_by(&self, layout: u64) -> bool {
+        self.layout == layout
     }
 
     /// The next input, in the order in which a driver drains.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use starling::config::ShardConfig;
 use starling::ids::{ClusterId, NodeId};
-use starling::membership::{Fallbacks, Layout, LayoutError, Member};
+use starling::membership::{Fallbacks, Layout, LayoutError};
 use starling::sealed::SealKey;
 use starling::storage::memory::MemoryFaults;
 
+use super::World;
 use super::network::NetworkOptions;
 
 /// What a world is made of.
@@ -17,8 +18,10 @@ pub struct WorldOptions {
     pub seed: u64,
     /// The cluster's id.
     pub cluster: ClusterId,
-    /// Members of the cluster.
+    /// Members with which the cluster is founded.
     pub nodes: usize,
+    /// Nodes that are there beside them and may join. See [`super::membership`].
+    pub spares: usize,
     /// A place more: a second machine with the bundle of this node. See [`super::twin`].
     pub twin_of: Option<usize>,
     /// Shards of each node.
@@ -50,6 +53,7 @@ impl WorldOptions {
             seed,
             cluster: ClusterId([7; 16]),
             nodes: 5,
+            spares: 0,
             twin_of: None,
             shards: 1,
             partitions: 64,
@@ -73,6 +77,11 @@ impl WorldOptions {
         SealKey(key)
     }
 
+    /// Nodes that are members or may become some.
+    pub fn places(&self) -> usize {
+        self.nodes + self.spares
+    }
+
     /// The member id of a node of the world.
     pub fn id(node: usize) -> NodeId {
         NodeId(node as u64 + 1)
@@ -80,9 +89,7 @@ impl WorldOptions {
 
     /// The cluster's layout.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
-        let members = (0..self.nodes)
-            .map(|node| Member::new(WorldOptions::id(node), format!("n{}", node + 1), format!("node-{}:1", node + 1)))
-            .collect();
+        let members = (0..self.nodes).map(World::as_member).collect();
         let mut layout = Layout::founding(self.cluster, "world", members);
         layout.replicas = self.replicas;
         layout.read_quorum = self.replicas / 2 + 1;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use starling::antientropy::tree::{self, MerkleTree};
 use starling::ids::{NodeId, PartitionId};
+use starling::membership::Phase;
 use starling::replica::StoredRow;
 use starling::storage::memory::MemoryFaults;
 use starling::storage::{PageLimit, Range, RowKey, RowKind, Space, Store};
@@ -13,6 +14,7 @@ use starling::storage::{PageLimit, Range, RowKey, RowKind, Space, Store};
 use starling::time::Timestamp;
 
 use super::World;
+use super::node::Node;
 
 /// Every stored row, by row and by node.
 pub type StoredRows = BTreeMap<RowKey, BTreeMap<NodeId, StoredRow>>;
@@ -34,6 +36,10 @@ pub enum Difference {
     Newborn(NodeId, u32),
     /// A node does not see another.
     Suspects(NodeId, NodeId),
+    /// A change of the members is under way.
+    Changing(Phase),
+    /// A member has not taken up the last layout.
+    Behind(NodeId),
     /// A node knows of two live starts of a member, maybe of its own.
     Contested(NodeId, NodeId),
     /// The tree that a node has kept up says something else than the rows on its disk.
@@ -41,10 +47,16 @@ pub enum Difference {
 }
 
 impl World {
-    /// Every row of every node, decoded. A row that cannot be decoded is a fault of the core, and ends the world.
+    /// The nodes whose disks count: all but those that were declared lost.
+    fn kept_nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes().iter().filter(|node| !self.ring().is_fenced(node.id))
+    }
+
+    /// Every row of every node, decoded, but of those that were declared lost. A row that cannot be decoded is a fault of
+    /// the core, and ends the world.
     pub fn stored_rows(&self) -> StoredRows {
         let mut rows = StoredRows::new();
-        for node in self.nodes() {
+        for node in self.kept_nodes() {
             for (key, value) in entries(self, node.id, Space::Rows) {
                 let parsed = RowKey::parse(key).map_err(|error| error.to_string());
                 let stored = StoredRow::decode(&value).map_err(|error| error.to_string());
@@ -61,14 +73,14 @@ impl World {
 
     /// Rows of sessions on all nodes together.
     pub fn session_rows(&self) -> usize {
-        let of_node = |node: &super::Node| {
+        let of_node = |node: &Node| {
             let rows = entries(self, node.id, Space::Rows);
             rows.into_iter()
                 .filter_map(|(key, _)| RowKey::parse(key).ok())
                 .filter(|row| row.kind() == RowKind::Session)
                 .count()
         };
-        self.nodes().iter().map(of_node).sum()
+        self.kept_nodes().map(of_node).sum()
     }
 
     /// Entries of a space of a node.
@@ -86,7 +98,7 @@ impl World {
         }
         let partitions = self.ring().layout().partitions;
         let mut states: BTreeMap<RowKey, BTreeMap<NodeId, Bytes>> = BTreeMap::new();
-        for node in self.nodes() {
+        for node in self.kept_nodes() {
             for (key, value) in entries(self, node.id, Space::Rows) {
                 let state = StoredRow::state_bytes(&value);
                 if let (Ok(row), Ok(state)) = (RowKey::parse(key), state) {
@@ -156,15 +168,25 @@ impl World {
 
     fn cheap_unrest(&self) -> Vec<Difference> {
         let mut found = Vec::new();
+        let (phase, layout) = (self.ring().layout().phase, self.ring().epoch());
+        if !phase.is_steady() {
+            found.push(Difference::Changing(phase));
+        }
         for (number, node) in self.nodes().iter().enumerate() {
+            let debts = node.store.len(Space::Debts);
+            if debts > 0 && !self.is_fenced(number) {
+                found.push(Difference::Debts(node.id, debts));
+            }
+            if !self.is_member(number) {
+                continue;
+            }
+            if node.ring.epoch() != layout {
+                found.push(Difference::Behind(node.id));
+            }
             let is_paused = node.paused_until.is_some_and(|until| until > self.now());
             if !node.is_up() || is_paused {
                 found.push(Difference::Down(node.id));
                 continue;
-            }
-            let debts = node.store.len(Space::Debts);
-            if debts > 0 {
-                found.push(Difference::Debts(node.id, debts));
             }
             for status in self.status(number) {
                 let open = status.ledger_entries + status.open_ops;

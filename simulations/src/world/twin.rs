@@ -13,7 +13,7 @@ use super::node::Damage;
 impl World {
     /// The place of the twin.
     pub fn twin(&self) -> usize {
-        self.options.nodes
+        self.options.places()
     }
 
     /// The twin gets a copy of its member's directory, as it is on disk now.
