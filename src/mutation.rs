@@ -85,11 +85,21 @@ pub enum Mutation {
     FlapsBelieved,
     /// A partition that is marked as in need of repair stays so, whatever exchange has repaired it.
     RepairMarkNeverProved,
+    /// While a partition moves, a write is answered when W of the owners to come hold it, whatever those of before do.
+    QuorumInNewOnly,
+    /// What was told under a layout that counts too few nodes is taken.
+    StaleWriterTaken,
+    /// The owners to come are read before they are loaded.
+    JoinerCountsAsReader,
+    /// Who becomes an owner keeps what it was established for as a stand-in.
+    RoleKeepsEstablished,
+    /// What is owed to a node that is no owner any more stays owed to it alone.
+    HintNotRetargeted,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 39] = [
+    pub const ALL: [Mutation; 44] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -129,6 +139,11 @@ impl Mutation {
         Mutation::PromiseNotDurable,
         Mutation::RepairMarkNeverProved,
         Mutation::FlapsBelieved,
+        Mutation::QuorumInNewOnly,
+        Mutation::StaleWriterTaken,
+        Mutation::JoinerCountsAsReader,
+        Mutation::RoleKeepsEstablished,
+        Mutation::HintNotRetargeted,
     ];
 }
 

@@ -35,6 +35,11 @@ impl Compared {
         }
     }
 
+    /// Forgets the other pairs.
+    pub fn retain(&mut self, is_pair: impl Fn(PartitionId, NodeId) -> bool) {
+        self.last.retain(|(partition, peer), _| is_pair(*partition, *peer));
+    }
+
     /// Of these partitions of the node, how many were equal to every co-owner's when they were last compared.
     pub fn equal(&self, env: &Env<'_>, own: impl Iterator<Item = PartitionId>) -> u32 {
         let interval = env.config.exchange_interval;

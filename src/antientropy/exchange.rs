@@ -129,6 +129,11 @@ impl Exchanges {
         self.abandon_those(out, |_, of| of == partition)
     }
 
+    /// Another layout is taken up: what came so far is of before.
+    pub fn abandon_all(&mut self, out: &mut Outbox) {
+        self.abandon_those(out, |_, _| true);
+    }
+
     fn abandon_those(&mut self, out: &mut Outbox, which: impl Fn(NodeId, PartitionId) -> bool) -> Vec<Outcome> {
         let (ended, waiting) =
             std::mem::take(&mut self.waiting).into_iter().partition(|plan: &Plan| which(plan.peer, plan.partition));

@@ -66,6 +66,11 @@ impl Exchanged {
         *since = (*since).max(at);
     }
 
+    /// Forgets the other pairs.
+    pub fn retain(&mut self, is_pair: impl Fn(PartitionId, NodeId) -> bool) {
+        self.since.retain(|(partition, peer), _| is_pair(*partition, *peer));
+    }
+
     /// Looks at both clocks; to be called with every input.
     pub fn on_clocks(&mut self, now: Now) {
         let offset = i128::from(now.wall.0) - i128::from(now.mono.0);

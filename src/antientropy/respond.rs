@@ -171,6 +171,16 @@ impl Responders {
             asker.answer_push(out, outcome);
         }
     }
+
+    /// Refuses all that is under way: the pages that were read for it are of before.
+    pub fn refuse_all(&mut self, out: &mut Outbox, refusal: &Refusal) {
+        for (asker, _) in std::mem::take(&mut self.offers).into_values() {
+            asker.answer_offer(out, Err(refusal.clone()));
+        }
+        for push in std::mem::take(&mut self.pushes).into_values() {
+            push.asker.answer_push(out, Err(refusal.clone()));
+        }
+    }
 }
 
 impl Asker {
@@ -196,8 +206,8 @@ pub(super) fn refusal(
     marks: &Marks,
 ) -> Option<Refusal> {
     match standing {
-        Standing::Newborn => Some(Refusal::Newborn),
-        Standing::Fallback | Standing::Outside => Some(Refusal::NotAccepted),
+        Standing::Newborn | Standing::Joining => Some(Refusal::Newborn),
+        Standing::Fallback | Standing::Leaving | Standing::Outside => Some(Refusal::NotAccepted),
         Standing::Owner if !env.ring.is_owner(partition, node) => Some(Refusal::NotAccepted),
         // Whoever learns from this node must be known to it in its present directory: else its reports could rest on an
         // earlier one.

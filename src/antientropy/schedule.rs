@@ -29,15 +29,19 @@ enum Due {
 }
 
 impl Schedule {
-    /// Every pair of an own partition and a co-owner is due at once.
-    pub fn new(env: &Env<'_>, own: impl Iterator<Item = PartitionId>) -> Schedule {
-        let mut schedule = Schedule::default();
+    /// Every pair of an own partition and a co-owner is due at once if it is new, or the partition's owners change; the others
+    /// keep their time. No exchange may be running.
+    pub fn rebuild(&mut self, env: &Env<'_>, own: &BTreeSet<PartitionId>) {
+        let before = std::mem::take(self);
         for partition in own {
-            for peer in env.ring.owners(partition).iter().filter(|owner| **owner != env.me) {
-                schedule.set(partition, *peer, Due::At(env.now.mono));
+            for peer in env.ring.owners(*partition).iter().filter(|owner| **owner != env.me) {
+                let due = match before.due.get(&(*partition, *peer)) {
+                    Some(due @ Due::At(_)) if !env.ring.is_moved(*partition) => *due,
+                    Some(_) | None => Due::At(env.now.mono),
+                };
+                self.set(*partition, *peer, due);
             }
         }
-        schedule
     }
 
     /// A peer answers again: everything shared with it is due.

@@ -76,14 +76,22 @@ pub struct Built {
 }
 
 impl Trees {
-    /// No trees yet; these partitions will have one. A cluster has `partitions`.
-    pub fn new(partitions: u16, own: impl IntoIterator<Item = PartitionId>) -> Trees {
-        let mut trees = Trees { partitions, by_id: BTreeMap::new(), due: BTreeSet::new(), build: None };
+    /// No trees yet. A cluster has `partitions`.
+    pub fn new(partitions: u16) -> Trees {
+        Trees { partitions, by_id: BTreeMap::new(), due: BTreeSet::new(), build: None }
+    }
+
+    /// These partitions have a tree, or will have one; the trees of others are forgotten.
+    pub fn set_partitions(&mut self, own: &BTreeSet<PartitionId>) {
+        self.by_id.retain(|partition, _| own.contains(partition));
+        self.due.retain(|(_, partition)| own.contains(partition));
+        self.build.take_if(|build| !own.contains(&build.partition));
         for partition in own {
-            trees.by_id.insert(partition, Entry::default());
-            trees.schedule(partition, Timestamp(0));
+            if !self.by_id.contains_key(partition) {
+                self.by_id.insert(*partition, Entry::default());
+                self.schedule(*partition, Timestamp(0));
+            }
         }
-        trees
     }
 
     fn schedule(&mut self, partition: PartitionId, at: Timestamp) {
@@ -336,7 +344,8 @@ mod tests {
 
     #[test]
     fn rows_of_partitions_that_are_not_owned_are_not_counted() {
-        let mut trees = Trees::new(4, [PartitionId(1)]);
+        let mut trees = Trees::new(4);
+        trees.set_partitions(&[PartitionId(1)].into());
         trees.by_id.get_mut(&PartitionId(1)).unwrap().whole = Some(MerkleTree::new(PartitionId(1), 4));
         trees.replace(PartitionId(2), &row(1), None, Some(7));
         assert_eq!((trees.bytes(), trees.waiting()), (0, 0));

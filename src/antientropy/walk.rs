@@ -160,6 +160,11 @@ impl Walks {
         self.abandon_those(out, |walk| walk.partition == partition)
     }
 
+    /// Another layout is taken up: what was compared so far is of before.
+    pub fn abandon_all(&mut self, out: &mut Outbox) {
+        self.abandon_those(out, |_| true);
+    }
+
     fn abandon_those(&mut self, out: &mut Outbox, which: impl Fn(&Walk) -> bool) -> Vec<Outcome> {
         let ops: Vec<OpId> = self.open.iter().filter(|(_, walk)| which(walk)).map(|(op, _)| *op).collect();
         let ended = ops.into_iter().filter_map(|op| self.end(out, op, false));

@@ -93,8 +93,8 @@ impl Coordinator {
 pub(super) fn may_coordinate(env: &Env<'_>, partition: PartitionId, standing: Standing) -> bool {
     match standing {
         Standing::Owner => true,
-        Standing::Newborn | Standing::Outside => false,
-        Standing::Fallback => !env.ring.owners(partition).iter().any(|owner| env.liveness.is_reachable(*owner)),
+        Standing::Newborn | Standing::Joining | Standing::Leaving | Standing::Outside => false,
+        Standing::Fallback => !env.ring.readers(partition).iter().any(|owner| env.liveness.is_reachable(*owner)),
     }
 }
 

@@ -156,8 +156,10 @@ impl Coordinator {
         }
         let refusal = match standing {
             Standing::Owner | Standing::Fallback => self.check(env, &forward.request).err(),
-            Standing::Newborn => Some(not_applied(Reason::NotEstablished)),
-            Standing::Outside => Some(not_applied(Reason::StaleLayout { have: env.ring.epoch().number })),
+            Standing::Newborn | Standing::Joining => Some(not_applied(Reason::NotEstablished)),
+            Standing::Leaving | Standing::Outside => {
+                Some(not_applied(Reason::StaleLayout { have: env.ring.epoch().number }))
+            }
         };
         if let Some(error) = refusal {
             return from.answer(out, partition, Response::Failed(error));
@@ -364,8 +366,8 @@ impl Coordinator {
             }
             None => {
                 let reason = match standing {
-                    Standing::Newborn => Reason::NotEstablished,
-                    Standing::Owner | Standing::Fallback | Standing::Outside => {
+                    Standing::Newborn | Standing::Joining => Reason::NotEstablished,
+                    Standing::Owner | Standing::Fallback | Standing::Leaving | Standing::Outside => {
                         Reason::TooFewReachable { needed: 1, reachable: 0, strict: false }
                     }
                 };

@@ -80,6 +80,13 @@ impl Delivery {
         }
     }
 
+    /// A node is no member any more: nothing is delivered to it.
+    pub fn forget(&mut self, out: &mut Outbox, owner: NodeId) {
+        self.by_owner.remove(&owner);
+        self.owners.retain(|_, node| *node != owner);
+        out.cancel_timer(&TimerKey::Delivery(owner));
+    }
+
     /// The pause or the back-off is over, or an answer is overdue.
     pub fn on_timer(&mut self, env: &Env<'_>, out: &mut Outbox, owner: NodeId, owed: u64) {
         let Some(state) = self.by_owner.get(&owner) else { return };

@@ -24,7 +24,7 @@
 //! Costs: nothing while a peer names one start; else two small messages per start and tick, for a few seconds after
 //! each restart. Memory: [`STARTS_MAX`] starts per member.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::causality::Epoch;
@@ -95,6 +95,15 @@ impl Claims {
     pub fn new(me: NodeId, epoch: Epoch, members: impl Iterator<Item = NodeId>) -> Claims {
         let peers = members.filter(|node| *node != me).map(|node| (node, Peer::default())).collect();
         Claims { me, epoch, peers, told: BTreeMap::new(), rival: None, alarms: 0 }
+    }
+
+    /// Takes up the members of another layout.
+    pub fn set_members(&mut self, members: &BTreeSet<NodeId>) {
+        self.peers.retain(|node, _| members.contains(node));
+        self.told.retain(|node, _| members.contains(node));
+        for node in members.iter().filter(|node| **node != self.me) {
+            self.peers.entry(*node).or_default();
+        }
     }
 
     /// A frame named the start of its sender.

@@ -15,7 +15,7 @@
 //!
 //! Costs: one ping per peer and `ping_interval` of silence, or eight of traffic; while a peer is silent, one every half interval.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -138,6 +138,15 @@ impl Liveness {
     pub fn new(me: NodeId, members: impl Iterator<Item = NodeId>) -> Liveness {
         let peers = members.filter(|node| *node != me).map(|node| (node, Peer::default())).collect();
         Liveness { me, peers }
+    }
+
+    /// Takes up the members of another layout; names those that are none any more.
+    pub fn set_members(&mut self, members: &BTreeSet<NodeId>) -> Vec<NodeId> {
+        let gone = self.peers.extract_if(.., |node, _| !members.contains(node)).map(|(node, _)| node).collect();
+        for node in members.iter().filter(|node| **node != self.me) {
+            self.peers.entry(*node).or_default();
+        }
+        gone
     }
 
     /// Whether a node can be asked. The own node always can.

@@ -72,9 +72,9 @@ impl Replica {
         }
         let partition = main.partition(env.ring.layout().partitions);
         match Standing::of(env, turn, partition) {
-            Standing::Owner => self.merge(env, turn, from, rows, Passage::Refused),
+            Standing::Owner | Standing::Joining => self.merge(env, turn, from, rows, Passage::Refused),
             Standing::Newborn => Err(Refusal::Newborn),
-            Standing::Outside => Err(Refusal::NotAccepted),
+            Standing::Leaving | Standing::Outside => Err(Refusal::NotAccepted),
             Standing::Fallback => {
                 let owners = env.ring.owners(partition);
                 let owed: Vec<NodeId> = owed.iter().copied().filter(|node| owners.contains(node)).collect();
@@ -122,24 +122,26 @@ impl Replica {
             return Err(Refusal::DiskReserve);
         }
         let partition = row.partition(env.ring.layout().partitions);
-        match (Standing::of(env, turn, partition), source) {
+        let standing = Standing::of(env, turn, partition);
+        match (standing, source) {
             // Its acknowledgement would strike what the rival lacks; an exchange strikes nothing.
             (_, MergeSource::Delivery { .. } | MergeSource::Repair { .. }) if env.has_rival => {
                 return Err(Refusal::TwoClaimants);
             }
-            (Standing::Owner, _) | (Standing::Newborn, MergeSource::Exchange { .. }) => {}
+            (Standing::Owner | Standing::Joining, _) | (Standing::Newborn, MergeSource::Exchange { .. }) => {}
             (Standing::Fallback, MergeSource::Repair { .. }) if mutation::is_off(Mutation::RepairToFallback) => {}
             (Standing::Newborn, MergeSource::Delivery { .. } | MergeSource::Repair { .. }) => {
                 return Err(Refusal::Newborn);
             }
-            (Standing::Fallback | Standing::Outside, _) => return Err(Refusal::NotAccepted),
+            (Standing::Fallback | Standing::Leaving | Standing::Outside, _) => return Err(Refusal::NotAccepted),
         }
         let state = Row::decode(state).map_err(|error| Refusal::of_bytes(&error))?;
         let (from, passage) = match source {
-            MergeSource::Delivery { from, is_vouched: false, .. } | MergeSource::Repair { from } => {
-                (from, Passage::Refused)
+            // An owner to come has no rows of one moment yet, by which a whole row could be measured.
+            MergeSource::Delivery { from, is_vouched: true, .. } if standing == Standing::Owner => {
+                (from, Passage::Free)
             }
-            MergeSource::Delivery { from, is_vouched: true, .. } => (from, Passage::Free),
+            MergeSource::Delivery { from, .. } | MergeSource::Repair { from } => (from, Passage::Refused),
             MergeSource::Exchange { forgotten, .. } if forgotten > Tick(0) => (env.me, Passage::TakesOver(forgotten)),
             MergeSource::Exchange { is_vouched, .. } => {
                 (env.me, if is_vouched { Passage::Free } else { Passage::Refused })

@@ -2,7 +2,7 @@
 //!
 //! A mark carries the version that was current when it was set, and a durable acknowledgement strikes it only if what
 //! was acknowledged is at least that version: a row that grew meanwhile stays owed. A row without marks is kept by an
-//! owner, and deleted by anybody else in the same turn: a delivered hint.
+//! owner, and by who was one and has not handed over yet; anybody else deletes it in the same turn: a delivered hint.
 
 use super::{Standing, family};
 use crate::causality::Tick;
@@ -51,8 +51,11 @@ pub(super) fn strike(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId
     turn.out.observe(Observation::DebtStruck { owner, row: row.clone() });
 
     let partition = row.partition(env.ring.layout().partitions);
-    let is_owner = matches!(Standing::of(env, turn, partition), Standing::Owner | Standing::Newborn);
-    if is_paid && (!is_owner || mutation::is_off(Mutation::OwnerRowDeletedAsHint)) {
+    let is_data = match Standing::of(env, turn, partition) {
+        Standing::Owner | Standing::Newborn | Standing::Joining | Standing::Leaving => true,
+        Standing::Fallback | Standing::Outside => turn.memory(partition).has_strays,
+    };
+    if is_paid && (!is_data || mutation::is_off(Mutation::OwnerRowDeletedAsHint)) {
         let keeps_tenure = mutation::is_off(Mutation::TenureKept);
         family::delete(env, turn, row, keeps_tenure);
         turn.out.observe(Observation::HintDropped { row: row.clone() });

@@ -115,8 +115,8 @@ fn check(env: &Env<'_>, turn: &Turn, main: &RowKey, mint: &Mint, standing: Stand
     }
     match standing {
         Standing::Owner | Standing::Fallback => {}
-        Standing::Newborn => return Err(not_applied(Reason::NotEstablished).into()),
-        Standing::Outside => {
+        Standing::Newborn | Standing::Joining => return Err(not_applied(Reason::NotEstablished).into()),
+        Standing::Leaving | Standing::Outside => {
             return Err(not_applied(Reason::StaleLayout { have: env.ring.epoch().number }).into());
         }
     }

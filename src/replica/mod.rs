@@ -11,6 +11,7 @@
 //! writing.rs, writing_elements.rs what each command writes
 //! normal.rs, settle.rs            rows in their normal form, and on disk
 //! partitions.rs, identity.rs      what this directory remembers of each partition, and of itself
+//! role.rs, standing.rs            what it is to a partition, and what it may take, show and mint therefore
 //! marks.rs                        how far a partition is settled, as it stands in messages
 //! ```
 //!
@@ -27,7 +28,9 @@ pub mod marks;
 mod mint;
 pub mod normal;
 mod partitions;
+mod role;
 mod settle;
+mod standing;
 mod stored_row;
 mod view;
 mod writing;
@@ -39,10 +42,11 @@ use std::collections::{BTreeMap, VecDeque};
 pub use conflicts::Conflicts;
 pub use identity::{Identity, OpenError, begin_candidate, begin_start, check_owner};
 pub use partitions::{PartitionMemory, Partitions};
+pub use role::Role;
+pub use standing::Standing;
 pub use stored_row::{Debt, LocalHeader, Minting, StoredRow};
 pub use view::Gathered;
 
-use crate::ids::PartitionId;
 use crate::message::client::Reason;
 use crate::message::peer::Refusal;
 use crate::mutation::{self, Mutation};
@@ -64,34 +68,6 @@ pub struct Replica {
     gathers: view::Gathers,
     /// Rows that readers' repairs changed since the start.
     pub repaired: u64,
-}
-
-/// How this node stands to a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It belongs to this node, and this node has its data.
-    Owner,
-    /// It belongs to this node, which has not taken over its data yet; or the node may stand in, but does not know yet
-    /// how far the partition is sealed. It accepts and shows nothing.
-    Newborn,
-    /// This node may stand in.
-    Fallback,
-    /// It has nothing to do with it.
-    Outside,
-}
-
-impl Standing {
-    /// How the own node stands to a partition.
-    pub fn of(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> Standing {
-        if env.ring.is_owner(partition, env.me) {
-            if turn.memory(partition).is_established { Standing::Owner } else { Standing::Newborn }
-        } else if env.ring.accepts(partition, env.me) {
-            let is_ready = turn.memory(partition).is_established || !env.config.stability;
-            if is_ready { Standing::Fallback } else { Standing::Newborn }
-        } else {
-            Standing::Outside
-        }
-    }
 }
 
 impl Replica {

@@ -222,12 +222,13 @@ fn count_bytes(bytes: &mut usize, row: &RowKey, state_bytes: usize) -> Result<()
     )))
 }
 
-/// Who may see what: coordinators what counts for a quorum, clients also what a newborn has.
+/// Who may see what: coordinators what counts for a quorum, clients also what an owner has that does not count.
 fn may_show(env: &Env<'_>, turn: &Turn, main: &RowKey, asker: Asker) -> Result<(), Refusal> {
     match (Standing::of(env, turn, main.partition(env.ring.layout().partitions)), asker) {
-        (Standing::Owner | Standing::Fallback, _) | (Standing::Newborn, Asker::Client { .. }) => Ok(()),
-        (Standing::Newborn, Asker::Coordinator { .. }) => Err(Refusal::Newborn),
-        (Standing::Outside, _) => Err(Refusal::NotAccepted),
+        (Standing::Owner | Standing::Fallback, _)
+        | (Standing::Newborn | Standing::Joining | Standing::Leaving, Asker::Client { .. }) => Ok(()),
+        (Standing::Newborn | Standing::Joining, Asker::Coordinator { .. }) => Err(Refusal::Newborn),
+        (Standing::Leaving, Asker::Coordinator { .. }) | (Standing::Outside, _) => Err(Refusal::NotAccepted),
     }
 }
 
@@ -296,7 +297,7 @@ fn replica_view(
     Ok(ReplicaView {
         node: env.me,
         is_owner: env.ring.is_owner(partition, env.me),
-        is_newborn: standing == Standing::Newborn,
+        is_newborn: matches!(standing, Standing::Newborn | Standing::Joining),
         value: state.visible(&beside, env.now.wall),
         counter: state.counter_sum_text(&beside),
         seen: state.version_vector(),

@@ -114,9 +114,8 @@ impl Shard {
         let partitions = Partitions::open(store.as_ref(), &ring, |partition| scope.has(partition))?;
         let count = ring.layout().partitions;
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
-        let is_own = |partition: &PartitionId| scope.has(*partition) && ring.is_owner(*partition, identity.node);
         let turn = Turn::open(
-            (Outbox::new(identity.node, ring.epoch().number), Trees::new(count, ring.partitions().filter(is_own))),
+            (Outbox::new(identity.node, ring.epoch().number), Trees::new(count)),
             store,
             partitions,
             count,
@@ -124,9 +123,8 @@ impl Shard {
             config.row_cache_bytes,
             is_mine,
         )?;
-        let members = || ring.layout().members.iter().map(|member| member.id);
-        let liveness = Liveness::new(identity.node, members());
-        let claims = Claims::new(identity.node, identity.epoch, members());
+        let liveness = Liveness::new(identity.node, adoption::members(&ring));
+        let claims = Claims::new(identity.node, identity.epoch, adoption::members(&ring));
         let site = Site {
             scope,
             config,
@@ -139,8 +137,6 @@ impl Shard {
             clock_ahead_ms: None,
             delivery_pause_ms: 0,
         };
-        let own = |partition: &PartitionId| scope.has(*partition) && site.ring.is_owner(*partition, identity.node);
-        let schedule = Schedule::new(&site.env(now), site.ring.partitions().filter(own));
         let mut shard = Shard {
             site,
             turn,
@@ -148,7 +144,7 @@ impl Shard {
             replica: Replica::default(),
             ledger: Ledger::default(),
             delivery: Delivery::default(),
-            schedule,
+            schedule: Schedule::default(),
             exchanges: Exchanges::default(),
             walks: Walks::default(),
             responders: Responders::default(),
@@ -161,6 +157,8 @@ impl Shard {
             tree_walks: 0,
             tree_differences: 0,
         };
+        shard.take_roles();
+        shard.take_partitions(now);
         let shift = std::time::Duration::from_micros(seed % micros(shard.site.config.ping_interval).max(1));
         for timer in [TimerKey::Liveness, TimerKey::Newborn, TimerKey::ExchangeSchedule, TimerKey::Stability] {
             shard.turn.out.set_timer(timer, now.mono.after(shift));
@@ -187,7 +185,7 @@ impl Shard {
             Input::PeerQueueFull { node, frame } => self.on_not_sent(now, node, &frame),
             Input::Durable(ticket) => self.turn.on_durable(ticket),
             Input::JobDone(result) => self.on_job(now, result),
-            Input::RingChanged(ring) => self.on_ring_changed(ring),
+            Input::RingChanged(ring) => self.on_ring_changed(now, ring),
             Input::LayoutHeard { .. } => {}
             Input::Admin { connection, request_id, call } => self.on_admin(connection, request_id, call),
             Input::DiskReserve { is_below } => self.site.is_below_reserve = is_below,

@@ -193,6 +193,11 @@ pub enum Observation {
         /// It began; else it ended.
         is_contested: bool,
     },
+    /// This shard acts by another layout.
+    LayoutAdopted {
+        /// Its number.
+        number: u64,
+    },
     /// A message of another layout epoch.
     ForeignLayout {
         /// Who sent it.

@@ -228,6 +228,29 @@ impl Turn {
         self.remember(partition, PartitionMemory { is_established: true, ..memory });
     }
 
+    /// An owner to come has learned how far a partition is sealed and frozen by an established owner: from now on it takes what is
+    /// written.
+    pub fn learn_seal(&mut self, partition: PartitionId, sealed: Tick, frozen: Tick) {
+        self.change_memory(partition, |memory| {
+            memory.sealed = memory.sealed.max(sealed);
+            memory.frozen = memory.frozen.max(frozen);
+            memory.knows_seal = true;
+        });
+    }
+
+    /// Under the layout of this number an owner has exchanged all with every owner of before.
+    pub fn mark_synced(&mut self, partition: PartitionId, layout: u64) {
+        self.change_memory(partition, |memory| memory.synced = memory.synced.max(layout));
+    }
+
+    /// Nothing is left here of the time as an owner: all of it was handed over and deleted. The ticks are forgotten with it.
+    pub fn mark_cleared(&mut self, partition: PartitionId) {
+        self.change_memory(partition, |memory| {
+            let PartitionMemory { tenure, role, role_since, synced, .. } = *memory;
+            *memory = PartitionMemory { tenure, role, role_since, synced, is_cleared: true, ..Default::default() };
+        });
+    }
+
     /// Changes what is remembered of a partition.
     pub fn change_memory(&mut self, partition: PartitionId, change: impl FnOnce(&mut PartitionMemory)) {
         let mut memory = self.memory(partition);

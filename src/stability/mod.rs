@@ -127,6 +127,21 @@ pub struct Stability {
     losses: u64,
 }
 
+impl Stability {
+    /// Another layout is taken up: answers to rounds of before count no longer, and what reports rest on may be another set of
+    /// owners. Everything is asked and surveyed again.
+    pub fn on_layout(&mut self, env: &Env<'_>, turn: &mut Turn) {
+        for (partition, part) in &mut self.parts {
+            part.end_round();
+            part.void();
+            turn.footing_mut().unwatch(*partition);
+        }
+        self.catching_up.clear();
+        self.has_looked = false;
+        self.rounds_at = env.now.mono;
+    }
+}
+
 impl Part {
     fn is_awake(&self, env: &Env<'_>) -> bool {
         self.asked_at.is_some_and(|at| env.now.mono.since(at) < env.config.stability_interval * AWAKE_INTERVALS)

@@ -180,6 +180,7 @@ impl Observer {
                 self.counters.frozen_refused.add(1);
                 debug!(shard, peer = %from, key = %row, "a late message was refused");
             }
+            Observation::LayoutAdopted { number } => info!(shard, number, "acts by another layout"),
             Observation::ForeignLayout { from, number } => {
                 if let Some(left_out) = self.foreign_layout.ring(Instant::now()) {
                     warn!(shard, peer = %from, number, left_out, "a message of another layout");

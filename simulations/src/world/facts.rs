@@ -107,6 +107,7 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::HintLost { .. } => "hint lost",
         Observation::Repaired { .. } => "repaired",
         Observation::FrozenRefused { .. } => "frozen refused",
+        Observation::LayoutAdopted { .. } => "layout adopted",
         Observation::ForeignLayout { .. } => "foreign layout",
     }
 }

@@ -161,7 +161,8 @@ fn a_tree_that_is_not_whole_is_not_asked_and_all_rows_are_compared() {
     let mut bus = owners(50, &[7]);
     let count = bus.ring.layout().partitions;
     let all = bus.ring.partitions().collect::<Vec<_>>();
-    bus.nodes.get_mut(&NODES[1]).unwrap().shard.turn.trees = crate::antientropy::Trees::new(count, all);
+    bus.nodes.get_mut(&NODES[1]).unwrap().shard.turn.trees = crate::antientropy::Trees::new(count);
+    bus.nodes.get_mut(&NODES[1]).unwrap().shard.turn.trees.set_partitions(&all.into_iter().collect());
     bus.nodes.get_mut(&NODES[1]).unwrap().shard.site.config.trees = false;
     compare(&mut bus);
     let there = bus.nodes[&NODES[1]].store.fetch(Space::Rows, row(7).as_bytes()).unwrap().unwrap();
