@@ -53,6 +53,7 @@ fn run(matches: &ArgMatches) -> Asked {
 
 fn command() -> Command {
     Command::new("starling-node")
+        .max_term_width(120)
         .version(env!("CARGO_PKG_VERSION"))
         .about("A node of Starling: an always-writable, eventually consistent store whose values are CRDTs")
         .after_help(format!("{EXAMPLE}\n\n{}", Exit::TABLE))

@@ -105,7 +105,7 @@ impl Global {
 /// A key argument: the bytes as the shell gave them.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct KeyArg {
-    /// The key: its bytes are taken as they are, at most 65535
+    /// The key: 1 to 65535 bytes, taken as they are
     #[arg(value_name = "KEY")]
     key: OsString,
 }
@@ -113,6 +113,9 @@ pub(crate) struct KeyArg {
 impl KeyArg {
     /// The key. Checked here and not by the parser of arguments, which would print the whole of a key that is too long.
     pub(crate) fn key(&self) -> Result<Key, Failure> {
+        if self.key.is_empty() {
+            return Err(Failure::Usage("the key is empty (a variable that is not set?); nothing was sent".into()));
+        }
         Key::new(self.key.clone().into_encoded_bytes())
             .map_err(|error| Failure::Usage(format!("{error}; nothing was sent")))
     }

@@ -198,7 +198,12 @@ impl<C: Collection> Listing<C> {
     pub(crate) fn end(self, key: &Key, is_partial: bool) {
         if self.json {
             output::json(&json!({ "key": output::key_json(key), "elements": self.elements, "partial": is_partial }));
-        } else if is_partial {
+            return;
+        }
+        if self.shown == 0 {
+            output::remark("(nothing)");
+        }
+        if is_partial {
             output::remark(read::PARTIAL);
         }
     }

@@ -95,6 +95,10 @@ impl Failure {
             }
             Failure::OtherType { held, reads } => format!("the key holds {held}; read it with `starling {reads}`"),
             Failure::Kept(error) => error.to_string(),
+            Failure::Increment { error: Error::InDoubt { cause }, .. } => format!(
+                "unknown: {cause}; it counts once at most: do not send it again yourself, the next `starling incr` or `decr` \
+                 (of any key, with this state directory) asks for it once more and says what became of it"
+            ),
             Failure::Call(error) | Failure::Increment { error, .. } => error.to_string(),
         }
     }

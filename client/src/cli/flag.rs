@@ -7,7 +7,7 @@ use starling_client::Client;
 
 use super::args::{Global, KeyArg};
 use super::exit::Failure;
-use super::{read, write};
+use super::{output, read, write};
 
 /// A flag: raised or not. Raising wins over a lowering that did not see it.
 #[derive(Debug, Args)]
@@ -52,6 +52,12 @@ impl Flag {
 
 async fn set(client: &Client, global: &Global, key: &KeyArg, is_raised: bool) -> Result<(), Failure> {
     let key = key.key()?;
-    write::show(client, global, &key, &client.set_flag(&key, is_raised, &global.options()).await?);
+    let reply = client.set_flag(&key, is_raised, &global.options()).await?;
+    if reply.value == Visible::Nothing && !global.json {
+        output::line("lowered");
+        write::show_acks(client, &reply);
+        return Ok(());
+    }
+    write::show(client, global, &key, &reply);
     Ok(())
 }

@@ -78,6 +78,7 @@ impl Map {
             Action::Get(arguments) => {
                 let (key, fields) = arguments.key_and_elements()?;
                 let is_one = fields.len() == 1;
+                let asked = fields.clone();
                 let found = map(&key).get_all(fields).await?;
                 match (global.json, found.as_slice()) {
                     (true, found) => {
@@ -86,9 +87,14 @@ impl Map {
                     }
                     (false, []) if is_one => output::value(&Visible::Nothing),
                     (false, [(_, value)]) if is_one => output::value(value),
-                    (false, found) => found.iter().for_each(|field| {
-                        output::bytes(&[starling_client::Map::line(field), b"\n".to_vec()].concat());
-                    }),
+                    (false, found) => {
+                        for field in found {
+                            output::bytes(&[starling_client::Map::line(field), b"\n".to_vec()].concat());
+                        }
+                        for field in asked.iter().filter(|asked| found.iter().all(|(field, _)| field != *asked)) {
+                            output::remark(&format!("{}: (nothing)", field.escape_ascii()));
+                        }
+                    }
                 }
             }
             Action::Incr { key, field, by } => {

@@ -50,7 +50,7 @@ use exit::{EXIT_CODES, Failure};
 
 /// Talks to a Starling cluster: counters and values that stay writable while the network is split.
 #[derive(Debug, Parser)]
-#[command(name = "starling", version, after_long_help = EXAMPLES, propagate_version = true)]
+#[command(name = "starling", version, max_term_width = 120, after_long_help = EXAMPLES, propagate_version = true)]
 #[command(
     after_help = "`starling --help` shows examples and exit codes; `starling COMMAND --help` those of a command."
 )]

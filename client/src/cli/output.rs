@@ -88,7 +88,7 @@ pub(crate) fn value_text(value: &Visible) -> String {
         Visible::Flag => "raised".into(),
         Visible::Member => "member".into(),
         Visible::Estimate(count) => format!("{count}"),
-        Visible::Collection { size, .. } => format!("{size} elements"),
+        Visible::Collection { size, .. } => count(*size, "element"),
         Visible::Score(score) => score.value().to_string(),
     }
 }
@@ -183,12 +183,20 @@ pub(crate) fn count(number: u64, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use starling::message::client::CollectionKind;
+
     use super::*;
 
     #[test]
     fn a_table_shows_the_beginning_of_a_long_text() {
         assert_eq!(value_text(&Visible::Text("x".repeat(32).into())), "x".repeat(32));
         assert_eq!(value_text(&Visible::Text("x".repeat(33).into())), format!("{}… (33 bytes)", "x".repeat(32)));
+    }
+
+    #[test]
+    fn one_element_is_not_many() {
+        let text = |size| value_text(&Visible::Collection { kind: CollectionKind::Set, size });
+        assert_eq!([text(0), text(1), text(2)], ["0 elements", "1 element", "2 elements"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use starling::ids::Key;
-use starling::message::client::WriteReply;
+use starling::message::client::{Visible, WriteReply};
 use starling_client::Client;
 
 use super::args::Global;
@@ -27,7 +27,16 @@ pub(crate) fn show_with(client: &Client, global: &Global, key: &Key, reply: &Wri
         output::json(&Value::Object(shown));
         return;
     }
-    output::value(&reply.value);
+    match &reply.value {
+        // After some were added or removed, the bare size would read like how many.
+        Visible::Collection { size, .. } => output::line(&format!("about {} now", output::count(*size, "element"))),
+        value => output::value(value),
+    }
+    show_acks(client, reply);
+}
+
+/// Says who holds an applied write, on stderr.
+pub(crate) fn show_acks(client: &Client, reply: &WriteReply) {
     output::remark(&match reply.acks.as_slice() {
         [] => "nothing had to be written".to_owned(),
         acks => format!("held by {}", output::acks_text(client, acks)),

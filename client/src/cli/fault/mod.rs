@@ -90,6 +90,12 @@ fn at_most(duration: Duration, bound: Duration, shown: &str) -> Result<Duration,
 
 impl Fault {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        if global.node.is_some() {
+            return Err(Failure::Usage(
+                "faults are set on and asked of every node: leave --node away, and name the sides of a split; nothing was sent"
+                    .into(),
+            ));
+        }
         let everybody = client.ring().layout().members.iter().map(|member| member.id).collect::<Vec<_>>();
         match &self.action {
             Action::Split(split) => split.run(client, global, &everybody).await,
