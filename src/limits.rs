@@ -92,6 +92,9 @@ pub const ELEMENTS_PER_COMMAND_MAX: usize = 512;
 /// Longest element of a collection. Unit: bytes. A longer one is refused.
 pub const ELEMENT_BYTES_MAX: usize = 65_535;
 
+/// Longest key of a row on disk: slot, hash, length, key, kind and element. Unit: bytes.
+pub const ROW_KEY_BYTES_MAX: usize = 11 + KEY_BYTES_MAX + ELEMENT_BYTES_MAX;
+
 /// What one command may carry and name, its key counted once for each element: rows travel with their keys. A larger one
 /// is refused ("not applied"). Unit: bytes. A quarter of a frame: it is forwarded, and observed, with something around it.
 pub const COMMAND_BYTES_MAX: usize = 8 * 1024 * 1024;

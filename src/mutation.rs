@@ -95,11 +95,13 @@ pub enum Mutation {
     RoleKeepsEstablished,
     /// What is owed to a node that is no owner any more stays owed to it alone.
     HintNotRetargeted,
+    /// Whatever answer comes in a comparison of co-owners counts as that to the question that is open.
+    AnyAnswerTaken,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 44] = [
+    pub const ALL: [Mutation; 45] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -144,6 +146,7 @@ impl Mutation {
         Mutation::JoinerCountsAsReader,
         Mutation::RoleKeepsEstablished,
         Mutation::HintNotRetargeted,
+        Mutation::AnyAnswerTaken,
     ];
 }
 

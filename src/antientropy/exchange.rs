@@ -8,6 +8,9 @@
 //! a refusal of one row does not: the rows behind it are compared, and the exchange ends as incomplete
 //! ```
 //!
+//! Pages are numbered, and an answer counts only for its own, and from the other side only: a repeated one of an earlier page
+//! proves nothing of this one. Rows that one side cannot read make an exchange incomplete: the other may lack just these.
+//!
 //! A newborn that has rows (its directory was replaced by an earlier copy) gives up what the other side has forgotten since:
 //! the other side then shows its rows in their normal form, and those that it lacks count as empty.
 //!
@@ -18,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 
 use super::exchanged::Began;
+use super::walk::is_step;
 use crate::causality::Tick;
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
@@ -80,8 +84,10 @@ struct Exchange {
     pushes: bool,
     stage: Stage,
     began: Began,
-    /// Every row so far was taken.
+    /// Every row so far was shown and taken.
     is_whole: bool,
+    /// The number of the page.
+    step: u32,
     /// What the other side said of itself in its first answer and in its last.
     marks: Option<(Marks, Marks)>,
     received: u64,
@@ -178,6 +184,7 @@ impl Exchanges {
             began,
             stage: Stage::Reading,
             is_whole: true,
+            step: 0,
             marks,
             received: 0,
             sent: 0,
@@ -221,9 +228,13 @@ impl Exchanges {
             Some((last, _)) if !page.is_last => keyspace::after(last),
             _ => exchange.range.end.clone().unwrap_or_default(),
         };
-        let rows: BTreeMap<RowKey, Bytes> = readable(env, &memory, page).collect();
+        let (rows, leaves_out) = readable(env, &memory, page);
+        let rows: BTreeMap<RowKey, Bytes> = rows.into_iter().collect();
+        exchange.is_whole &= !leaves_out;
+        exchange.step = exchange.step.saturating_add(1);
         let hashes = rows.iter().map(|(row, state)| (row.clone(), Row::state_hash_of(state))).collect();
-        let offer = ExchangeOffer { op, start: exchange.range.start.clone(), end: end.clone(), hashes, marks };
+        let (step, start) = (exchange.step, exchange.range.start.clone());
+        let offer = ExchangeOffer { op, step, start, end: end.clone(), hashes, marks };
         // The page may show rows of every turn sealed so far.
         out.send_after(out.sealed_ticket(), exchange.peer, exchange.partition, PeerMessage::ExchangeOffer(offer));
         exchange.stage = Stage::Offered { end, rows, marks };
@@ -233,9 +244,18 @@ impl Exchanges {
 
     /// The other side told what differs. Its rows count only if they come from one directory, the one that is known here;
     /// a newborn takes what it gets. Rows of one that has forgotten less than this node may not change frozen ticks.
-    pub fn on_answer(&mut self, env: &Env<'_>, turn: &mut Turn, answer: ExchangeAnswer) -> Option<Outcome> {
+    pub fn on_answer(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        from: (NodeId, PartitionId),
+        answer: ExchangeAnswer,
+    ) -> Option<Outcome> {
         let op = answer.op;
         let exchange = self.open.get_mut(&op)?;
+        if from != (exchange.peer, exchange.partition) || !is_step(answer.step, exchange.step) {
+            return None;
+        }
         let memory = turn.memory(exchange.partition);
         let is_known = |marks: &Marks| !memory.is_established || marks::is_known(env, turn, exchange.peer, marks);
         let Stage::Offered { end, rows: own, marks: own_marks } = &mut exchange.stage else { return None };
@@ -253,9 +273,11 @@ impl Exchanges {
         let has_slept = !memory.is_established && findings.marks.folded > memory.compacted;
         let forgotten = if has_slept { findings.marks.folded } else { Tick(0) };
         // Progress is a duty: an answer that covers nothing, or more than was asked, ends the exchange.
-        if findings.covered <= exchange.range.start || findings.covered > *end {
+        let is_bounded = findings.rows.len().max(findings.wanted.len()) <= limits::PAGE_ROWS_MAX;
+        if findings.covered <= exchange.range.start || findings.covered > *end || !is_bounded {
             return self.end(out, op, false);
         }
+        exchange.is_whole &= !findings.leaves_out;
         turn.pace.charge(env, bytes_of(&findings.rows), findings.rows.len());
         exchange.received += findings.rows.len() as u64;
         let mut rows = findings.rows;
@@ -279,7 +301,7 @@ impl Exchanges {
         exchange.sent += wanted.len() as u64;
         if is_pushing {
             turn.pace.charge(env, bytes_of(&wanted), wanted.len());
-            let push = ExchangePush { op, rows: wanted, marks: *own_marks };
+            let push = ExchangePush { op, step: exchange.step, rows: wanted, marks: *own_marks };
             out.send(exchange.peer, exchange.partition, PeerMessage::ExchangePush(push));
         }
         exchange.stage = Stage::Repairing { covered: findings.covered, merging, is_pushing };
@@ -308,8 +330,17 @@ impl Exchanges {
     }
 
     /// What was pushed is durable there, or was refused.
-    pub fn on_pushed(&mut self, env: &Env<'_>, turn: &mut Turn, answer: ExchangePushed) -> Option<Outcome> {
+    pub fn on_pushed(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        from: (NodeId, PartitionId),
+        answer: ExchangePushed,
+    ) -> Option<Outcome> {
         let exchange = self.open.get_mut(&answer.op)?;
+        if from != (exchange.peer, exchange.partition) || !is_step(answer.step, exchange.step) {
+            return None;
+        }
         match answer.outcome {
             Ok(()) => {}
             Err(refusal) if refusal.is_of_one_row() => exchange.is_whole = false,
@@ -373,13 +404,22 @@ pub(super) fn bytes_of(rows: &[(RowKey, Bytes)]) -> usize {
     rows.iter().map(|(row, state)| row.as_bytes().len() + state.len()).sum()
 }
 
-/// The rows of a page with the states that travel. A row that cannot be read is left out: the other side's copy of it is
-/// merged then, which reports the fault.
-pub(super) fn readable(env: &Env<'_>, memory: &PartitionMemory, page: Page) -> impl Iterator<Item = (RowKey, Bytes)> {
-    page.entries.into_iter().filter_map(|(key, stored)| {
-        let row = RowKey::parse(key).ok()?;
-        let state = normal::shipped(&row, &stored, memory, env.config).ok()?;
-        // A main row may hold nothing but what this directory knows of the rows beside it.
-        (!state.is_empty()).then_some((row, state))
-    })
+/// The rows of a page with the states that travel, and whether there are some that cannot be read. These are left out: the
+/// other side's copy of one is merged then, which reports the fault.
+pub(super) fn readable(env: &Env<'_>, memory: &PartitionMemory, page: Page) -> (Vec<(RowKey, Bytes)>, bool) {
+    let mut leaves_out = false;
+    let mut rows = Vec::with_capacity(page.entries.len());
+    for (key, stored) in page.entries {
+        let shipped = RowKey::parse(key).ok().and_then(|row| {
+            let state = normal::shipped(&row, &stored, memory, env.config).ok()?;
+            Some((row, state))
+        });
+        match shipped {
+            // A main row may hold nothing but what this directory knows of the rows beside it.
+            Some((_, state)) if state.is_empty() => {}
+            Some(row) => rows.push(row),
+            None => leaves_out = true,
+        }
+    }
+    (rows, leaves_out)
 }

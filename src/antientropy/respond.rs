@@ -5,7 +5,7 @@
 //! Push  ──→ merging ──all durable──→ Pushed
 //! ```
 //!
-//! Bounded: [`OPEN_MAX`] dialogues; a further one is answered `Busy` and tried again by its initiator.
+//! Bounded: [`OPEN_MAX`] dialogues, each of a page at most; a further one is answered `Busy` and tried again by its initiator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKe
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
 
-/// Offers and pushes under way at once. Each holds one page in memory.
+/// Offers and pushes under way at once, together. Each holds one page in memory.
 pub const OPEN_MAX: usize = 64;
 
 /// The dialogues that other shards have begun with this one.
@@ -40,6 +40,7 @@ struct Asker {
     epoch: Epoch,
     partition: PartitionId,
     op: OpId,
+    step: u32,
 }
 
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Responders {
         offer: ExchangeOffer,
     ) {
         let ((node, epoch), partition) = from;
-        let asker = Asker { node, epoch, partition, op: offer.op };
+        let asker = Asker { node, epoch, partition, op: offer.op, step: offer.step };
         let within = keyspace::partition_range(partition, env.ring.layout().partitions);
         let is_within = offer.start >= within.start && within.end.as_ref().is_none_or(|end| offer.end <= *end);
         let refusal = match refusal(env, turn, standing, (node, partition), &offer.marks) {
@@ -70,7 +71,10 @@ impl Responders {
             None if !is_within || offer.start >= offer.end => {
                 Some(Refusal::Failed("a range that is not of the partition".into()))
             }
-            None if self.offers.len() >= OPEN_MAX => Some(Refusal::Busy),
+            None if !is_page(offer.hashes.len(), offer.hashes.iter().map(|(row, _)| row)) => {
+                Some(Refusal::Failed("more rows than a page has".into()))
+            }
+            None if self.is_busy() => Some(Refusal::Busy),
             None => None,
         };
         if let Some(refusal) = refusal {
@@ -103,7 +107,8 @@ impl Responders {
                 Some((last, _)) if !page.is_last => keyspace::after(last),
                 _ => offer.end.clone(),
             };
-            compare(offer, end, readable(env, &memory, page), marks)
+            let (own, leaves_out) = readable(env, &memory, page);
+            ExchangeFindings { leaves_out, ..compare(offer, end, own.into_iter(), marks) }
         };
         let outcome = match outcome {
             // A row that is left out would count as forgotten.
@@ -127,7 +132,7 @@ impl Responders {
         push: ExchangePush,
     ) {
         let ((node, epoch), partition) = from;
-        let asker = Asker { node, epoch, partition, op: push.op };
+        let asker = Asker { node, epoch, partition, op: push.op, step: push.step };
         let standing = Standing::of(env, turn, partition);
         let is_vouched = marks::is_level(turn, partition, &push.marks);
         let is_known = marks::is_known(env, turn, node, &push.marks);
@@ -139,8 +144,11 @@ impl Responders {
         if !is_known {
             return asker.answer_push(out, Err(Refusal::UnknownDirectory));
         }
-        if self.pushes.len() >= OPEN_MAX {
+        if self.is_busy() {
             return asker.answer_push(out, Err(Refusal::Busy));
+        }
+        if !is_page(push.rows.len(), push.rows.iter().map(|(row, _)| row)) {
+            return asker.answer_push(out, Err(Refusal::Failed("more rows than a page has".into())));
         }
         if push.rows.is_empty() {
             return asker.answer_push(out, Ok(()));
@@ -152,6 +160,10 @@ impl Responders {
             let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched, forgotten: Tick(0) } };
             out.tell(Local::Task(Task { row, body }));
         }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.offers.len() + self.pushes.len() >= OPEN_MAX
     }
 
     /// A pushed row is merged and durable, or was refused.
@@ -185,16 +197,22 @@ impl Responders {
 
 impl Asker {
     fn answer_offer(self, out: &mut Outbox, outcome: Result<ExchangeFindings, Refusal>) {
-        let Asker { node, epoch, partition, op } = self;
-        let answer = PeerMessage::ExchangeAnswer(ExchangeAnswer { op, epoch, outcome });
+        let Asker { node, epoch, partition, op, step } = self;
+        let answer = PeerMessage::ExchangeAnswer(ExchangeAnswer { op, step, epoch, outcome });
         // The page may show rows of every turn sealed so far.
         out.send_after(out.sealed_ticket(), node, partition, answer);
     }
 
     fn answer_push(self, out: &mut Outbox, outcome: Result<(), Refusal>) {
-        let Asker { node, epoch, partition, op } = self;
-        out.send(node, partition, PeerMessage::ExchangePushed(ExchangePushed { op, epoch, outcome }));
+        let Asker { node, epoch, partition, op, step } = self;
+        out.send(node, partition, PeerMessage::ExchangePushed(ExchangePushed { op, step, epoch, outcome }));
     }
+}
+
+/// Whether these can be the rows of one page: it ends with the row with which it reaches its bounds.
+fn is_page<'a>(count: usize, rows: impl Iterator<Item = &'a RowKey>) -> bool {
+    let bytes: usize = rows.map(|row| row.as_bytes().len()).sum();
+    count <= limits::PAGE_ROWS_MAX && bytes <= limits::PAGE_BYTES_MAX + limits::ROW_KEY_BYTES_MAX
 }
 
 /// Why an asker may not learn from this node, if it may not.
@@ -258,7 +276,7 @@ fn compare(
             wanted.push(row);
         }
     }
-    ExchangeFindings { covered, rows, wanted, marks }
+    ExchangeFindings { covered, rows, wanted, leaves_out: false, marks }
 }
 
 #[cfg(test)]
@@ -292,6 +310,7 @@ mod tests {
         let hashes = self::rows(rows).map(|(row, state)| (row, Row::state_hash_of(&state))).collect();
         ExchangeOffer {
             op: OpId(1),
+            step: 1,
             start: Bytes::new(),
             end: Bytes::from_static(&[0xff; 4]),
             hashes,

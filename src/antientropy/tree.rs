@@ -94,9 +94,10 @@ fn key_of(place: u64) -> Bytes {
     }
 }
 
-/// What a row adds to its leaf: `None` if it counts as absent. `stored` is what stands on disk.
+/// What a row adds to its leaf: `None` if it counts as absent. `stored` is what stands on disk. Bytes that are no row count as
+/// they stand: nobody else has them so, hence the leaf differs, and rows are compared.
 pub fn contribution(row: &[u8], stored: &Bytes) -> Option<u128> {
-    let state = StoredRow::state_bytes(stored).ok()?;
+    let Ok(state) = StoredRow::state_bytes(stored) else { return Some(xxhash_rust::xxh3::xxh3_128(stored)) };
     if state.is_empty() || (mutation::is_off(Mutation::TreeIgnoresTombstones) && is_tombstone(stored)) {
         return None;
     }

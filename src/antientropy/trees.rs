@@ -28,6 +28,9 @@ use crate::time::Timestamp;
 /// Changes that are noted while a page is read; a page during which more rows change is read again.
 const CHANGED_MAX: usize = 65_536;
 
+/// Bytes of their keys, likewise: a key may be long.
+const CHANGED_BYTES_MAX: usize = 8 << 20;
+
 /// Pause between two pages, so that a large partition does not hold up clients.
 const PAGE_PAUSE: Duration = Duration::from_millis(2);
 
@@ -62,6 +65,8 @@ struct Build {
     rest: Range,
     /// A page is being read: what the rows from the cursor on add since it was asked for.
     changed: Option<BTreeMap<Bytes, Option<u128>>>,
+    /// Bytes of their keys.
+    changed_bytes: usize,
     /// More changed than can be noted.
     is_overrun: bool,
 }
@@ -159,6 +164,7 @@ impl Trees {
             tree,
             rest: keyspace::partition_range(partition, self.partitions),
             changed: None,
+            changed_bytes: 0,
             is_overrun: false,
         };
         self.build.insert(build).read(out);
@@ -221,14 +227,17 @@ impl Build {
         let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
         out.start_job(Job::ScanRows { op: self.op, range: self.rest.clone(), limit });
         self.changed = Some(BTreeMap::new());
+        self.changed_bytes = 0;
     }
 
     fn replace(&mut self, row: &Bytes, before: Option<u128>, now: Option<u128>) {
         if *row < self.rest.start {
             self.tree.replace(row, before, now);
         } else if let Some(changed) = &mut self.changed {
-            if changed.len() < CHANGED_MAX {
-                changed.insert(row.clone(), now);
+            if changed.len() < CHANGED_MAX && self.changed_bytes < CHANGED_BYTES_MAX {
+                if changed.insert(row.clone(), now).is_none() {
+                    self.changed_bytes += row.len();
+                }
             } else {
                 self.is_overrun = true;
             }
@@ -277,6 +286,7 @@ mod tests {
             tree: MerkleTree::new(PARTITION, 1),
             rest: keyspace::partition_range(PARTITION, 1),
             changed: Some(BTreeMap::new()),
+            changed_bytes: 0,
             is_overrun: false,
         }
     }

@@ -10,7 +10,8 @@
 //! What is being written stands on one owner a moment before it stands on the other: so only what differs both times, with
 //! [`DRIFT_PAUSE`] between, is exchanged. Equal sums are equal rows at the moment of the comparison, which was after the
 //! walk began: so a walk that finds all equal proves as much as an exchange, and one that finds ranges proves it of the
-//! rest. Equal replicas cost one message each way, k differences at most [`limits::TREE_NODES_MAX`]-fold messages of
+//! rest. Questions are numbered, and only the answer to the one that is open counts: taken for the answer to another one, a
+//! repeated frame would prove what nobody has compared. Equal replicas cost one message each way, k differences at most [`limits::TREE_NODES_MAX`]-fold messages of
 //! k·log(n) sums. Bounded: [`WALKS_MAX`] at once; one walk holds some sums and the leaves that it found.
 //! Called by the shard's routes. Source: Dynamo 2007 §4.7.
 
@@ -60,6 +61,8 @@ struct Walk {
     /// Leaves that differ.
     found: Vec<Node>,
     is_second: bool,
+    /// How many questions were asked.
+    step: u32,
 }
 
 /// What came of a walk.
@@ -104,15 +107,25 @@ impl Walks {
             ahead: VecDeque::from([Node::ROOT]),
             found: Vec::new(),
             is_second: false,
+            step: 0,
         };
         self.open.insert(op, walk);
         self.go_on(env, turn, op)
     }
 
-    /// The other side told which nodes differ.
-    pub fn on_answer(&mut self, env: &Env<'_>, turn: &mut Turn, answer: TreeAnswer) -> Option<Walked> {
+    /// A node told which nodes of a tree differ. Changes nothing if it was not asked just that.
+    pub fn on_answer(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        from: (NodeId, PartitionId),
+        answer: TreeAnswer,
+    ) -> Option<Walked> {
         let op = answer.op;
         let walk = self.open.get_mut(&op)?;
+        if from != (walk.peer, walk.partition) || !is_step(answer.step, walk.step) {
+            return None;
+        }
         let asked = std::mem::take(&mut walk.asked);
         if asked.is_empty() {
             return None;
@@ -131,10 +144,12 @@ impl Walks {
         let (Some(differing), Some(tree)) = (differing, turn.trees.whole(walk.partition)) else {
             return self.give_up(env, &mut turn.out, op);
         };
+        let mut least = 0;
         for place in differing {
-            let Some(node) = asked.get(usize::from(place)).copied() else {
-                return self.end(&mut turn.out, op, false);
-            };
+            // Each place once: a repeated one would have its children asked about again and again.
+            let node = asked.get(usize::from(place)).copied().filter(|_| usize::from(place) >= least);
+            let Some(node) = node else { return self.end(&mut turn.out, op, false) };
+            least = usize::from(place) + 1;
             let before = walk.ahead.len();
             walk.ahead.extend(tree.children(node, walk.leaf_bits));
             if walk.ahead.len() == before {
@@ -185,8 +200,9 @@ impl Walks {
                 rows: sum.rows,
                 hash: sum.hash,
             };
-            let offer =
-                TreeOffer { op, nodes: sums.map(named).collect(), marks: marks::marks(env, turn, walk.partition) };
+            walk.step = walk.step.saturating_add(1);
+            let (step, nodes) = (walk.step, sums.map(named).collect());
+            let offer = TreeOffer { op, step, nodes, marks: marks::marks(env, turn, walk.partition) };
             // The sums show rows of every turn sealed so far.
             let ticket = turn.out.sealed_ticket();
             turn.out.send_after(ticket, walk.peer, walk.partition, PeerMessage::TreeOffer(offer));
@@ -238,14 +254,26 @@ pub fn answer(
     let refusal = respond::refusal(env, turn, standing, (node, partition), &offer.marks);
     let outcome = match refusal {
         Some(refusal) => Err(refusal),
-        None if offer.nodes.len() > limits::TREE_NODES_MAX => {
+        None if offer.nodes.len() > limits::TREE_NODES_MAX || !is_bounded(turn, partition, &offer) => {
             Err(Refusal::Failed("more sums than one message may name".into()))
         }
         None => Ok(findings(env, turn, partition, &offer)),
     };
-    let answer = PeerMessage::TreeAnswer(TreeAnswer { op: offer.op, epoch, outcome });
+    let answer = PeerMessage::TreeAnswer(TreeAnswer { op: offer.op, step: offer.step, epoch, outcome });
     // The sums show rows of every turn sealed so far.
     turn.out.send_after(turn.out.sealed_ticket(), node, partition, answer);
+}
+
+/// Whether an answer is to the question that is open. Programs that do not number them say 0.
+pub(super) fn is_step(answered: u32, asked: u32) -> bool {
+    answered == asked || answered == 0 || mutation::is_off(Mutation::AnyAnswerTaken)
+}
+
+/// Whether the nodes of an offer have no more leaves than the tree: each place is asked about once.
+fn is_bounded(turn: &Turn, partition: PartitionId, offer: &TreeOffer) -> bool {
+    let Some(tree) = turn.trees.whole(partition) else { return true };
+    let leaves = |node: &TreeNode| 1_u64 << tree.leaf_bits().saturating_sub(node.bits);
+    offer.nodes.iter().map(leaves).sum::<u64>() <= 1 << tree.leaf_bits()
 }
 
 fn findings(env: &Env<'_>, turn: &Turn, partition: PartitionId, offer: &TreeOffer) -> TreeFindings {

@@ -69,6 +69,7 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
         options: Options::default(),
     };
     let found = ExchangeFindings {
+        leaves_out: true,
         covered: bytes(count),
         rows: vec![(row(), bytes(count)); 3],
         wanted: vec![row(); items],
@@ -124,20 +125,28 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
         }),
         PeerMessage::ExchangeOffer(ExchangeOffer {
             op: OP,
+            step: u32::MAX,
             start: bytes(count),
             end: bytes(count),
             hashes: vec![(row(), u128::MAX); items],
             marks: MARKS,
         }),
-        PeerMessage::ExchangeAnswer(ExchangeAnswer { op: OP, epoch: EPOCH, outcome: Ok(found) }),
-        PeerMessage::ExchangePush(ExchangePush { op: OP, rows: vec![(row(), bytes(count)); 3], marks: MARKS }),
+        PeerMessage::ExchangeAnswer(ExchangeAnswer { op: OP, step: u32::MAX, epoch: EPOCH, outcome: Ok(found) }),
+        PeerMessage::ExchangePush(ExchangePush {
+            op: OP,
+            step: u32::MAX,
+            rows: vec![(row(), bytes(count)); 3],
+            marks: MARKS,
+        }),
         PeerMessage::TreeOffer(TreeOffer {
             op: OP,
+            step: u32::MAX,
             nodes: vec![TreeNode { bits: 18, prefix: u32::MAX, rows: u32::MAX, hash: u128::MAX }; items],
             marks: MARKS,
         }),
         PeerMessage::TreeAnswer(TreeAnswer {
             op: OP,
+            step: u32::MAX,
             epoch: EPOCH,
             outcome: Ok(TreeFindings { differing: Some(vec![u16::MAX; items]), leaf_bits: 18, marks: MARKS }),
         }),

@@ -127,7 +127,7 @@ impl Shard {
                 {
                     stability.ask_again(&env, turn, partition, from);
                 }
-                let ended = self.exchanges.on_answer(&env, turn, answer);
+                let ended = self.exchanges.on_answer(&env, turn, (from, partition), answer);
                 self.on_exchange_ends(now, ended);
             }
             PeerMessage::ExchangePush(push) => {
@@ -135,7 +135,7 @@ impl Shard {
                 self.responders.on_push(&env, turn, op, ((from, epoch), partition), push);
             }
             PeerMessage::ExchangePushed(answer) => {
-                let ended = self.exchanges.on_pushed(&env, turn, answer);
+                let ended = self.exchanges.on_pushed(&env, turn, (from, partition), answer);
                 self.on_exchange_ends(now, ended);
             }
             PeerMessage::ExchangeDone(done) => {
@@ -167,7 +167,7 @@ impl Shard {
                 {
                     stability.ask_again(&env, turn, partition, from);
                 }
-                let walked = self.walks.on_answer(&env, turn, answer);
+                let walked = self.walks.on_answer(&env, turn, (from, partition), answer);
                 self.on_walked(now, walked);
             }
             PeerMessage::StabilityQuery(query) => {

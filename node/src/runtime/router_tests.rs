@@ -195,6 +195,7 @@ async fn requests_that_find_no_room_are_dropped_and_counted() {
         let range = bytes::Bytes::from(vec![0; bytes]);
         let offer = starling::message::peer::ExchangeOffer {
             op: OpId(1),
+            step: 1,
             start: range.clone(),
             end: range,
             hashes: Vec::new(),

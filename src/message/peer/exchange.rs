@@ -32,6 +32,9 @@ pub struct NewbornAnswer {
 pub struct ExchangeOffer {
     /// The initiator's dialogue.
     pub op: OpId,
+    /// Numbers the questions of the dialogue, from 1. 0: a program that does not number them.
+    #[serde(default)]
+    pub step: u32,
     /// First key of the range, as it stands on disk.
     pub start: Bytes,
     /// End of the range (excluded).
@@ -49,6 +52,9 @@ pub struct ExchangeAnswer {
     pub op: OpId,
     /// The start of the initiator.
     pub epoch: Epoch,
+    /// Which question is answered. 0: a program that does not number them.
+    #[serde(default)]
+    pub step: u32,
     /// What was found, or why the exchange cannot go on.
     pub outcome: Result<ExchangeFindings, Refusal>,
 }
@@ -62,6 +68,9 @@ pub struct ExchangeFindings {
     pub rows: Vec<(RowKey, Bytes)>,
     /// Rows that the responder lacks or has otherwise.
     pub wanted: Vec<RowKey>,
+    /// The responder has rows in the range that it cannot read: it has shown less than it holds.
+    #[serde(default)]
+    pub leaves_out: bool,
     /// The responder's directory, and how far the partition is settled there.
     pub marks: Marks,
 }
@@ -71,6 +80,9 @@ pub struct ExchangeFindings {
 pub struct ExchangePush {
     /// The initiator's dialogue.
     pub op: OpId,
+    /// The number of the page whose findings wanted them. 0: a program that does not number them.
+    #[serde(default)]
+    pub step: u32,
     /// Whole rows.
     pub rows: Vec<(RowKey, Bytes)>,
     /// The initiator's directory, and how far the partition is settled there.
@@ -84,6 +96,9 @@ pub struct ExchangePushed {
     pub op: OpId,
     /// The start of the initiator.
     pub epoch: Epoch,
+    /// Which question is answered. 0: a program that does not number them.
+    #[serde(default)]
+    pub step: u32,
     /// All of them are durable, or some were refused.
     pub outcome: Result<(), Refusal>,
 }

@@ -11,6 +11,9 @@ use crate::ids::OpId;
 pub struct TreeOffer {
     /// The initiator's dialogue.
     pub op: OpId,
+    /// Numbers the questions of the dialogue, from 1. 0: a program that does not number them.
+    #[serde(default)]
+    pub step: u32,
     /// At most [`crate::limits::TREE_NODES_MAX`].
     pub nodes: Vec<TreeNode>,
     /// The initiator's directory, and how far the partition is settled there.
@@ -50,6 +53,9 @@ pub struct TreeAnswer {
     pub op: OpId,
     /// The start of the initiator.
     pub epoch: Epoch,
+    /// Which question is answered. 0: a program that does not number them.
+    #[serde(default)]
+    pub step: u32,
     /// What was found, or why it cannot go on.
     pub outcome: Result<TreeFindings, Refusal>,
 }

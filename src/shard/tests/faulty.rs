@@ -60,7 +60,7 @@ fn is_the_impossible_refused() -> bool {
         );
         let rows = vec![OwedRow { row: row_key(), version, state: state.clone() }];
         bus.hear(node, faulty, KEY, PeerMessage::Deliver(Deliver { op, rows, marks: Some(marks) }));
-        let push = crate::message::peer::ExchangePush { op, rows: vec![(row_key(), state)], marks };
+        let push = crate::message::peer::ExchangePush { op, step: 1, rows: vec![(row_key(), state)], marks };
         bus.hear(node, faulty, KEY, PeerMessage::ExchangePush(push));
     }
     let stored = bus.stored(node, KEY).unwrap();

@@ -320,7 +320,12 @@ fn does_what_was_sent_before_the_fold_stay_away() -> bool {
         let (op, version) = (OpId(900), crate::ids::RowVersion(1));
         assert!(bus.nodes[&node].shard.turn.memory(bus.partition(key)).folded > marks.folded);
         let rows = vec![(row.clone(), state.clone())];
-        bus.hear(node, peer, key, PeerMessage::ExchangePush(crate::message::peer::ExchangePush { op, rows, marks }));
+        bus.hear(
+            node,
+            peer,
+            key,
+            PeerMessage::ExchangePush(crate::message::peer::ExchangePush { op, step: 1, rows, marks }),
+        );
         let rows = vec![OwedRow { row, version, state }];
         let marks = Some(marks);
         bus.hear(node, peer, key, PeerMessage::Deliver(crate::message::peer::Deliver { op, rows, marks }));

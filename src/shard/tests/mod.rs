@@ -9,6 +9,7 @@ mod inspect;
 mod lag;
 mod loss;
 mod newer_fields;
+mod proofs;
 mod public_bugs;
 mod read_repair;
 mod stability;
@@ -41,6 +42,8 @@ struct Node {
     /// Written but not synced.
     written: Option<Ticket>,
     observations: Vec<Observation>,
+    /// Comparisons that were complete, and true.
+    proofs: usize,
 }
 
 struct Bus {
@@ -65,6 +68,13 @@ struct Bus {
     questions: usize,
     /// What comparisons of co-owners took.
     compared: Compared,
+    /// Messages that are lost on their way.
+    loses: fn(&PeerMessage) -> bool,
+    /// Messages that arrive twice: at once, and again with each later one between the same two nodes.
+    repeats: fn(&PeerMessage) -> bool,
+    repeated: Vec<(NodeId, NodeId, Frame)>,
+    /// Whatever a node says to be equal and proved is looked up on the disks at that moment.
+    checks_proofs: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,6 +110,10 @@ impl Bus {
             config,
             questions: 0,
             compared: Compared::default(),
+            loses: |_| false,
+            repeats: |_| false,
+            repeated: Vec::new(),
+            checks_proofs: false,
         };
         for id in 1..=nodes {
             bus.start(NodeId(id), Arc::new(MemoryStore::new(id)));
@@ -114,7 +128,7 @@ impl Bus {
         let scope = ShardScope { index: 0, count: 1 };
         let shard = Shard::open(self.config.clone(), identity, scope, self.ring.clone(), store.clone(), id.0, self.now)
             .unwrap();
-        self.nodes.insert(id, Node { shard, store, written: None, observations: Vec::new() });
+        self.nodes.insert(id, Node { shard, store, written: None, observations: Vec::new(), proofs: 0 });
     }
 
     fn settle(&mut self) {
@@ -123,8 +137,9 @@ impl Bus {
             for id in self.nodes.keys().copied().collect::<Vec<_>>() {
                 progressed |= self.turn(id);
             }
-            while let Some((from, to, frame)) = self.frames.pop_front() {
+            while let Some((from, to, mut frame)) = self.frames.pop_front() {
                 progressed = true;
+                frame.messages.retain(|addressed| !(self.loses)(&addressed.message));
                 let weight = weight::of_frame(&frame);
                 assert!(weight <= limits::FRAME_BYTES_MAX, "{weight} bytes: {:.400}", format!("{frame:?}"));
                 let is_question = |message: &&Addressed| matches!(message.message, PeerMessage::StabilityQuery(_));
@@ -147,8 +162,16 @@ impl Bus {
                     continue;
                 }
                 let now = self.now_at(to);
+                let mut again = frame.clone();
+                again.messages.retain(|addressed| (self.repeats)(&addressed.message));
                 if let Some(node) = self.nodes.get_mut(&to) {
                     node.shard.handle(now, Input::Peer { from, frame });
+                    if !again.messages.is_empty() {
+                        self.repeated.push((from, to, again));
+                        for (_, _, frame) in self.repeated.iter().filter(|(one, two, _)| (*one, *two) == (from, to)) {
+                            node.shard.handle(now, Input::Peer { from, frame: frame.clone() });
+                        }
+                    }
                 }
             }
             if !progressed {
@@ -183,6 +206,10 @@ impl Bus {
                 Effect::Observe(observation) => node.observations.push(observation),
             }
         }
+        if self.checks_proofs {
+            self.check_proofs(id);
+        }
+        let Some(node) = self.nodes.get_mut(&id) else { return progressed };
         if self.syncs
             && !self.never_syncs.contains(&id)
             && let Some(ticket) = node.written.take()

@@ -8,18 +8,18 @@ use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
 use crate::storage::Batch;
 use crate::time::Hlc;
 
-const NODES: [NodeId; 2] = [NodeId(1), NodeId(2)];
+pub(super) const NODES: [NodeId; 2] = [NodeId(1), NodeId(2)];
 
 /// Nothing but comparisons, and none before they are switched on.
 fn config() -> ShardConfig {
     ShardConfig { exchange: false, stability: false, handoff: false, ..ShardConfig::default() }
 }
 
-fn row(number: u32) -> RowKey {
+pub(super) fn row(number: u32) -> RowKey {
     RowKey::main(&Key::new(format!("key/{number}")).unwrap())
 }
 
-fn stored(events: u64) -> Bytes {
+pub(super) fn stored(events: u64) -> Bytes {
     let actor = ActorId { expires: Tick(9), epoch: Epoch(1), tenure: Tenure(0) };
     let mut stored = StoredRow::default();
     for event in 1..=events {
@@ -29,7 +29,7 @@ fn stored(events: u64) -> Bytes {
 }
 
 /// Two owners of so many rows, in which the first one is ahead in every `unequal` of them; comparisons are still off.
-fn owners(rows: u32, unequal: &[u32]) -> Bus {
+pub(super) fn owners(rows: u32, unequal: &[u32]) -> Bus {
     let mut bus = Bus::with(2, config());
     for id in NODES {
         let store = bus.nodes.remove(&id).unwrap().store;
@@ -56,7 +56,7 @@ fn owners(rows: u32, unequal: &[u32]) -> Bus {
     bus
 }
 
-fn compare(bus: &mut Bus) -> Compared {
+pub(super) fn compare(bus: &mut Bus) -> Compared {
     for id in NODES {
         bus.nodes.get_mut(&id).unwrap().shard.site.config.exchange = true;
     }
