@@ -142,7 +142,8 @@ impl Liveness {
 
     /// Takes up the members of another layout; names those that are none any more.
     pub fn set_members(&mut self, members: &BTreeSet<NodeId>) -> Vec<NodeId> {
-        let gone = self.peers.extract_if(.., |node, _| !members.contains(node)).map(|(node, _)| node).collect();
+        let gone: Vec<NodeId> = self.peers.keys().filter(|node| !members.contains(node)).copied().collect();
+        self.peers.retain(|node, _| members.contains(node));
         for node in members.iter().filter(|node| **node != self.me) {
             self.peers.entry(*node).or_default();
         }
