@@ -104,4 +104,5 @@ pub mod shard;
 pub mod stability;
 pub mod storage;
 pub mod time;
+pub mod transfer;
 pub mod value;

@@ -97,11 +97,19 @@ pub enum Mutation {
     HintNotRetargeted,
     /// Whatever answer comes in a comparison of co-owners counts as that to the question that is open.
     AnyAnswerTaken,
+    /// An owner of before drops its rows before the others have them.
+    TransferDropsBeforeProof,
+    /// An owner to come counts as loaded after an exchange with one owner of before.
+    SyncWithOneTeacher,
+    /// A partition is settled while writes are counted in two placements.
+    SettleWhileMoving,
+    /// Who hands over answers as if it held nothing.
+    LeaverSealsAsOwner,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 45] = [
+    pub const ALL: [Mutation; 49] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -147,6 +155,10 @@ impl Mutation {
         Mutation::RoleKeepsEstablished,
         Mutation::HintNotRetargeted,
         Mutation::AnyAnswerTaken,
+        Mutation::TransferDropsBeforeProof,
+        Mutation::SyncWithOneTeacher,
+        Mutation::SettleWhileMoving,
+        Mutation::LeaverSealsAsOwner,
     ];
 }
 

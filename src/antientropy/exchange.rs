@@ -12,7 +12,10 @@
 //! proves nothing of this one. Rows that one side cannot read make an exchange incomplete: the other may lack just these.
 //!
 //! A newborn that has rows (its directory was replaced by an earlier copy) gives up what the other side has forgotten since:
-//! the other side then shows its rows in their normal form, and those that it lacks count as empty.
+//! the other side then shows its rows in their normal form, and those that it lacks count as empty. Who is loaded from several
+//! owners, one after the other, does so with the first; who hands over only gives ([`Aim`]).
+//!
+//! While a partition moves, what is taken or given counts only under one layout: an answer of another one ends the exchange.
 //!
 //! Holds one page of rows at a time (within `PAGE_ROWS_MAX`, `PAGE_BYTES_MAX`).
 
@@ -42,6 +45,26 @@ pub struct Exchanges {
     waiting: VecDeque<Plan>,
 }
 
+/// Which way rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// Both: each takes what it lacks.
+    Both,
+    /// To this node, which has its data from nobody else, or is behind: what the other side has forgotten is given up here.
+    TakeOver,
+    /// To this node, which was loaded from another owner before: nothing is given up.
+    Take,
+    /// To the other side. This node is no owner any more, and takes nothing.
+    Give,
+}
+
+impl Aim {
+    /// Whether the own rows are sent.
+    fn pushes(self) -> bool {
+        matches!(self, Aim::Both | Aim::Give)
+    }
+}
+
 /// What is to be exchanged, with whom.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -49,26 +72,29 @@ pub struct Plan {
     pub peer: NodeId,
     /// The partition.
     pub partition: PartitionId,
-    /// Whether the own rows may be pushed: a newborn owner only takes.
-    pub pushes: bool,
+    /// Which way rows go.
+    pub aim: Aim,
     /// Ranges of the partition, at least one; all else is known to be equal since `began`.
     pub ranges: VecDeque<Range>,
     /// When the comparison began.
     pub began: Began,
     /// What the other side said of itself meanwhile, first and last.
     pub marks: Option<(Marks, Marks)>,
+    /// All that it said was said under the own layout.
+    pub is_current: bool,
 }
 
 impl Plan {
     /// All of a partition.
-    pub fn whole(env: &Env<'_>, peer: NodeId, partition: PartitionId, pushes: bool) -> Plan {
+    pub fn whole(env: &Env<'_>, peer: NodeId, partition: PartitionId, aim: Aim) -> Plan {
         let ranges = [keyspace::partition_range(partition, env.ring.layout().partitions)].into();
-        Plan { peer, partition, pushes, ranges, began: Began::now(env, peer, pushes), marks: None }
+        Plan { peer, partition, aim, ranges, began: Began::now(env, peer, aim.pushes()), marks: None, is_current: true }
     }
 
     fn fail(self) -> Outcome {
-        let Plan { peer, partition, began, marks, .. } = self;
-        Outcome { partition, peer, is_complete: false, began, marks, received: 0, sent: 0 }
+        let Plan { peer, partition, aim, began, marks, .. } = self;
+        let (is_complete, is_current) = (false, false);
+        Outcome { partition, peer, aim, is_complete, is_current, began, marks, received: 0, sent: 0, bytes: 0 }
     }
 }
 
@@ -80,8 +106,7 @@ struct Exchange {
     range: Range,
     /// The ranges after it.
     ranges: VecDeque<Range>,
-    /// Whether the own rows may be pushed: a newborn owner only takes.
-    pushes: bool,
+    aim: Aim,
     stage: Stage,
     began: Began,
     /// Every row so far was shown and taken.
@@ -90,8 +115,11 @@ struct Exchange {
     step: u32,
     /// What the other side said of itself in its first answer and in its last.
     marks: Option<(Marks, Marks)>,
+    /// All that it said was said under the own layout.
+    is_current: bool,
     received: u64,
     sent: u64,
+    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -117,8 +145,12 @@ pub struct Outcome {
     pub partition: PartitionId,
     /// The other side.
     pub peer: NodeId,
-    /// Both sides hold durably what either had.
+    /// Which way rows went.
+    pub aim: Aim,
+    /// All that was to go one way or both is durable there. What an owner refuses as frozen counts as taken if it is given.
     pub is_complete: bool,
+    /// Both sides began it under the layout that this node acts by.
+    pub is_current: bool,
     /// When it began.
     pub began: Began,
     /// What the other side said of itself in its first answer and in its last.
@@ -127,6 +159,8 @@ pub struct Outcome {
     pub received: u64,
     /// Rows that went.
     pub sent: u64,
+    /// The bytes of both.
+    pub bytes: u64,
 }
 
 impl Exchanges {
@@ -173,21 +207,23 @@ impl Exchanges {
 
     /// Begins an exchange.
     pub fn start(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, plan: Plan) {
-        let Plan { peer, partition, pushes, mut ranges, began, marks } = plan;
+        let Plan { peer, partition, aim, mut ranges, began, marks, is_current } = plan;
         let Some(range) = ranges.pop_front() else { return };
         let exchange = Exchange {
             peer,
             partition,
             range,
             ranges,
-            pushes,
+            aim,
             began,
             stage: Stage::Reading,
             is_whole: true,
             step: 0,
             marks,
+            is_current,
             received: 0,
             sent: 0,
+            bytes: 0,
         };
         exchange.read_page(env, turn, op);
         self.open.insert(op, exchange);
@@ -198,6 +234,20 @@ impl Exchanges {
         if let Some(exchange) = self.open.get(&op) {
             exchange.read_page(env, turn, op);
         }
+    }
+
+    /// The partitions of which this node is being loaded.
+    pub fn loading(&self) -> BTreeSet<PartitionId> {
+        let takes = |exchange: &&Exchange| matches!(exchange.aim, Aim::Take | Aim::TakeOver);
+        self.open.values().filter(takes).map(|exchange| exchange.partition).collect()
+    }
+
+    /// Exchanges end in which data moves between owners of before and those to come.
+    pub fn halt(&mut self, out: &mut Outbox, is_move: impl Fn(PartitionId) -> bool) -> Vec<Outcome> {
+        let moves =
+            |exchange: &Exchange| exchange.aim == Aim::Give || exchange.aim != Aim::Both && is_move(exchange.partition);
+        let ops: Vec<OpId> = self.open.iter().filter(|(_, exchange)| moves(exchange)).map(|(op, _)| *op).collect();
+        ops.into_iter().filter_map(|op| self.end(out, op, false)).collect()
     }
 
     /// Whether an exchange of this partition is under way.
@@ -223,18 +273,18 @@ impl Exchanges {
         let memory = turn.memory(exchange.partition);
         let Ok(page) = outcome else { return self.end(&mut turn.out, op, false) };
         turn.pace.charge(env, page.bytes(), 0);
-        let out = &mut turn.out;
         let end = match page.entries.last() {
             Some((last, _)) if !page.is_last => keyspace::after(last),
             _ => exchange.range.end.clone().unwrap_or_default(),
         };
+        let out = &mut turn.out;
         let (rows, leaves_out) = readable(env, &memory, page);
         let rows: BTreeMap<RowKey, Bytes> = rows.into_iter().collect();
         exchange.is_whole &= !leaves_out;
         exchange.step = exchange.step.saturating_add(1);
         let hashes = rows.iter().map(|(row, state)| (row.clone(), Row::state_hash_of(state))).collect();
-        let (step, start) = (exchange.step, exchange.range.start.clone());
-        let offer = ExchangeOffer { op, step, start, end: end.clone(), hashes, marks };
+        let (step, start, gives) = (exchange.step, exchange.range.start.clone(), exchange.aim == Aim::Give);
+        let offer = ExchangeOffer { op, step, start, end: end.clone(), hashes, marks, gives };
         // The page may show rows of every turn sealed so far.
         out.send_after(out.sealed_ticket(), exchange.peer, exchange.partition, PeerMessage::ExchangeOffer(offer));
         exchange.stage = Stage::Offered { end, rows, marks };
@@ -248,7 +298,7 @@ impl Exchanges {
         &mut self,
         env: &Env<'_>,
         turn: &mut Turn,
-        from: (NodeId, PartitionId),
+        (from, layout): ((NodeId, PartitionId), u64),
         answer: ExchangeAnswer,
     ) -> Option<Outcome> {
         let op = answer.op;
@@ -257,7 +307,14 @@ impl Exchanges {
             return None;
         }
         let memory = turn.memory(exchange.partition);
-        let is_known = |marks: &Marks| !memory.is_established || marks::is_known(env, turn, exchange.peer, marks);
+        let takes_nothing = exchange.aim == Aim::Give;
+        let is_known =
+            |marks: &Marks| !memory.is_established || takes_nothing || marks::is_known(env, turn, exchange.peer, marks);
+        exchange.is_current &= layout == env.ring.epoch().number;
+        if !exchange.is_current && (takes_nothing || exchange.aim != Aim::Both && env.ring.is_moved(exchange.partition))
+        {
+            return self.end(&mut turn.out, op, false);
+        }
         let Stage::Offered { end, rows: own, marks: own_marks } = &mut exchange.stage else { return None };
         let first = |last: &Marks| exchange.marks.map_or(*last, |(first, _)| first);
         let findings = match answer.outcome {
@@ -270,7 +327,8 @@ impl Exchanges {
             return self.end(out, op, false);
         }
         exchange.marks = Some((first(&findings.marks), findings.marks));
-        let has_slept = !memory.is_established && findings.marks.folded > memory.compacted;
+        let is_behind = !memory.is_established && findings.marks.folded > memory.compacted;
+        let has_slept = is_behind && exchange.aim == Aim::TakeOver;
         let forgotten = if has_slept { findings.marks.folded } else { Tick(0) };
         // Progress is a duty: an answer that covers nothing, or more than was asked, ends the exchange.
         let is_bounded = findings.rows.len().max(findings.wanted.len()) <= limits::PAGE_ROWS_MAX;
@@ -278,9 +336,11 @@ impl Exchanges {
             return self.end(out, op, false);
         }
         exchange.is_whole &= !findings.leaves_out;
-        turn.pace.charge(env, bytes_of(&findings.rows), findings.rows.len());
-        exchange.received += findings.rows.len() as u64;
-        let mut rows = findings.rows;
+        let mut rows = if takes_nothing { Vec::new() } else { findings.rows };
+        let bytes = bytes_of(&rows);
+        turn.pace.charge(env, bytes, rows.len());
+        exchange.received += rows.len() as u64;
+        exchange.bytes += bytes as u64;
         if has_slept {
             // Of what the other side lacks, all is forgotten there, or never was there.
             let came: BTreeSet<RowKey> = rows.iter().map(|(row, _)| row.clone()).collect();
@@ -292,7 +352,7 @@ impl Exchanges {
             let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched, forgotten } };
             out.tell(Local::Task(Task { row, body }));
         }
-        let wanted: Vec<(RowKey, Bytes)> = if exchange.pushes {
+        let wanted: Vec<(RowKey, Bytes)> = if exchange.aim.pushes() {
             findings.wanted.iter().filter_map(|row| own.remove_entry(row)).collect()
         } else {
             Vec::new()
@@ -300,7 +360,9 @@ impl Exchanges {
         let is_pushing = !wanted.is_empty();
         exchange.sent += wanted.len() as u64;
         if is_pushing {
-            turn.pace.charge(env, bytes_of(&wanted), wanted.len());
+            let bytes = bytes_of(&wanted);
+            turn.pace.charge(env, bytes, wanted.len());
+            exchange.bytes += bytes as u64;
             let push = ExchangePush { op, step: exchange.step, rows: wanted, marks: *own_marks };
             out.send(exchange.peer, exchange.partition, PeerMessage::ExchangePush(push));
         }
@@ -343,6 +405,8 @@ impl Exchanges {
         }
         match answer.outcome {
             Ok(()) => {}
+            // Of what is given an owner froze only what it had taken over before.
+            Err(Refusal::Frozen) if exchange.aim == Aim::Give => {}
             Err(refusal) if refusal.is_of_one_row() => exchange.is_whole = false,
             Err(_) => return self.end(&mut turn.out, answer.op, false),
         }
@@ -381,8 +445,9 @@ impl Exchanges {
     fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Outcome> {
         out.cancel_timer(&TimerKey::ExchangeTimeout(op));
         out.cancel_timer(&TimerKey::Pace(op));
-        let Exchange { partition, peer, began, marks, received, sent, .. } = self.open.remove(&op)?;
-        Some(Outcome { partition, peer, is_complete, began, marks, received, sent })
+        let Exchange { partition, peer, aim, is_current, began, marks, received, sent, bytes, .. } =
+            self.open.remove(&op)?;
+        Some(Outcome { partition, peer, aim, is_complete, is_current, began, marks, received, sent, bytes })
     }
 }
 

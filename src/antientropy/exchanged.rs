@@ -53,9 +53,10 @@ impl Began {
         Began { at: env.now.mono, there }
     }
 
-    /// What the other side is told at the end: so many rows were moved, either way.
-    pub fn done(&self, rows: u64) -> Option<ExchangeDone> {
-        self.there.map(|(to, since)| ExchangeDone { to, since, rows: Some(rows) })
+    /// What the other side is told at the end: so many rows were moved, either way; `layout` is the number of the one under
+    /// which both began, if they did.
+    pub fn done(&self, rows: u64, layout: Option<u64>) -> Option<ExchangeDone> {
+        self.there.map(|(to, since)| ExchangeDone { to, since, rows: Some(rows), layout: layout.unwrap_or(0) })
     }
 }
 
@@ -109,8 +110,18 @@ mod tests {
         let (partition, peer) = (PartitionId(3), NodeId(2));
         assert_eq!(exchanged.ages(partition, Timestamp(9)), []);
         let now = Now { mono: Timestamp(50_000), wall: WallTime(1_000_000) };
-        exchanged.on_done(now, partition, peer, ExchangeDone { to: Epoch(1), since: WallTime(990_000), rows: None });
-        exchanged.on_done(now, partition, peer, ExchangeDone { to: Epoch(1), since: WallTime(970_000), rows: None });
+        exchanged.on_done(
+            now,
+            partition,
+            peer,
+            ExchangeDone { to: Epoch(1), since: WallTime(990_000), rows: None, layout: 0 },
+        );
+        exchanged.on_done(
+            now,
+            partition,
+            peer,
+            ExchangeDone { to: Epoch(1), since: WallTime(970_000), rows: None, layout: 0 },
+        );
         exchanged.note(PartitionId(4), peer, Timestamp(50_000));
         assert_eq!(exchanged.ages(partition, now.mono), [(peer, 10)]);
         assert_eq!(exchanged.ages(partition, Timestamp(50_001)), [(peer, 11)], "rounded up");
@@ -121,7 +132,7 @@ mod tests {
         let mut exchanged = Exchanged::default();
         let (partition, peer) = (PartitionId(3), NodeId(2));
         let at = |mono: u64, wall: u64| Now { mono: Timestamp(mono * 1_000_000), wall: WallTime(wall * 1_000_000) };
-        let done = |wall: u64| ExchangeDone { to: Epoch(1), since: WallTime(wall * 1_000_000), rows: None };
+        let done = |wall: u64| ExchangeDone { to: Epoch(1), since: WallTime(wall * 1_000_000), rows: None, layout: 0 };
         exchanged.on_clocks(at(100, 5_000));
         exchanged.on_clocks(at(101, 5_001));
         // Told 5,001; then the clock is set back by 29 seconds, and the exchange ends 30 seconds after it began.

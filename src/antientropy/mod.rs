@@ -34,7 +34,7 @@ mod trees;
 mod walk;
 
 pub use compared::Compared;
-pub use exchange::{Exchanges, Outcome, Plan};
+pub use exchange::{Aim, Exchanges, Outcome, Plan};
 pub use exchanged::{Began, Exchanged};
 pub use newborn::{Finding, Newborns};
 pub use pace::Pace;

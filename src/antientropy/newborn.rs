@@ -18,6 +18,12 @@ use crate::ids::{NodeId, PartitionId};
 use crate::message::peer::{NewbornAnswer, NewbornQuery, PeerMessage};
 use crate::shard::{Env, TimerKey, Turn};
 
+/// Who is to own a partition and is not read yet is loaded by the owners of before ([`crate::transfer`]): it founds nothing.
+/// They ask it, for it may have been loaded already.
+fn may_found(env: &Env<'_>, partition: PartitionId) -> bool {
+    env.ring.readers(partition).contains(&env.me)
+}
+
 /// What the newborn partitions of this shard have heard.
 #[derive(Debug, Default)]
 pub struct Newborns {
@@ -44,7 +50,7 @@ impl Newborns {
         self.said.clear();
         let newborn: Vec<PartitionId> = turn
             .memories()
-            .filter(|(partition, memory)| env.ring.is_owner(*partition, env.me) && !memory.is_established)
+            .filter(|(partition, memory)| may_found(env, *partition) && !memory.is_established)
             .map(|(partition, _)| partition)
             .collect();
         let mut founded = Vec::new();
@@ -91,7 +97,7 @@ impl Newborns {
         answer: NewbornAnswer,
     ) -> Option<Finding> {
         let (node, theirs) = from;
-        if !env.ring.is_owner(partition, env.me) || turn.memory(partition).is_established {
+        if !may_found(env, partition) || turn.memory(partition).is_established {
             return None;
         }
         if !answer.is_newborn {

@@ -5,13 +5,16 @@
 //! Push  ──→ merging ──all durable──→ Pushed
 //! ```
 //!
-//! Bounded: [`OPEN_MAX`] dialogues, each of a page at most; a further one is answered `Busy` and tried again by its initiator.
+//! A node that only gives, because it is no owner any more, is answered with what is wanted, and shown nothing.
+//!
+//! Bounded: [`OPEN_MAX`] dialogues, each of a page at most, and [`TRANSFERS_MAX`] partitions that owners to come are loaded with;
+//! a further one is answered `Busy` and tried again by its initiator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::exchange::{bytes_of, readable};
+use super::exchange::{SILENCE_MAX, bytes_of, readable};
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
@@ -21,6 +24,8 @@ use crate::message::peer::{
 use crate::replica::{PartitionMemory, Standing, marks, normal};
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
+use crate::time::Timestamp;
+use crate::transfer::TRANSFERS_MAX;
 use crate::value::Row;
 
 /// Offers and pushes under way at once, together. Each holds one page in memory.
@@ -31,6 +36,8 @@ pub const OPEN_MAX: usize = 64;
 pub struct Responders {
     offers: BTreeMap<OpId, (Asker, ExchangeOffer)>,
     pushes: BTreeMap<OpId, Push>,
+    /// Owners to come that are being loaded from here, and when they asked last.
+    teaching: BTreeMap<(NodeId, PartitionId), Timestamp>,
 }
 
 /// Who asked, and under which name.
@@ -66,7 +73,11 @@ impl Responders {
         let asker = Asker { node, epoch, partition, op: offer.op, step: offer.step };
         let within = keyspace::partition_range(partition, env.ring.layout().partitions);
         let is_within = offer.start >= within.start && within.end.as_ref().is_none_or(|end| offer.end <= *end);
-        let refusal = match refusal(env, turn, standing, (node, partition), &offer.marks) {
+        let refusal = match offer.gives {
+            true => refusal_of_gift(env, turn, standing, (node, partition), &offer.marks),
+            false => refusal(env, turn, standing, (node, partition), &offer.marks),
+        };
+        let refusal = match refusal {
             Some(refusal) => Some(refusal),
             None if !is_within || offer.start >= offer.end => {
                 Some(Refusal::Failed("a range that is not of the partition".into()))
@@ -74,7 +85,7 @@ impl Responders {
             None if !is_page(offer.hashes.len(), offer.hashes.iter().map(|(row, _)| row)) => {
                 Some(Refusal::Failed("more rows than a page has".into()))
             }
-            None if self.is_busy() => Some(Refusal::Busy),
+            None if self.is_busy() || !self.may_teach(env, (node, partition)) => Some(Refusal::Busy),
             None => None,
         };
         if let Some(refusal) = refusal {
@@ -100,7 +111,8 @@ impl Responders {
         let Some((asker, offer)) = self.offers.remove(&op) else { return };
         let marks = marks::marks(env, turn, asker.partition);
         let memory = turn.memory(asker.partition);
-        let has_slept = offer.marks.compacted < marks.folded;
+        let offer_end = offer.end.clone();
+        let has_slept = offer.marks.compacted < marks.folded && !offer.gives;
         turn.pace.charge(env, outcome.as_ref().map_or(0, Page::bytes), 0);
         let findings = |page: Page| {
             let end = match page.entries.last() {
@@ -115,7 +127,11 @@ impl Responders {
             Ok(page) if has_slept => is_readable(env, turn, &memory, &page).map(|()| page),
             other => other.map_err(|error| Refusal::Failed(error.to_string())),
         };
+        let (asked_to, end) = (offer_end, keyspace::partition_range(asker.partition, env.ring.layout().partitions).end);
         let outcome = outcome.map(findings);
+        if outcome.as_ref().is_ok_and(|found| found.covered == asked_to && end.is_none_or(|end| end == asked_to)) {
+            self.teaching.remove(&(asker.node, asker.partition));
+        }
         if let Ok(found) = &outcome {
             turn.pace.charge(env, bytes_of(&found.rows), found.rows.len());
         }
@@ -134,14 +150,17 @@ impl Responders {
         let ((node, epoch), partition) = from;
         let asker = Asker { node, epoch, partition, op: push.op, step: push.step };
         let standing = Standing::of(env, turn, partition);
-        let is_vouched = marks::is_level(turn, partition, &push.marks);
         let is_known = marks::is_known(env, turn, node, &push.marks);
+        let was_owner = env.ring.is_owner(partition, node) || env.ring.leavers(partition).contains(&node);
+        let is_vouched = marks::is_level(turn, partition, &push.marks) && is_known && was_owner;
         let out = &mut turn.out;
         if standing != Standing::Owner {
             // A newborn learns from the exchange that it began, and from nothing else.
             return asker.answer_push(out, Err(Refusal::Newborn));
         }
-        if !is_known {
+        // What an earlier layout left elsewhere is taken like a hint.
+        let is_stray = !env.ring.accepts(partition, node);
+        if !is_known && !is_stray {
             return asker.answer_push(out, Err(Refusal::UnknownDirectory));
         }
         if self.is_busy() {
@@ -171,8 +190,11 @@ impl Responders {
         let Some(push) = self.pushes.get_mut(&op) else { return };
         push.merging = push.merging.saturating_sub(1);
         if let Err(refusal) = outcome {
-            // A refusal of the whole page says more than that of one row.
-            let says_more = push.refused.as_ref().is_none_or(|first| first.is_of_one_row());
+            // A refusal of the whole page says more than that of one row, and that of what is frozen says least.
+            let says_more = push
+                .refused
+                .as_ref()
+                .is_none_or(|first| *first == Refusal::Frozen || first.is_of_one_row() && !refusal.is_of_one_row());
             if says_more {
                 push.refused = Some(refusal);
             }
@@ -184,8 +206,23 @@ impl Responders {
         }
     }
 
+    /// Whether one that is to own the partition may be loaded from here now, beside those that are.
+    fn may_teach(&mut self, env: &Env<'_>, pupil: (NodeId, PartitionId)) -> bool {
+        let (node, partition) = pupil;
+        if env.ring.readers(partition).contains(&node) || !env.ring.is_owner(partition, node) {
+            return true;
+        }
+        self.teaching.retain(|_, at| env.now.mono.since(*at) < SILENCE_MAX);
+        if !self.teaching.contains_key(&pupil) && self.teaching.len() >= TRANSFERS_MAX {
+            return false;
+        }
+        self.teaching.insert(pupil, env.now.mono);
+        true
+    }
+
     /// Refuses all that is under way: the pages that were read for it are of before.
     pub fn refuse_all(&mut self, out: &mut Outbox, refusal: &Refusal) {
+        self.teaching.clear();
         for (asker, _) in std::mem::take(&mut self.offers).into_values() {
             asker.answer_offer(out, Err(refusal.clone()));
         }
@@ -234,8 +271,31 @@ pub(super) fn refusal(
     }
 }
 
+/// Why a node that only gives may not, if it may not. It learns nothing here, so its directory matters only for what its rows may
+/// change: those of an owner of before as much as an owner's, once it is known.
+fn refusal_of_gift(
+    env: &Env<'_>,
+    turn: &Turn,
+    standing: Standing,
+    (node, partition): (NodeId, PartitionId),
+    marks: &Marks,
+) -> Option<Refusal> {
+    let is_leaver = env.ring.leavers(partition).contains(&node);
+    match standing {
+        Standing::Newborn | Standing::Joining => Some(Refusal::Newborn),
+        Standing::Fallback | Standing::Leaving | Standing::Outside => Some(Refusal::NotAccepted),
+        Standing::Owner if is_leaver && !marks::is_known(env, turn, node, marks) => Some(Refusal::UnknownDirectory),
+        Standing::Owner => None,
+    }
+}
+
 /// Whether every row of a page can be shown.
-fn is_readable(env: &Env<'_>, turn: &mut Turn, memory: &PartitionMemory, page: &Page) -> Result<(), Refusal> {
+pub(super) fn is_readable(
+    env: &Env<'_>,
+    turn: &mut Turn,
+    memory: &PartitionMemory,
+    page: &Page,
+) -> Result<(), Refusal> {
     for (key, stored) in &page.entries {
         let row = RowKey::parse(key.clone()).map_err(|error| Refusal::Failed(error.to_string()))?;
         normal::shipped(&row, stored, memory, env.config).map_err(|error| turn.malformed(&row, &error))?;
@@ -251,6 +311,7 @@ fn compare(
     own: impl Iterator<Item = (RowKey, Bytes)>,
     marks: Marks,
 ) -> ExchangeFindings {
+    let shows = !offer.gives;
     let theirs: BTreeMap<RowKey, u128> = offer.hashes.into_iter().collect();
     let mut equal = BTreeSet::new();
     let mut rows = Vec::new();
@@ -265,6 +326,7 @@ fn compare(
             Some(hash) if *hash == Row::state_hash_of(&state) => {
                 equal.insert(row);
             }
+            Some(_) | None if !shows => {}
             Some(_) | None => {
                 bytes += state.len() + row.as_bytes().len();
                 rows.push((row, state));
@@ -315,6 +377,7 @@ mod tests {
             end: Bytes::from_static(&[0xff; 4]),
             hashes,
             marks: Marks::default(),
+            gives: false,
         }
     }
 

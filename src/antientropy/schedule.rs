@@ -44,6 +44,23 @@ impl Schedule {
         }
     }
 
+    /// A pair that is due at once and was not compared so far: this node hands the partition over.
+    pub fn add(&mut self, env: &Env<'_>, partition: PartitionId, peer: NodeId) {
+        if !self.due.contains_key(&(partition, peer)) {
+            self.set(partition, peer, Due::At(env.now.mono));
+        }
+    }
+
+    /// The partition is compared with nobody any more.
+    pub fn remove(&mut self, partition: PartitionId) {
+        let pairs = (partition, NodeId(u64::MIN))..=(partition, NodeId(u64::MAX));
+        for (pair, due) in self.due.extract_if(pairs, |_, _| true) {
+            if let Due::At(at) = due {
+                self.by_time.remove(&(at, pair.0, pair.1));
+            }
+        }
+    }
+
     /// A peer answers again: everything shared with it is due.
     pub fn on_reachable(&mut self, env: &Env<'_>, node: NodeId) {
         let shared: Vec<PartitionId> =
@@ -83,6 +100,9 @@ impl Schedule {
 
     /// An exchange ended: when it is due again.
     pub fn on_end(&mut self, env: &Env<'_>, partition: PartitionId, peer: NodeId, is_complete: bool) {
+        if !self.due.contains_key(&(partition, peer)) {
+            return;
+        }
         let interval = env.config.exchange_interval;
         let pause = if !is_complete {
             RETRY_AFTER

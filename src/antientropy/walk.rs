@@ -18,7 +18,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::exchange::{Outcome, Plan, SILENCE_MAX};
+use super::exchange::{Aim, Outcome, Plan, SILENCE_MAX};
 use super::exchanged::Began;
 use super::respond;
 use super::tree::Node;
@@ -63,6 +63,8 @@ struct Walk {
     is_second: bool,
     /// How many questions were asked.
     step: u32,
+    /// All that the other side said was said under the own layout.
+    is_current: bool,
 }
 
 /// What came of a walk.
@@ -108,6 +110,7 @@ impl Walks {
             found: Vec::new(),
             is_second: false,
             step: 0,
+            is_current: true,
         };
         self.open.insert(op, walk);
         self.go_on(env, turn, op)
@@ -118,7 +121,7 @@ impl Walks {
         &mut self,
         env: &Env<'_>,
         turn: &mut Turn,
-        from: (NodeId, PartitionId),
+        (from, layout): ((NodeId, PartitionId), u64),
         answer: TreeAnswer,
     ) -> Option<Walked> {
         let op = answer.op;
@@ -126,6 +129,7 @@ impl Walks {
         if from != (walk.peer, walk.partition) || !is_step(answer.step, walk.step) {
             return None;
         }
+        walk.is_current &= layout == env.ring.epoch().number;
         let asked = std::mem::take(&mut walk.asked);
         if asked.is_empty() {
             return None;
@@ -224,21 +228,24 @@ impl Walks {
             return self.give_up(env, &mut turn.out, op);
         }
         turn.out.cancel_timer(&TimerKey::Walk(op));
-        let Walk { peer, partition, began, marks, .. } = self.open.remove(&op)?;
-        Some(Walked::Differs(Plan { peer, partition, pushes: true, ranges: ranges.into(), began, marks }))
+        let Walk { peer, partition, began, marks, is_current, .. } = self.open.remove(&op)?;
+        let (aim, ranges) = (Aim::Both, ranges.into());
+        Some(Walked::Differs(Plan { peer, partition, aim, ranges, began, marks, is_current }))
     }
 
     /// Trees do not help: all rows are exchanged.
     fn give_up(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Option<Walked> {
         out.cancel_timer(&TimerKey::Walk(op));
         let Walk { peer, partition, .. } = self.open.remove(&op)?;
-        Some(Walked::SaysNothing(Plan::whole(env, peer, partition, true)))
+        Some(Walked::SaysNothing(Plan::whole(env, peer, partition, Aim::Both)))
     }
 
     fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Walked> {
         out.cancel_timer(&TimerKey::Walk(op));
-        let Walk { partition, peer, began, marks, .. } = self.open.remove(&op)?;
-        Some(Walked::Ended(Outcome { partition, peer, is_complete, began, marks, received: 0, sent: 0 }))
+        let Walk { partition, peer, began, marks, is_current, .. } = self.open.remove(&op)?;
+        let (aim, received, sent, bytes) = (Aim::Both, 0, 0, 0);
+        let outcome = Outcome { partition, peer, aim, is_complete, is_current, began, marks, received, sent, bytes };
+        Some(Walked::Ended(outcome))
     }
 }
 

@@ -130,6 +130,7 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
             end: bytes(count),
             hashes: vec![(row(), u128::MAX); items],
             marks: MARKS,
+            gives: true,
         }),
         PeerMessage::ExchangeAnswer(ExchangeAnswer { op: OP, step: u32::MAX, epoch: EPOCH, outcome: Ok(found) }),
         PeerMessage::ExchangePush(ExchangePush {

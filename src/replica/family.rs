@@ -22,12 +22,14 @@ pub(super) fn side_rows(env: &Env<'_>, task: &Task) -> Vec<RowKey> {
         TaskBody::Read { beside: Wanted::Elements(rows), .. } => rows.clone(),
         TaskBody::Read { .. } | TaskBody::Show { .. } | TaskBody::Owe { .. } => Vec::new(),
         // The main row knows what its side rows add up to.
-        TaskBody::Strike { .. } | TaskBody::Lose { .. } | TaskBody::Merge { .. } | TaskBody::Settle { .. } => {
-            match task.row.kind() {
-                RowKind::Main => Vec::new(),
-                RowKind::Session | RowKind::Element(_) => vec![task.row.main_row()],
-            }
-        }
+        TaskBody::Strike { .. }
+        | TaskBody::Lose { .. }
+        | TaskBody::Merge { .. }
+        | TaskBody::Settle { .. }
+        | TaskBody::Drop { .. } => match task.row.kind() {
+            RowKind::Main => Vec::new(),
+            RowKind::Session | RowKind::Element(_) => vec![task.row.main_row()],
+        },
     }
 }
 

@@ -12,6 +12,7 @@
 //! normal.rs, settle.rs            rows in their normal form, and on disk
 //! partitions.rs, identity.rs      what this directory remembers of each partition, and of itself
 //! role.rs, standing.rs            what it is to a partition, and what it may take, show and mint therefore
+//! discard.rs                      what is another's now
 //! marks.rs                        how far a partition is settled, as it stands in messages
 //! ```
 //!
@@ -22,6 +23,7 @@
 mod apply;
 mod conflicts;
 mod debts;
+mod discard;
 mod family;
 mod identity;
 pub mod marks;
@@ -124,7 +126,11 @@ impl Replica {
     fn park(&mut self, env: &Env<'_>, turn: &mut Turn, row: RowKey, task: Task) {
         let is_own = matches!(
             task.body,
-            TaskBody::Owe { .. } | TaskBody::Strike { .. } | TaskBody::Lose { .. } | TaskBody::Settle { .. }
+            TaskBody::Owe { .. }
+                | TaskBody::Strike { .. }
+                | TaskBody::Lose { .. }
+                | TaskBody::Settle { .. }
+                | TaskBody::Drop { .. }
         );
         if self.parked_count >= env.config.parked_max && !is_own {
             refuse(env, turn, task, &Refusal::Busy);
@@ -153,6 +159,10 @@ impl Replica {
             TaskBody::Owe { owners, version, since } => debts::owe(env, turn, &row, &owners, version, since),
             TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
             TaskBody::Lose { owner, sealed } => debts::lose(env, turn, &row, owner, sealed),
+            TaskBody::Drop { partition } => {
+                discard::discard(env, turn, &row, partition);
+                turn.out.tell(Local::Dropped(partition));
+            }
             TaskBody::Settle { op } => {
                 settle::settle(env, turn, &row);
                 turn.out.tell(Local::Settled { op, is_done: true });
@@ -191,6 +201,8 @@ fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
         TaskBody::Strike { .. } | TaskBody::Lose { .. } => {}
         // The sweep is not whole, and will be repeated.
         TaskBody::Settle { op } => turn.out.tell(Local::Settled { op, is_done: false }),
+        // It stays, and is found by the next look.
+        TaskBody::Drop { partition } => turn.out.tell(Local::Dropped(partition)),
         TaskBody::Merge { source, .. } => apply::acknowledge_merge(env, turn, row, source, Err(refusal.clone())),
     }
 }

@@ -66,6 +66,7 @@ impl Shard {
         self.site.exchanged.retain(is_pair);
         self.compared.retain(is_pair);
         self.schedule.rebuild(&self.site.env(now), &own);
+        self.on_moves_changed(now);
     }
 
     /// Notes what this node is to each partition now, and forgets what held for what it was.

@@ -4,6 +4,7 @@
 //! coordinator ──Task──→ replica ──Minted──→ coordinator ──Missing──→ hints (ledger) ──Task(Owe)──→ replica
 //!                       replica ──Merged──→ exchange                 hints (delivery) ─Task(Strike)┘
 //! stability ──Task(Settle)──→ replica ──Settled──→ stability         replica ──Surveyed──→ stability
+//! transfer ──Task(Drop)──→ replica ──Dropped──→ transfer
 //! coordinator ──Task(Read)──→ replica ──Task(Show), when a job has read side rows──→ replica
 //! ```
 
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::causality::{Epoch, Tick};
-use crate::ids::{ConnectionId, NodeId, OpId, RequestId, RowVersion};
+use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, RowVersion};
 use crate::message::client::{Command, Outcome, Reason, Request, RequestError, Response, Visible};
 use crate::message::peer::{Addressed, Part, Refusal, Wanted};
 use crate::replica::Gathered;
@@ -50,6 +51,8 @@ pub enum Local {
         /// It was.
         is_done: bool,
     },
+    /// For the transfer: a row that was to be dropped was looked at.
+    Dropped(PartitionId),
     /// For the coordinator: the turn of a client's command that waited for an earlier one on its key.
     Start(Start),
 }
@@ -144,6 +147,11 @@ pub enum TaskBody {
     Settle {
         /// The sweep.
         op: OpId,
+    },
+    /// Every owner has what this node, which is none, has of the row: delete it, unless it has marks.
+    Drop {
+        /// Where it stands.
+        partition: PartitionId,
     },
 }
 

@@ -22,6 +22,7 @@ mod deadlines;
 mod env;
 mod input;
 mod local;
+mod moves;
 pub mod observation;
 mod outbox;
 mod routes;
@@ -60,8 +61,9 @@ use crate::message::peer::{Addressed, Challenge, Claim, Frame, Marks, OwedRow, P
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
 use crate::stability::{Hurry, Stability};
-use crate::storage::{Batch, RowKey, Store};
+use crate::storage::{Batch, Page, RowKey, Store, StoreError};
 use crate::time::{Now, Timestamp, micros};
+use crate::transfer::Transfer;
 
 /// One shard of one node.
 #[derive(Debug)]
@@ -77,6 +79,7 @@ pub struct Shard {
     walks: Walks,
     responders: Responders,
     newborns: Newborns,
+    transfer: Transfer,
     stability: Stability,
     /// Numbers the dialogues of exchanges, begun here or there, and of scans.
     next_exchange: u64,
@@ -149,6 +152,7 @@ impl Shard {
             walks: Walks::default(),
             responders: Responders::default(),
             newborns: Newborns::default(),
+            transfer: Transfer::default(),
             stability: Stability::default(),
             next_exchange: 0,
             compared: Compared::default(),

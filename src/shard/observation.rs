@@ -198,6 +198,26 @@ pub enum Observation {
         /// Its number.
         number: u64,
     },
+    /// An owner to come, or one that stays, has all that the owners of before had.
+    PartitionSynced {
+        /// Which.
+        partition: PartitionId,
+        /// Rows that came for that, in this start.
+        rows: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// All owners have what this node had, which is none any more: it holds nothing of the partition.
+    PartitionCleared {
+        /// Which.
+        partition: PartitionId,
+        /// Rows that went for that, in this start.
+        rows: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// Number of the layout.
+        number: u64,
+    },
     /// A message of another layout epoch.
     ForeignLayout {
         /// Who sent it.

@@ -37,7 +37,7 @@ impl Shard {
     }
 
     fn on_message(&mut self, now: Now, from: NodeId, epoch: Epoch, addressed: Addressed) {
-        let Addressed { partition, layout: _, message } = addressed;
+        let Addressed { partition, layout, message } = addressed;
         let is_peer = from != self.site.identity.node;
         if is_peer && message.is_answer() && self.site.liveness.on_answer(from, now.mono) {
             self.on_reachable(now, from);
@@ -46,7 +46,9 @@ impl Shard {
             // Whoever asked is gone.
             return;
         }
-        if let Some(marks) = message.marks().filter(|_| is_peer) {
+        // A proof of loss rests on what this node said to others as an owner beside them, under this layout.
+        let is_current = layout == self.site.ring.epoch().number;
+        if let Some(marks) = message.marks().filter(|_| is_peer && is_current) {
             self.on_marks(now, partition, from, marks);
         }
         let env = self.site.env(now);
@@ -127,7 +129,7 @@ impl Shard {
                 {
                     stability.ask_again(&env, turn, partition, from);
                 }
-                let ended = self.exchanges.on_answer(&env, turn, (from, partition), answer);
+                let ended = self.exchanges.on_answer(&env, turn, ((from, partition), layout), answer);
                 self.on_exchange_ends(now, ended);
             }
             PeerMessage::ExchangePush(push) => {
@@ -140,10 +142,14 @@ impl Shard {
             }
             PeerMessage::ExchangeDone(done) => {
                 if done.to == self.site.identity.epoch {
-                    let rows = done.rows;
+                    let (rows, is_current) = (done.rows, done.layout == env.ring.epoch().number);
                     if let Some(began) = self.site.exchanged.on_done(now, partition, from, done) {
                         self.compared.note(partition, from, began, rows == Some(0));
                         self.turn.prove_repair(partition, from, began);
+                    }
+                    // Who is loaded has credit of what it began itself alone.
+                    if is_current && self.turn.memory(partition).is_established {
+                        self.on_credit(now, partition, from, None);
                     }
                 }
             }
@@ -167,14 +173,16 @@ impl Shard {
                 {
                     stability.ask_again(&env, turn, partition, from);
                 }
-                let walked = self.walks.on_answer(&env, turn, (from, partition), answer);
+                let walked = self.walks.on_answer(&env, turn, ((from, partition), layout), answer);
                 self.on_walked(now, walked);
             }
             PeerMessage::StabilityQuery(query) => {
-                stability.on_query(&env, turn, (from, epoch), partition, query, || next_op(next_exchange));
+                let about = (partition, layout);
+                stability.on_query(&env, turn, (from, epoch), about, query, || next_op(next_exchange));
             }
             PeerMessage::StabilityAnswer(answer) => {
-                let hurries = stability.on_answer(&env, turn, from, partition, *answer, || next_op(next_exchange));
+                let about = (partition, layout);
+                let hurries = stability.on_answer(&env, turn, from, about, *answer, || next_op(next_exchange));
                 self.on_hurries(now, hurries);
             }
         }
@@ -221,6 +229,7 @@ impl Shard {
                     let hurries = stability.on_surveyed(&site.env(now), turn, surveyed, || next_op(next_exchange));
                     self.on_hurries(now, hurries);
                 }
+                Local::Dropped(partition) => self.on_dropped(now, partition),
                 Local::Settled { op, is_done } => {
                     let Shard { site, turn, stability, next_exchange, .. } = self;
                     stability.on_settled(&site.env(now), turn, op, is_done, || next_op(next_exchange));
@@ -247,6 +256,9 @@ impl Shard {
             JobResult::Rows { op, outcome } if self.stability.has(op) => {
                 let Shard { turn, stability, next_exchange, .. } = self;
                 stability.on_page(&env, turn, op, outcome, || next_op(next_exchange));
+            }
+            JobResult::Rows { op, outcome } if self.transfer.outgoing.has(op) => {
+                self.on_outgoing_page(now, op, outcome);
             }
             JobResult::Rows { op, outcome } if self.turn.trees.has(op) => {
                 let Shard { turn, next_exchange, .. } = self;
@@ -283,7 +295,7 @@ impl Shard {
                 out.set_timer(TimerKey::ExchangeSchedule, now.mono.after(env.config.ping_interval));
                 let Shard { turn, next_exchange, .. } = self;
                 turn.trees.begin(&env, &mut turn.out, || next_op(next_exchange));
-                self.begin_exchanges(now);
+                self.begin_moves(now);
             }
             TimerKey::Pace(op) if self.exchanges.has(op) => self.exchanges.on_paced(&env, &mut self.turn, op),
             TimerKey::Pace(op) => self.responders.on_paced(&mut self.turn, op),
@@ -337,7 +349,7 @@ impl Shard {
     fn sweep_expired(&mut self, now: Now) {
         let env = self.site.env(now);
         for row in self.turn.deadlines().take_due(now.wall) {
-            let owners = env.ring.owners(row.partition(env.ring.layout().partitions));
+            let owners = env.ring.readers(row.partition(env.ring.layout().partitions));
             let first = owners.iter().find(|owner| **owner == env.me || env.liveness.is_reachable(**owner));
             if first == Some(&env.me) {
                 self.coordinator.sweep(&env, &mut self.turn.out, row.key());
@@ -385,96 +397,6 @@ impl Shard {
         self.coordinator.on_not_sent(&self.site.env(now), &mut self.turn.out, node, frame);
     }
 
-    /// Begins the comparisons that are due, as many as may run at once. The smaller id begins, or the newborn.
-    fn begin_exchanges(&mut self, now: Now) {
-        let env = self.site.env(now);
-        let Shard { turn, exchanges, walks, schedule, stability, next_exchange, tree_walks, .. } = self;
-        let takes_over = |turn: &Turn, partition, peer| {
-            !turn.memory(partition).is_established || stability.is_catching_up(partition, peer)
-        };
-        while exchanges.len() < env.config.exchanges_max
-            && let Some(plan) = exchanges.next_waiting()
-        {
-            if takes_over(turn, plan.partition, plan.peer) {
-                // Meanwhile it is to be of the other kind.
-                schedule.on_end(&env, plan.partition, plan.peer, false);
-                continue;
-            }
-            exchanges.start(&env, turn, next_op(next_exchange), plan);
-        }
-        let may_walk = |turn: &Turn, partition, peer| {
-            !takes_over(turn, partition, peer) && Walks::may_begin(&env, turn, partition)
-        };
-        let is_ours = |peer| env.config.exchange && env.me < peer;
-        let room = env.config.exchanges_max.saturating_sub(exchanges.len());
-        let may_begin =
-            |partition, peer| takes_over(turn, partition, peer) || is_ours(peer) && !may_walk(turn, partition, peer);
-        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
-            if !turn.memory(partition).is_established && exchanges.has_partition(partition) {
-                // A newborn learns from one co-owner, whose rows are of one moment.
-                schedule.on_end(&env, partition, peer, false);
-                continue;
-            }
-            let pushes = !takes_over(turn, partition, peer);
-            let plan = Plan::whole(&env, peer, partition, pushes);
-            exchanges.start(&env, turn, next_op(next_exchange), plan);
-        }
-        let room = WALKS_MAX.saturating_sub(walks.len());
-        let may_begin = |partition, peer| is_ours(peer) && may_walk(turn, partition, peer);
-        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
-            *tree_walks += 1;
-            if let Some(Walked::SaysNothing(plan)) = walks.start(&env, turn, next_op(next_exchange), (peer, partition))
-            {
-                exchanges.wish(plan);
-            }
-        }
-    }
-
-    fn on_walked(&mut self, now: Now, walked: Option<Walked>) {
-        match walked {
-            Some(Walked::Ended(outcome)) => self.on_exchange_ends(now, [outcome]),
-            Some(Walked::Differs(plan)) => {
-                self.tree_differences += plan.ranges.len() as u64;
-                self.exchanges.wish(plan);
-                self.begin_exchanges(now);
-            }
-            Some(Walked::SaysNothing(plan)) => {
-                self.exchanges.wish(plan);
-                self.begin_exchanges(now);
-            }
-            None => {}
-        }
-    }
-
-    fn on_exchange_ends(&mut self, now: Now, ended: impl IntoIterator<Item = Outcome>) {
-        let mut any = false;
-        for Outcome { partition, peer, is_complete, began, marks, received, sent } in ended {
-            any = true;
-            self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
-            if is_complete {
-                self.exchanges_done += 1;
-                self.exchanged_rows += received + sent;
-                self.turn.out.observe(Observation::ExchangeDone { partition, peer, received, sent });
-                self.site.exchanged.note(partition, peer, began.at);
-                self.compared.note(partition, peer, began.at, received + sent == 0);
-                if let Some(done) = began.done(received + sent) {
-                    // The other side was sent what it lacked.
-                    self.turn.prove_repair(partition, peer, began.at);
-                    self.turn.out.send(peer, partition, PeerMessage::ExchangeDone(done));
-                }
-                if let Some((first, last)) = marks {
-                    self.stability.on_exchanged(&mut self.turn, (partition, peer), first, last);
-                }
-                if !self.turn.memory(partition).is_established {
-                    self.establish(partition, false);
-                }
-            }
-        }
-        if any {
-            self.begin_exchanges(now);
-        }
-    }
-
     /// Exchanges that are needed at once.
     fn on_hurries(&mut self, now: Now, hurries: Vec<Hurry>) {
         for Hurry { partition, node } in &hurries {
@@ -493,11 +415,6 @@ impl Shard {
             }
         }
     }
-
-    fn establish(&mut self, partition: PartitionId, is_founding: bool) {
-        self.turn.establish(partition);
-        self.turn.out.observe(Observation::Established { partition, is_founding });
-    }
 }
 
 fn partition_of(env: &Env<'_>, row: &RowKey) -> PartitionId {
@@ -505,7 +422,7 @@ fn partition_of(env: &Env<'_>, row: &RowKey) -> PartitionId {
 }
 
 /// A fresh dialogue of an exchange, begun here or there.
-fn next_op(last: &mut u64) -> OpId {
+pub(super) fn next_op(last: &mut u64) -> OpId {
     *last += 1;
     OpId(*last)
 }

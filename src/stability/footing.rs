@@ -86,6 +86,12 @@ impl Footing {
         }
     }
 
+    /// The node holds nothing of the partition any more.
+    pub fn forget(&mut self, partition: PartitionId) {
+        self.ticks.remove(&partition);
+        self.watches.remove(&partition);
+    }
+
     /// A survey has noted every tick of the partition.
     pub fn note_all(&mut self, partition: PartitionId) {
         self.ticks.entry(partition).or_default().is_complete = true;

@@ -12,7 +12,9 @@
 //! ```
 //!
 //! Every owner with something to settle asks the accept set once per `stability_interval` and acts on the answers to its
-//! present round alone (`decide`): no vote, no leader. A node that is down stops this for the partitions whose accept set
+//! present round alone (`decide`): no vote, no leader. Answers count only under the layout that the asker acts by; a partition
+//! whose owners change does not settle while writes are counted in both placements, nor, after that, before the owners of before
+//! have handed over everything. A node that is down stops this for the partitions whose accept set
 //! it is in, and no write. What must survive a crash stands in `PartitionMemory`; the rest is asked and surveyed again.
 //!
 //! ```text
@@ -49,6 +51,7 @@ pub use scan::{Found, Purpose};
 
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
+use crate::message::client::Need;
 use crate::message::peer::{
     Lifetimes, Marks, PeerMessage, Report, StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState,
 };
@@ -57,6 +60,7 @@ use crate::replica::{PartitionMemory, marks};
 use crate::shard::{Env, Local, Observation, TimerKey, Turn};
 use crate::storage::{Page, StoreError};
 use crate::time::{Timestamp, WallTime, micros};
+use crate::transfer::Incoming;
 use part::Part;
 use scan::Scans;
 
@@ -128,6 +132,18 @@ pub struct Stability {
 }
 
 impl Stability {
+    /// The node holds nothing of a partition any more.
+    pub fn forget(&mut self, turn: &mut Turn, partition: PartitionId) {
+        self.parts.remove(&partition);
+        self.behind.remove(&partition);
+        turn.footing_mut().forget(partition);
+    }
+
+    /// What a node has said of itself in the present round.
+    pub fn marks_of(&self, partition: PartitionId, node: NodeId) -> Option<Marks> {
+        self.parts.get(&partition)?.said.get(&node).map(|state| state.marks)
+    }
+
     /// Another layout is taken up: answers to rounds of before count no longer, and what reports rest on may be another set of
     /// owners. Everything is asked and surveyed again.
     pub fn on_layout(&mut self, env: &Env<'_>, turn: &mut Turn) {
@@ -135,7 +151,12 @@ impl Stability {
             part.end_round();
             part.void();
             turn.footing_mut().unwatch(*partition);
+            part.waiting.clear();
+            if !may_settle(env, *partition) {
+                part.waiting.push(Need::Move.of()(env.me));
+            }
         }
+        self.scans.on_layout(|partition| env.ring.is_owner(partition, env.me));
         self.catching_up.clear();
         self.has_looked = false;
         self.rounds_at = env.now.mono;
@@ -154,7 +175,22 @@ fn may_act(memory: &PartitionMemory) -> bool {
 }
 
 fn is_fallback(env: &Env<'_>, partition: PartitionId) -> bool {
-    env.ring.accepts(partition, env.me) && !env.ring.is_owner(partition, env.me)
+    env.ring.accepts(partition, env.me) && !env.ring.is_owner(partition, env.me) && !is_leaver(env, partition)
+}
+
+/// It was an owner before, and hands over what it has.
+fn is_leaver(env: &Env<'_>, partition: PartitionId) -> bool {
+    env.ring.leavers(partition).contains(&env.me)
+}
+
+/// Nothing settles while writes are counted in two placements: what one of the sets has agreed on, the other may not know.
+fn may_settle(env: &Env<'_>, partition: PartitionId) -> bool {
+    env.ring.may_settle(partition) || mutation::is_off(Mutation::SettleWhileMoving)
+}
+
+/// An owner of before that has handed over everything: it takes nothing, and holds nothing that could still come.
+fn has_cleared(memory: &PartitionMemory) -> bool {
+    memory.is_cleared || mutation::is_off(Mutation::LeaverSealsAsOwner)
 }
 
 fn ask(env: &Env<'_>, turn: &mut Turn, partition: PartitionId, node: NodeId, round: u64, want: Want) {

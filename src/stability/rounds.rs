@@ -25,7 +25,10 @@ impl Stability {
         }
         let strangers: Vec<PartitionId> = turn
             .memories()
-            .filter(|(partition, memory)| !memory.is_established && is_fallback(env, *partition))
+            .filter(|(partition, memory)| {
+                let is_to_learn = Incoming::is_loading(env, turn, *partition) && !memory.knows_seal;
+                !memory.is_established && (is_fallback(env, *partition) || is_to_learn)
+            })
             .map(|(partition, _)| partition)
             .take(PARTITIONS_PER_ROUND_MAX)
             .collect();
@@ -45,6 +48,7 @@ impl Stability {
         let due: Vec<(PartitionId, Want)> = turn
             .memories()
             .filter(|(partition, memory)| may_act(memory) && env.ring.is_owner(*partition, env.me))
+            .filter(|(partition, _)| may_settle(env, *partition))
             .filter_map(|(partition, _)| Some((partition, self.wanted(env, turn, partition)?)))
             .collect();
         let turn_of = |partition: PartitionId| self.cursor.is_some_and(|cursor| partition <= cursor);
@@ -124,7 +128,7 @@ impl Stability {
         env: &Env<'_>,
         turn: &mut Turn,
         from: (NodeId, Epoch),
-        partition: PartitionId,
+        (partition, layout): (PartitionId, u64),
         query: StabilityQuery,
         next_op: impl FnMut() -> OpId,
     ) {
@@ -135,10 +139,11 @@ impl Stability {
         if turn.footing().incarnation_of(node).is_some_and(|known| known != query.marks.incarnation) {
             self.on_other_directory(turn, node);
         }
-        if query.is_needed {
+        let is_current = layout == env.ring.epoch().number;
+        if query.is_needed && is_current {
             self.parts.entry(partition).or_default().asked_at = Some(env.now.mono);
         }
-        if query.wanted > Tick(0) {
+        if query.wanted > Tick(0) && is_current {
             self.seal(env, turn, partition, query.wanted);
         }
         self.scans.begin(env, turn, next_op);
@@ -153,7 +158,7 @@ impl Stability {
         env: &Env<'_>,
         turn: &mut Turn,
         from: NodeId,
-        partition: PartitionId,
+        (partition, layout): (PartitionId, u64),
         answer: StabilityAnswer,
         next_op: impl FnMut() -> OpId,
     ) -> Vec<Hurry> {
@@ -165,6 +170,13 @@ impl Stability {
         if turn.footing_mut().learn(from, state.marks.incarnation) {
             self.on_other_directory(turn, from);
             turn.footing_mut().learn(from, state.marks.incarnation);
+        }
+        if layout != env.ring.epoch().number {
+            // It counts other nodes as owners, or has not stopped settling for those who come.
+            return Vec::new();
+        }
+        if Incoming::is_loading(env, turn, partition) {
+            return self.on_answer_to_come(env, turn, (partition, from), state);
         }
         if is_fallback(env, partition) && !turn.memory(partition).is_established {
             let is_alike = state.lifetimes == self.state(env, turn, partition).lifetimes;
@@ -183,6 +195,27 @@ impl Stability {
         let hurries = self.advance(env, turn, partition);
         self.scans.begin(env, turn, next_op);
         hurries
+    }
+
+    /// An owner to come takes the seal of one established owner of before that acts by the same layout: nobody freezes what that
+    /// one has not sealed, and its word counts in no older round any more. Never frozen what is only sealed: a hint of that would
+    /// be refused here, and could never be delivered.
+    fn on_answer_to_come(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        (partition, from): (PartitionId, NodeId),
+        state: StabilityState,
+    ) -> Vec<Hurry> {
+        let is_alike = state.lifetimes == self.state(env, turn, partition).lifetimes;
+        let is_teacher = state.standing == StabilityStanding::Owner && env.ring.readers(partition).contains(&from);
+        if is_teacher && is_alike && !turn.memory(partition).knows_seal {
+            turn.learn_seal(partition, state.marks.sealed, state.marks.frozen);
+        }
+        if let Some(part) = self.parts.get_mut(&partition) {
+            part.said.insert(from, state);
+        }
+        if is_teacher { vec![Hurry { partition, node: from }] } else { Vec::new() }
     }
 
     /// Another start of a node is heard: a round that began before may hold what its earlier start said, and what others

@@ -116,6 +116,15 @@ impl Scans {
         }
     }
 
+    /// Another layout is taken up: what was looked for by the one before is of no use; sweeps of own partitions go on.
+    pub fn on_layout(&mut self, is_own: impl Fn(PartitionId) -> bool) {
+        let goes_on = |partition: PartitionId, purpose: Purpose| {
+            matches!(purpose, Purpose::Sweep | Purpose::Measure) && is_own(partition)
+        };
+        self.open.retain(|_, scan| goes_on(scan.partition, scan.purpose));
+        self.queue.retain(|(partition, purpose)| goes_on(*partition, *purpose));
+    }
+
     /// Whether a partition is being looked through for this, or will be.
     pub fn is_under_way(&self, partition: PartitionId, purpose: Purpose) -> bool {
         self.open

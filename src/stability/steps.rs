@@ -1,7 +1,7 @@
 //! Steps: what a node does once the answers allow it, and what it tells of itself.
 
 use super::*;
-use crate::message::client::Need;
+use crate::message::client::{Need, Waiting};
 
 impl Stability {
     /// R6: seals what the clock allows, if the wanted tick is not sealed yet.
@@ -12,10 +12,15 @@ impl Stability {
             // A clock that is known to have jumped ahead must not seal the future.
             return;
         }
-        if !may_act(&memory) || memory.sealed >= wanted || tick < wanted || !seal::is_worthwhile(env, partition) {
+        let has_cleared = is_leaver(env, partition) && has_cleared(&memory);
+        let may_act = may_act(&memory) || has_cleared;
+        if !may_act || memory.sealed >= wanted || tick < wanted || !seal::is_worthwhile(env, partition) {
             return;
         }
-        if env.ring.is_owner(partition, env.me) {
+        if !may_settle(env, partition) || is_leaver(env, partition) && !has_cleared {
+            return;
+        }
+        if env.ring.is_owner(partition, env.me) || has_cleared {
             turn.change_memory(partition, |memory| memory.sealed = tick);
             turn.out.observe(Observation::Sealed { partition, tick });
         } else {
@@ -27,13 +32,27 @@ impl Stability {
     /// Does what the answers allow. Says which exchanges are needed.
     pub(super) fn advance(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId) -> Vec<Hurry> {
         let memory = turn.memory(partition);
-        if !may_act(&memory) || !env.ring.is_owner(partition, env.me) || !env.config.stability {
+        let is_one_of_them =
+            env.ring.readers(partition).contains(&env.me) || mutation::is_off(Mutation::SettleWhileMoving);
+        let is_its_turn = is_one_of_them && may_settle(env, partition) && env.config.stability;
+        if !may_act(&memory) || !env.ring.is_owner(partition, env.me) || !is_its_turn {
             return Vec::new();
+        }
+        if let Some(part) = self.parts.get_mut(&partition) {
+            // What they hold may change what the others have frozen: nothing goes on before all of it has come.
+            let has_handed_over =
+                |node: &NodeId| part.said.get(node).is_some_and(|state| state.standing != StabilityStanding::Newborn);
+            let leavers = env.ring.leavers(partition).iter().copied();
+            let waiting: Vec<Waiting> = leavers.filter(|node| !has_handed_over(node)).map(Need::Move.of()).collect();
+            if !waiting.is_empty() {
+                part.waiting = waiting;
+                return Vec::new();
+            }
         }
         loop {
             let own = self.state(env, turn, partition);
             let Some(part) = self.parts.get_mut(&partition) else { return Vec::new() };
-            let (owners, accept_set) = (env.ring.owners(partition), env.ring.accept_set(partition));
+            let (owners, accept_set) = (env.ring.readers(partition), env.ring.accept_set(partition));
             let view = View { me: env.me, owners, accept_set, own: &own, said: &part.said };
             let step = decide::next(&view);
             part.waiting.clear();
@@ -125,11 +144,14 @@ impl Stability {
     pub(super) fn state(&self, env: &Env<'_>, turn: &Turn, partition: PartitionId) -> StabilityState {
         let memory = turn.memory(partition);
         let standing = match (may_act(&memory), env.ring.is_owner(partition, env.me)) {
+            // While it hands over, nothing is frozen.
+            _ if is_leaver(env, partition) && has_cleared(&memory) => StabilityStanding::Fallback,
+            _ if is_leaver(env, partition) => StabilityStanding::Newborn,
             (true, true) => StabilityStanding::Owner,
             (true, false) => StabilityStanding::Fallback,
             (false, _) => StabilityStanding::Newborn,
         };
-        let owners = env.ring.owners(partition).iter();
+        let owners = env.ring.readers(partition).iter();
         let directory = |node: &NodeId| match *node == env.me {
             true => Some((*node, env.incarnation)),
             false => Some((*node, turn.footing().incarnation_of(*node)?)),

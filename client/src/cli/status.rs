@@ -268,6 +268,7 @@ fn need_text(need: Need) -> &'static str {
         Need::Exchange => "to become equal by exchange",
         Need::Compaction => "to sum up, too",
         Need::Fold => "to fold baselines, too",
+        Need::Move => "for the change of the members: the partition moves",
         Need::Lifetimes => "to be started with the same --tick and --actor-lease",
     }
 }

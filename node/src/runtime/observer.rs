@@ -180,6 +180,12 @@ impl Observer {
                 self.counters.frozen_refused.add(1);
                 debug!(shard, peer = %from, key = %row, "a late message was refused");
             }
+            Observation::PartitionSynced { partition, rows, bytes } => {
+                info!(shard, %partition, rows, bytes, "has all that the owners of before had");
+            }
+            Observation::PartitionCleared { partition, rows, bytes, number } => {
+                info!(shard, %partition, rows, bytes, number, "handed the partition over and holds nothing of it");
+            }
             Observation::LayoutAdopted { number } => info!(shard, number, "acts by another layout"),
             Observation::ForeignLayout { from, number } => {
                 if let Some(left_out) = self.foreign_layout.ring(Instant::now()) {

@@ -200,6 +200,7 @@ async fn requests_that_find_no_room_are_dropped_and_counted() {
             end: range,
             hashes: Vec::new(),
             marks: Default::default(),
+            gives: false,
         };
         frame(vec![Addressed { partition: PartitionId(0), layout: 1, message: PeerMessage::ExchangeOffer(offer) }])
     };

@@ -108,6 +108,8 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::Repaired { .. } => "repaired",
         Observation::FrozenRefused { .. } => "frozen refused",
         Observation::LayoutAdopted { .. } => "layout adopted",
+        Observation::PartitionSynced { .. } => "partition synced",
+        Observation::PartitionCleared { .. } => "partition cleared",
         Observation::ForeignLayout { .. } => "foreign layout",
     }
 }

@@ -29,6 +29,8 @@ pub enum Need {
     Fold,
     /// It is given the same tick and actor lease as this node.
     Lifetimes,
+    /// The partition moves: it hands over what it has, or, if it is this node itself, the change goes on.
+    Move,
 }
 
 /// One node that is waited for.

@@ -43,6 +43,9 @@ pub struct ExchangeOffer {
     pub hashes: Vec<(RowKey, u128)>,
     /// The initiator's directory, and how far the partition is settled there.
     pub marks: Marks,
+    /// The initiator only gives, for it is no owner any more: it is shown nothing.
+    #[serde(default)]
+    pub gives: bool,
 }
 
 /// Answer to [`ExchangeOffer`].
@@ -113,4 +116,7 @@ pub struct ExchangeDone {
     /// Rows that it moved, either way; 0: the two were equal. `None`: a program that does not tell.
     #[serde(default)]
     pub rows: Option<u64>,
+    /// Number of the layout under which both sides began it; 0: they did not, or a program that does not tell.
+    #[serde(default)]
+    pub layout: u64,
 }

@@ -1,0 +1,234 @@
+//! Moving data while the members change ([`crate::transfer`]), and comparing partitions with other owners
+//! ([`crate::antientropy`]): what begins when, and what becomes of it.
+//!
+//! One question decides of every pair of a partition and a node which way rows go between them now, if at all: [`Shard::aim`].
+
+use super::*;
+use crate::antientropy::Aim;
+use crate::causality::Tick;
+use crate::message::peer::MoveState;
+use crate::transfer::{Cleared, Incoming, Transfer};
+
+impl Shard {
+    /// How far this shard is with the layout that it acts by. What it says is durable once the memory of its partitions is.
+    pub fn move_state(&self, now: Now) -> MoveState {
+        self.transfer.state(&self.site.env(now), &self.turn)
+    }
+
+    /// An operator halts the moving of data, or lets it go on.
+    pub fn pause_moves(&mut self, now: Now, is_paused: bool) {
+        self.transfer.is_paused = is_paused;
+        if is_paused {
+            let ring = self.site.ring.clone();
+            let ended = self.exchanges.halt(&mut self.turn.out, |partition| ring.is_moved(partition));
+            self.on_exchange_ends(now, ended);
+        }
+    }
+
+    /// Another layout is taken up, or opened with.
+    pub(super) fn on_moves_changed(&mut self, now: Now) {
+        self.transfer.incoming.on_layout();
+        self.transfer.outgoing.on_layout(&self.site.env(now), &self.turn);
+        if !self.site.config.stability {
+            // Nobody seals anything.
+            let Shard { site, turn, .. } = self;
+            let env = site.env(now);
+            for partition in env.ring.partitions().filter(|partition| env.scope.has(*partition)) {
+                if Incoming::is_loading(&env, turn, partition) {
+                    turn.learn_seal(partition, Tick(0), Tick(0));
+                }
+            }
+        }
+    }
+
+    /// Looks through what is to be handed over, and begins comparisons that are due.
+    pub(super) fn begin_moves(&mut self, now: Now) {
+        let Shard { site, turn, transfer, next_exchange, .. } = self;
+        transfer.outgoing.begin(&site.env(now), turn, || routes::next_op(next_exchange));
+        self.begin_exchanges(now);
+    }
+
+    /// A page of what is to be handed over was read.
+    pub(super) fn on_outgoing_page(&mut self, now: Now, op: OpId, outcome: Result<Page, StoreError>) {
+        let Shard { site, turn, transfer, schedule, stability, .. } = self;
+        let env = site.env(now);
+        match transfer.outgoing.on_page(&env, turn, op, outcome) {
+            Some(Cleared(partition)) => {
+                schedule.remove(partition);
+                stability.forget(turn, partition);
+            }
+            None => {
+                for partition in transfer.outgoing.giving() {
+                    env.ring.owners(partition).iter().for_each(|owner| schedule.add(&env, partition, *owner));
+                }
+            }
+        }
+        self.begin_moves(now);
+    }
+
+    /// A row was dropped, or has to stay for a while.
+    pub(super) fn on_dropped(&mut self, now: Now, partition: PartitionId) {
+        self.transfer.outgoing.on_dropped(&self.site.env(now), partition);
+        let Shard { site, turn, transfer, next_exchange, .. } = self;
+        transfer.outgoing.begin(&site.env(now), turn, || routes::next_op(next_exchange));
+    }
+
+    /// Begins the comparisons that are due, as many as may run at once.
+    pub(super) fn begin_exchanges(&mut self, now: Now) {
+        let env = self.site.env(now);
+        let Shard { turn, exchanges, walks, schedule, stability, transfer, next_exchange, tree_walks, .. } = self;
+        while exchanges.len() < env.config.exchanges_max
+            && let Some(plan) = exchanges.next_waiting()
+        {
+            if aim(&env, turn, stability, transfer, (plan.partition, plan.peer)) != Some(Aim::Both) {
+                // Meanwhile it is to be of another kind.
+                schedule.on_end(&env, plan.partition, plan.peer, false);
+                continue;
+            }
+            exchanges.start(&env, turn, routes::next_op(next_exchange), plan);
+        }
+        let walks_with = |turn: &Turn, partition, aim| aim == Aim::Both && Walks::may_begin(&env, turn, partition);
+        let room = env.config.exchanges_max.saturating_sub(exchanges.len());
+        let may_begin = |partition, peer| {
+            let aim = aim(&env, turn, stability, transfer, (partition, peer));
+            aim.is_some_and(|aim| !walks_with(turn, partition, aim))
+        };
+        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
+            let aim = aim(&env, turn, stability, transfer, (partition, peer)).unwrap_or(Aim::Both);
+            let takes = matches!(aim, Aim::Take | Aim::TakeOver) && !turn.memory(partition).is_established;
+            // Who is newborn learns from one owner at a time, whose rows are of one moment.
+            let is_too_early = takes && exchanges.has_partition(partition)
+                || Incoming::is_loading(&env, turn, partition) && !Incoming::has_room(partition, &exchanges.loading());
+            if is_too_early {
+                schedule.on_end(&env, partition, peer, false);
+                continue;
+            }
+            let plan = Plan::whole(&env, peer, partition, aim);
+            exchanges.start(&env, turn, routes::next_op(next_exchange), plan);
+        }
+        let room = WALKS_MAX.saturating_sub(walks.len());
+        let may_begin = |partition, peer| {
+            let aim = aim(&env, turn, stability, transfer, (partition, peer));
+            aim.is_some_and(|aim| walks_with(turn, partition, aim))
+        };
+        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
+            *tree_walks += 1;
+            let op = routes::next_op(next_exchange);
+            if let Some(Walked::SaysNothing(plan)) = walks.start(&env, turn, op, (peer, partition)) {
+                exchanges.wish(plan);
+            }
+        }
+    }
+
+    pub(super) fn on_walked(&mut self, now: Now, walked: Option<Walked>) {
+        match walked {
+            Some(Walked::Ended(outcome)) => self.on_exchange_ends(now, [outcome]),
+            Some(Walked::Differs(plan)) => {
+                self.tree_differences += plan.ranges.len() as u64;
+                self.exchanges.wish(plan);
+                self.begin_exchanges(now);
+            }
+            Some(Walked::SaysNothing(plan)) => {
+                self.exchanges.wish(plan);
+                self.begin_exchanges(now);
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn on_exchange_ends(&mut self, now: Now, ended: impl IntoIterator<Item = Outcome>) {
+        let mut any = false;
+        for outcome in ended {
+            any = true;
+            self.on_exchange_end(now, &outcome);
+        }
+        if any {
+            self.begin_moves(now);
+        }
+    }
+
+    fn on_exchange_end(&mut self, now: Now, outcome: &Outcome) {
+        let Outcome { partition, peer, aim, is_complete, is_current, began, marks, received, sent, .. } = *outcome;
+        self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
+        self.transfer.incoming.note(outcome);
+        if aim == Aim::Give {
+            self.transfer.outgoing.on_exchanged(&self.site.env(now), outcome);
+        }
+        if !is_complete {
+            return;
+        }
+        self.exchanges_done += 1;
+        self.exchanged_rows += received + sent;
+        self.turn.out.observe(Observation::ExchangeDone { partition, peer, received, sent });
+        if aim == Aim::Give {
+            return;
+        }
+        self.site.exchanged.note(partition, peer, began.at);
+        self.compared.note(partition, peer, began.at, received + sent == 0);
+        let number = self.site.ring.epoch().number;
+        if let Some(done) = began.done(received + sent, is_current.then_some(number)) {
+            // The other side was sent what it lacked.
+            self.turn.prove_repair(partition, peer, began.at);
+            self.turn.out.send(peer, partition, PeerMessage::ExchangeDone(done));
+        }
+        if Incoming::is_loading(&self.site.env(now), &self.turn, partition) {
+            // Its ticks come with the last one.
+            if is_current {
+                self.on_credit(now, partition, peer, marks);
+            }
+            return;
+        }
+        if let Some((first, last)) = marks {
+            self.stability.on_exchanged(&self.site.env(now), &mut self.turn, (partition, peer), first, last);
+        }
+        if !self.turn.memory(partition).is_established {
+            self.establish(partition, false);
+        }
+        if is_current {
+            self.on_credit(now, partition, peer, marks);
+        }
+    }
+
+    /// Everything was exchanged with a peer, and both sides began under the present layout.
+    pub(super) fn on_credit(&mut self, now: Now, partition: PartitionId, peer: NodeId, marks: Option<(Marks, Marks)>) {
+        let Shard { site, turn, transfer, stability, .. } = self;
+        let env = site.env(now);
+        let Some(loaded) = transfer.incoming.credit(&env, turn, (partition, peer), marks) else { return };
+        if let Some(ticks) = loaded.ticks {
+            stability.take_over(turn, partition, ticks);
+        }
+        transfer.incoming.finish(&env, turn, partition);
+        if loaded.ticks.is_some() {
+            self.establish(partition, false);
+        }
+    }
+
+    pub(super) fn establish(&mut self, partition: PartitionId, is_founding: bool) {
+        self.turn.establish(partition);
+        self.turn.out.observe(Observation::Established { partition, is_founding });
+    }
+}
+
+/// Which way rows are to go between this node and a peer now; `None`: they are not to, or the other side begins. Of two
+/// established owners that is the one with the smaller id.
+fn aim(
+    env: &Env<'_>,
+    turn: &Turn,
+    stability: &Stability,
+    transfer: &Transfer,
+    (partition, peer): (PartitionId, NodeId),
+) -> Option<Aim> {
+    if !env.ring.is_owner(partition, env.me) {
+        let may_give = !transfer.is_paused && transfer.outgoing.may_give(env, partition, peer);
+        return may_give.then_some(Aim::Give);
+    }
+    if Incoming::is_loading(env, turn, partition) {
+        let marks = |node| stability.marks_of(partition, node);
+        return transfer.incoming.aim(env, turn, (partition, peer), marks).filter(|_| !transfer.is_paused);
+    }
+    if !turn.memory(partition).is_established || stability.is_catching_up(partition, peer) {
+        return Some(Aim::TakeOver);
+    }
+    let is_ours = env.me < peer || transfer.incoming.lacks(env, turn, partition, peer);
+    (env.config.exchange && is_ours).then_some(Aim::Both)
+}

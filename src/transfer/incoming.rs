@@ -1,0 +1,173 @@
+//! Owners to come: with which owners of before everything has been exchanged, and with whom next.
+//!
+//! ```text
+//! newborn ──an established owner of before tells the seal──→ joining ──exchange with the most folded owner of before: takes over
+//!                                                               │     ──with each of the others: takes what it has besides
+//!                                                               └──all──→ its ticks, established, synced: one write
+//! ```
+//!
+//! A credit is an exchange with an owner of before that was complete and that both sides began under the present layout. Who
+//! is loaded keeps its ticks of settling at zero until the end, so nothing that comes is taken for settled; those of the first
+//! teacher are its own then, for nobody settles the partition meanwhile. Credits are in memory: a start begins again, and only
+//! hashes travel twice. What is `synced` is durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{TRANSFERS_MAX, owners_before, owners_to_come};
+use crate::antientropy::{Aim, Outcome};
+use crate::causality::Tick;
+use crate::ids::{NodeId, PartitionId};
+use crate::message::peer::Marks;
+use crate::mutation::{self, Mutation};
+use crate::shard::{Env, Observation, Turn};
+
+/// The partitions that this shard's node is to own.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    by_id: BTreeMap<PartitionId, Load>,
+}
+
+/// How far one of them is. Of the present layout only.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Load {
+    /// Owners of before with whom everything was exchanged.
+    pub(super) credits: BTreeSet<NodeId>,
+    /// What the first teacher said of itself.
+    first: Option<Marks>,
+    /// The furthest that any teacher had sealed.
+    sealed: Tick,
+    /// The furthest that any teacher had frozen.
+    frozen: Tick,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl Incoming {
+    /// Another layout is taken up: what was exchanged under the one before proves nothing.
+    pub fn on_layout(&mut self) {
+        for load in self.by_id.values_mut() {
+            *load = Load { rows: load.rows, bytes: load.bytes, ..Load::default() };
+        }
+    }
+
+    /// Whether this node is an owner to come that is not loaded yet.
+    pub fn is_loading(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> bool {
+        let is_to_come = env.ring.layout().phase.reads_before() && !env.ring.readers(partition).contains(&env.me);
+        is_to_come && owners_to_come(env.ring, partition).contains(&env.me) && !turn.memory(partition).is_established
+    }
+
+    /// Whether this node must still exchange everything with owners of before.
+    pub fn is_unsynced(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> bool {
+        env.ring.layout().phase.reads_before()
+            && owners_to_come(env.ring, partition).contains(&env.me)
+            && turn.memory(partition).synced < env.ring.since(partition)
+    }
+
+    /// The owners of before with whom it must.
+    pub fn teachers<'a>(env: &Env<'a>, partition: PartitionId) -> impl Iterator<Item = NodeId> + use<'a> {
+        let me = env.me;
+        owners_before(env.ring, partition).iter().copied().filter(move |node| *node != me)
+    }
+
+    /// Whether an exchange with this peer is still lacking.
+    pub fn lacks(&self, env: &Env<'_>, turn: &Turn, partition: PartitionId, peer: NodeId) -> bool {
+        Incoming::is_unsynced(env, turn, partition)
+            && Incoming::teachers(env, partition).any(|teacher| teacher == peer)
+            && !self.credits(partition).is_some_and(|credits| credits.contains(&peer))
+    }
+
+    /// How rows are to be taken from this peer now; `None`: not now. `marks` tells what a teacher said of itself last.
+    pub fn aim(
+        &self,
+        env: &Env<'_>,
+        turn: &Turn,
+        (partition, peer): (PartitionId, NodeId),
+        marks: impl Fn(NodeId) -> Option<Marks>,
+    ) -> Option<Aim> {
+        if !turn.memory(partition).knows_seal || env.is_below_reserve || !self.lacks(env, turn, partition, peer) {
+            return None;
+        }
+        if self.by_id.get(&partition).is_some_and(|load| load.first.is_some()) {
+            return Some(Aim::Take);
+        }
+        // What the most folded one has forgotten is taken from none of the others as something new.
+        let rank = |node: NodeId| marks(node).map_or((Tick(0), Tick(0)), |marks| (marks.folded, marks.compacted));
+        let reachable = Incoming::teachers(env, partition).filter(|node| env.liveness.is_reachable(*node));
+        let best = reachable.max_by_key(|node| (rank(*node), std::cmp::Reverse(*node)));
+        (best == Some(peer)).then_some(Aim::TakeOver)
+    }
+
+    /// Whether one partition more may be loaded, beside these.
+    pub fn has_room(partition: PartitionId, loading: &BTreeSet<PartitionId>) -> bool {
+        loading.contains(&partition) || loading.len() < TRANSFERS_MAX
+    }
+
+    /// An exchange that this node began has ended: what came by it counts as progress.
+    pub fn note(&mut self, outcome: &Outcome) {
+        if matches!(outcome.aim, Aim::Take | Aim::TakeOver) {
+            let load = self.by_id.entry(outcome.partition).or_default();
+            load.rows += outcome.received;
+            load.bytes += outcome.bytes;
+        }
+    }
+
+    /// An exchange with this peer is complete, and both sides began it under the present layout. `marks`: what it said of
+    /// itself first and last, if this node began. True if that was the last one that was lacking: the partition is synced now.
+    pub fn credit(
+        &mut self,
+        env: &Env<'_>,
+        turn: &mut Turn,
+        (partition, peer): (PartitionId, NodeId),
+        marks: Option<(Marks, Marks)>,
+    ) -> Option<Loaded> {
+        if !self.lacks(env, turn, partition, peer) {
+            return None;
+        }
+        let is_loading = Incoming::is_loading(env, turn, partition);
+        let load = self.by_id.entry(partition).or_default();
+        load.credits.insert(peer);
+        if let Some((first, last)) = marks {
+            load.first.get_or_insert(first);
+            load.sealed = load.sealed.max(last.sealed);
+            load.frozen = load.frozen.max(last.frozen);
+        }
+        let mut missing = Incoming::teachers(env, partition).filter(|teacher| !load.credits.contains(teacher));
+        if missing.next().is_some() && !mutation::is_off(Mutation::SyncWithOneTeacher) {
+            return None;
+        }
+        let ticks = match (is_loading, load.first) {
+            (true, Some(first)) => Some(Marks { sealed: load.sealed, frozen: load.frozen, ..first }),
+            (true, None) => return None,
+            // Who is newborn among those who stay learns from one of the others first.
+            (false, _) if !turn.memory(partition).is_established => return None,
+            (false, _) => None,
+        };
+        Some(Loaded { ticks })
+    }
+
+    /// The partition is synced: durable with the turn.
+    pub fn finish(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId) {
+        turn.mark_synced(partition, env.ring.epoch().number);
+        let (rows, bytes) = self.by_id.get(&partition).map_or((0, 0), |load| (load.rows, load.bytes));
+        turn.out.observe(Observation::PartitionSynced { partition, rows, bytes });
+    }
+
+    pub(super) fn load(&self, partition: PartitionId) -> Option<&Load> {
+        self.by_id.get(&partition)
+    }
+
+    pub(super) fn loads(&self) -> impl Iterator<Item = &Load> {
+        self.by_id.values()
+    }
+
+    fn credits(&self, partition: PartitionId) -> Option<&BTreeSet<NodeId>> {
+        self.by_id.get(&partition).map(|load| &load.credits)
+    }
+}
+
+/// Everything that the owners of before had is here.
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded {
+    /// Of an owner to come: how far the partition is settled for it from now on.
+    pub ticks: Option<Marks>,
+}
