@@ -355,6 +355,7 @@ fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
     }
     match error.reason {
         Reason::TooFewReachable { .. }
+        | Reason::TooFewZones { .. }
         | Reason::NoOwner
         | Reason::NotEstablished
         | Reason::Settling { .. }

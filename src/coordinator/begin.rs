@@ -3,9 +3,10 @@
 use super::candidates::Candidates;
 use super::quorum_read::QuorumRead;
 use super::read::ReadOp;
+use super::tally::zones;
 use super::write::{Stage, Waiter, WriteOp};
 use super::{Coordinator, Op, Origin, answers, bounds, observes, session};
-use crate::ids::{Key, OpId, PartitionId};
+use crate::ids::{Key, NodeId, OpId, PartitionId};
 use crate::message::client::{Location, Observe, Reason, Request, RequestError, Response};
 use crate::replica::Standing;
 use crate::shard::{Env, Outbox, TimerKey, not_applied};
@@ -46,13 +47,17 @@ impl Coordinator {
         let partition = env.ring.partition_of(&request.key);
         let layout = env.ring.layout();
         let strict = request.options.strict || env.config.strict;
-        let candidates = Candidates { partition, strict };
-        let reachable = candidates.reachable(env).len();
+        let candidates = Candidates { partition, strict, zones: request.options.zones.unwrap_or(0) };
         let r = usize::from(request.options.r.unwrap_or(layout.read_quorum));
         let w = usize::from(request.options.w.unwrap_or(layout.write_quorum));
-        let needed = if request.command.is_write() { w } else { r };
-        if reachable < needed {
-            let reason = Reason::TooFewReachable { needed: needed as u8, reachable: reachable as u8, strict };
+        let refusal = match request.command.is_write() {
+            true => {
+                let sets = candidates.write_sets(env).iter();
+                sets.filter_map(|set| too_few(env, candidates, candidates.within(set), w)).next()
+            }
+            false => too_few(env, candidates, candidates.readable(env), r),
+        };
+        if let Some(reason) = refusal {
             return self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
         }
         let token = match session::open(env, request.options.token.as_ref()) {
@@ -87,6 +92,18 @@ impl Coordinator {
             self.ops.insert(op, Op::Write(write));
         }
     }
+}
+
+/// Why a quorum of a list cannot be met now, whoever answers.
+fn too_few(env: &Env<'_>, candidates: Candidates, list: &[NodeId], needed: usize) -> Option<Reason> {
+    let there: Vec<NodeId> = list.iter().copied().filter(|node| env.liveness.is_reachable(*node)).collect();
+    let (reachable, strict) = (there.len(), candidates.strict);
+    if reachable < needed {
+        return Some(Reason::TooFewReachable { needed: needed as u8, reachable: reachable as u8, strict });
+    }
+    let zones = zones(&there, |node| env.ring.zone_of(node));
+    let is_short = zones < usize::from(candidates.zones);
+    is_short.then_some(Reason::TooFewZones { needed: candidates.zones, reachable: zones as u8 })
 }
 
 /// Whether this node mints for the partition: as an owner, or as a fallback while no owner is reachable.

@@ -6,6 +6,7 @@
 //!                                   read.rs ←────┴────→ write.rs        each counts its answers with tally.rs
 //!
 //! begin.rs, bounds.rs   who may coordinate, and what is refused at the door
+//! spread.rs             who holds a write, and who is sent it next
 //! quorum_read.rs        the part that a read and a covering write share; observes.rs says which writes cover
 //! clear.rs              removing the elements of a key before the key itself
 //! answers.rs            what a reader is shown
@@ -32,6 +33,7 @@ mod read;
 mod read_repair;
 mod replay;
 mod session;
+mod spread;
 mod tally;
 mod write;
 
@@ -40,6 +42,7 @@ use std::collections::BTreeMap;
 pub use origin::{NOBODY, Origin};
 
 use self::begin::{locate, may_coordinate};
+use self::candidates::Candidates;
 use self::clear::ClearOp;
 use self::forward::ForwardOp;
 use self::order::ConnectionOrder;
@@ -68,8 +71,8 @@ pub struct Coordinator {
     replay: Replay,
     /// Connection and key of the ops of this node's clients that still hold their place in the order.
     lanes: BTreeMap<OpId, (ConnectionId, Key)>,
-    /// Writes minted in this turn, which increments of the same key, quorum and strictness join.
-    gathering: BTreeMap<(RowKey, usize, bool), OpId>,
+    /// Writes minted in this turn, which increments of the same key with the same quorum join.
+    gathering: BTreeMap<(RowKey, usize, Candidates), OpId>,
     repairs: ReadRepairs,
 }
 
@@ -277,6 +280,24 @@ impl Coordinator {
         self.follow(env, out, op, progress);
     }
 
+    /// Another layout was taken up: what is under way goes on by its lists.
+    pub fn on_ring_changed(&mut self, env: &Env<'_>, out: &mut Outbox) {
+        let ops: Vec<OpId> = self.ops.keys().copied().collect();
+        for op in ops {
+            match self.ops.get_mut(&op) {
+                Some(Op::Read(read)) => {
+                    read.quorum.again(read.quorum.wanted.clone());
+                    self.advance_read(env, out, op);
+                }
+                Some(Op::Write(write)) => {
+                    let progress = write.on_ring_changed(env, out, op);
+                    self.follow(env, out, op, progress);
+                }
+                Some(Op::Forward(_) | Op::Clear(_)) | None => {}
+            }
+        }
+    }
+
     /// A peer is suspected or its connection is gone: nobody waits for it any longer.
     pub fn on_lost(&mut self, env: &Env<'_>, out: &mut Outbox, node: NodeId) {
         let ops: Vec<OpId> = self.ops.keys().copied().collect();
@@ -382,7 +403,7 @@ impl Coordinator {
         if !write.is_gathering() {
             return;
         }
-        let group = (write.row.clone(), write.w, write.candidates.strict);
+        let group = (write.row.clone(), write.w, write.candidates);
         let first = *self.gathering.entry(group).or_insert(op);
         if first == op {
             return;

@@ -4,6 +4,9 @@
 //! asks R ─→ answers … ─refusal, loss, or silence─→ asks the next ─→ R answers count ─→ their merge
 //! ```
 //!
+//! While the partition moves, "owners" are those that are read. Another layout that is taken up meanwhile may name others: then
+//! everybody is asked anew.
+//!
 //! A fallback's row counts towards R like an owner's, except an empty one: it says only that nothing was handed to it,
 //! so it counts only when fewer than R owners can be asked. With fewer than R owners the result is *partial*.
 //! A first round shows main rows, each with a summary of the session rows beside it; only if the summaries differ, or a
@@ -14,7 +17,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::candidates::Candidates;
-use super::tally::{Tally, Verdict};
+use super::tally::{self, Tally, Verdict};
 use crate::causality::Tick;
 use crate::ids::{NodeId, OpId};
 use crate::message::peer::{PeerMessage, Read, Refusal, Shown, Wanted};
@@ -102,7 +105,9 @@ impl QuorumRead {
     /// Asks nodes until enough answers may come.
     pub fn ask(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) {
         let missing = self.needed.saturating_sub(self.counted(env) + self.tally.waiting().count());
-        self.ask_next(env, out, op, missing);
+        let hopeful: Vec<NodeId> = self.tally.hopeful().collect();
+        let missing_zones = self.missing_zones(env, &hopeful);
+        self.ask_next(env, out, op, missing.max(missing_zones));
     }
 
     /// Nobody else answered in time: asks further nodes, one for each answer that is missing. If enough did, but the
@@ -113,7 +118,17 @@ impl QuorumRead {
             return self.ask_next(env, out, op, usize::MAX);
         }
         let missing = self.needed.saturating_sub(self.counted(env));
-        self.ask_next(env, out, op, missing);
+        let counts = self.counts(env);
+        let counted = self.tally.answers().filter(|(node, view)| counts(*node, view)).map(|(node, _)| node);
+        let counted: Vec<NodeId> = counted.collect();
+        drop(counts);
+        let missing_zones = self.missing_zones(env, &counted);
+        self.ask_next(env, out, op, missing.max(missing_zones));
+    }
+
+    fn missing_zones(&self, env: &Env<'_>, nodes: &[NodeId]) -> usize {
+        let needed = usize::from(self.candidates.zones);
+        needed.saturating_sub(tally::zones(nodes, |node| env.ring.zone_of(node)))
     }
 
     /// Asks so many of those who were not asked.
@@ -121,13 +136,9 @@ impl QuorumRead {
         if self.tally.is_unused() {
             self.asked_at = env.now.mono;
         }
-        let next: Vec<NodeId> = self
-            .candidates
-            .reachable(env)
-            .into_iter()
-            .filter(|node| !self.tally.has_asked(*node))
-            .take(count)
-            .collect();
+        let readers = self.candidates.readers(env);
+        let mut next = Vec::new();
+        self.candidates.choose(env, (self.candidates.readable(env), readers), &self.tally, &mut next, count);
         for node in next {
             self.tally.ask(node);
             let read = PeerMessage::Read(Read { op, row: self.row.clone(), beside: self.wanted.clone() });
@@ -157,9 +168,10 @@ impl QuorumRead {
     }
 
     pub fn verdict(&self, env: &Env<'_>) -> Verdict {
-        let unasked = self.candidates.reachable(env).into_iter().filter(|node| !self.tally.has_asked(*node)).count();
-        let counts = self.counts(env);
-        self.tally.verdict(self.needed, counts, unasked)
+        let list = self.candidates.readable(env);
+        let unasked = Candidates::unasked(env, list, &self.tally);
+        let need = self.candidates.need(self.needed);
+        self.tally.verdict(need, list, self.counts(env), &unasked, |node| env.ring.zone_of(node))
     }
 
     pub fn counted(&self, env: &Env<'_>) -> usize {
@@ -177,7 +189,7 @@ impl QuorumRead {
 
     /// The merge of all answers.
     pub fn merge(&self, env: &Env<'_>) -> Merge {
-        let owners = env.ring.owners(self.candidates.partition);
+        let owners = self.candidates.readers(env);
         let shows_sessions = self.wanted == Wanted::Sessions;
         let mut merge = Merge { sessions_agree: true, ..Merge::default() };
         let mut first: Option<&Beside> = None;
@@ -214,7 +226,7 @@ impl QuorumRead {
     /// For every owner that did not answer: how old what it may have beyond the merge is at most, by the exchanges of those
     /// that did. `None` if that is not known of one of them.
     fn stale_ms(&self, env: &Env<'_>) -> Option<u64> {
-        let owners = env.ring.owners(self.candidates.partition);
+        let owners = self.candidates.readers(env);
         let age_of = |missing: NodeId| {
             let ages =
                 self.tally.answers().filter(|(node, _)| owners.contains(node)).flat_map(|(_, view)| &view.exchanged);
@@ -228,7 +240,7 @@ impl QuorumRead {
 
     /// Which answers count (see the front page). An owner that refused or was lost cannot be asked.
     fn counts<'a>(&'a self, env: &Env<'a>) -> impl Fn(NodeId, &View) -> bool + 'a {
-        let owners = env.ring.owners(self.candidates.partition);
+        let owners = self.candidates.readers(env);
         let askable = owners
             .iter()
             .filter(|node| {

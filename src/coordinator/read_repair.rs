@@ -103,7 +103,7 @@ impl ReadRepairs {
 
 /// Compares what owners showed.
 pub(super) fn compare(env: &Env<'_>, quorum: &QuorumRead) -> Found {
-    let owners = env.ring.owners(quorum.candidates.partition);
+    let owners = quorum.candidates.readers(env);
     let is_compared = |node: &NodeId| owners.contains(node) || mutation::is_off(Mutation::RepairToFallback);
     let views: Vec<(NodeId, &View)> = quorum.views().filter(|(node, _)| is_compared(node)).collect();
     let Some(((_, first), others)) = views.split_first() else { return Found::Nothing };

@@ -89,7 +89,7 @@ impl QuorumRead {
         let answered = Answered {
             settled: merge.settled,
             an_owner: merge.owners > 0,
-            every_owner: merge.owners == env.ring.owners(self.candidates.partition).len(),
+            every_owner: merge.owners == self.candidates.readers(env).len(),
             written_before: written_before(env, merge.settled),
         };
         let nothing = Row::default();

@@ -2,9 +2,10 @@
 //!
 //! Every node counts once, whatever it is sent and however often it answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::NodeId;
+use crate::ring::ZoneIndex;
 
 /// Whether a quorum is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,26 @@ pub enum Verdict {
     Met,
     /// Not even the answers to come, and those of nodes still to be asked, would be enough.
     Impossible,
+}
+
+/// What a quorum is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// So many nodes.
+    pub nodes: usize,
+    /// Of so many zones.
+    pub zones: usize,
+}
+
+impl Need {
+    fn is_met(self, nodes: &[NodeId], zone_of: impl Fn(NodeId) -> Option<ZoneIndex>) -> bool {
+        nodes.len() >= self.nodes && zones(nodes, zone_of) >= self.zones
+    }
+}
+
+/// In how many zones these nodes are.
+pub fn zones(nodes: &[NodeId], zone_of: impl Fn(NodeId) -> Option<ZoneIndex>) -> usize {
+    nodes.iter().filter_map(|node| zone_of(*node)).collect::<BTreeSet<ZoneIndex>>().len()
 }
 
 /// Who was asked, and what they said.
@@ -29,6 +50,8 @@ enum Slot<A> {
     Waiting,
     Answered(A),
     Failed,
+    /// It refused for want of a newer layout here; when that is there, it will be asked again.
+    Deferred,
 }
 
 impl<A> Default for Tally<A> {
@@ -60,8 +83,22 @@ impl<A> Tally<A> {
                 self.last_refusal = why();
                 true
             }
-            Some(Slot::Answered(_) | Slot::Failed) | None => false,
+            Some(Slot::Answered(_) | Slot::Failed | Slot::Deferred) | None => false,
         }
+    }
+
+    /// A node refuses until this one has taken up a newer layout. True if it was still awaited.
+    pub fn defer(&mut self, node: NodeId, why: impl FnOnce() -> String) -> bool {
+        let was_awaited = self.fail(node, why);
+        if was_awaited && let Some(slot) = self.asked.get_mut(&node) {
+            *slot = Slot::Deferred;
+        }
+        was_awaited
+    }
+
+    /// Another layout is taken up: who refused or was lost may be asked again.
+    pub fn forget_failures(&mut self) {
+        self.asked.retain(|_, slot| matches!(slot, Slot::Waiting | Slot::Answered(_)));
     }
 
     /// Whether nobody was asked yet.
@@ -83,7 +120,7 @@ impl<A> Tally<A> {
     pub fn answers(&self) -> impl Iterator<Item = (NodeId, &A)> + '_ {
         self.asked.iter().filter_map(|(node, slot)| match slot {
             Slot::Answered(answer) => Some((*node, answer)),
-            Slot::Waiting | Slot::Failed => None,
+            Slot::Waiting | Slot::Failed | Slot::Deferred => None,
         })
     }
 
@@ -92,21 +129,35 @@ impl<A> Tally<A> {
         matches!(self.asked.get(&node), Some(Slot::Answered(_)))
     }
 
+    /// Nodes that have answered or may still do so.
+    pub fn hopeful(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.asked.iter().filter(|(_, slot)| !matches!(slot, Slot::Failed)).map(|(node, _)| *node)
+    }
+
     /// How many answers `counts`.
     pub fn counted(&self, counts: impl Fn(NodeId, &A) -> bool) -> usize {
         self.answers().filter(|(node, answer)| counts(*node, answer)).count()
     }
 
-    /// The state of a quorum of `needed` answers that `counts`, with `unasked` nodes still to be asked.
-    pub fn verdict(&self, needed: usize, counts: impl Fn(NodeId, &A) -> bool, unasked: usize) -> Verdict {
-        let counted = self.counted(counts);
-        if counted >= needed {
-            Verdict::Met
-        } else if counted + self.waiting().count() + unasked < needed {
-            Verdict::Impossible
-        } else {
-            Verdict::NotYet
+    /// The state of a quorum of the answers that `counts`, among the nodes of `list`, with `unasked` ones of it still to be
+    /// asked.
+    pub fn verdict(
+        &self,
+        need: Need,
+        list: &[NodeId],
+        counts: impl Fn(NodeId, &A) -> bool,
+        unasked: &[NodeId],
+        zone_of: impl Fn(NodeId) -> Option<ZoneIndex>,
+    ) -> Verdict {
+        let is_listed = |node: &NodeId| list.contains(node);
+        let counted = self.answers().filter(|(node, answer)| is_listed(node) && counts(*node, answer));
+        let counted: Vec<NodeId> = counted.map(|(node, _)| node).collect();
+        if need.is_met(&counted, &zone_of) {
+            return Verdict::Met;
         }
+        let open = self.hopeful().filter(|node| is_listed(node) && !self.has_answered(*node));
+        let possible: Vec<NodeId> = counted.iter().copied().chain(open).chain(unasked.iter().copied()).collect();
+        if need.is_met(&possible, &zone_of) { Verdict::NotYet } else { Verdict::Impossible }
     }
 
     /// What the node that refused last said.
@@ -118,6 +169,17 @@ impl<A> Tally<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ALL: [NodeId; 6] = [NodeId(0), NodeId(1), NodeId(2), NodeId(3), NodeId(4), NodeId(5)];
+
+    /// Two nodes each in zones 0, 1 and 2.
+    fn zone_of(node: NodeId) -> Option<ZoneIndex> {
+        Some(ZoneIndex((node.0 / 2) as u16))
+    }
+
+    fn verdict(tally: &Tally<()>, nodes: usize, unasked: &[NodeId]) -> Verdict {
+        tally.verdict(Need { nodes, zones: 0 }, &ALL, |_, ()| true, unasked, zone_of)
+    }
 
     /// Every sequence of answers and failures of up to five nodes, for every quorum.
     #[test]
@@ -150,7 +212,7 @@ mod tests {
                     } else {
                         Verdict::NotYet
                     };
-                    assert_eq!(tally.verdict(needed, |_, ()| true, 0), expected);
+                    assert_eq!(verdict(&tally, needed, &[]), expected);
                 }
             }
         }
@@ -161,7 +223,7 @@ mod tests {
         let mut tally = Tally::default();
         tally.ask(NodeId(1));
         tally.answer(NodeId(2), ());
-        assert_eq!(tally.verdict(1, |_, ()| true, 0), Verdict::NotYet);
+        assert_eq!(verdict(&tally, 1, &[]), Verdict::NotYet);
     }
 
     #[test]
@@ -169,8 +231,38 @@ mod tests {
         let mut tally = Tally::default();
         tally.ask(NodeId(1));
         assert!(tally.fail(NodeId(1), || "lost".into()));
-        assert_eq!(tally.verdict(1, |_, ()| true, 0), Verdict::Impossible);
+        assert_eq!(verdict(&tally, 1, &[]), Verdict::Impossible);
         tally.answer(NodeId(1), ());
-        assert_eq!(tally.verdict(1, |_, ()| true, 0), Verdict::Met);
+        assert_eq!(verdict(&tally, 1, &[]), Verdict::Met);
+    }
+
+    #[test]
+    fn a_node_that_waits_for_a_newer_layout_here_is_hoped_for_and_asked_again_when_it_is_there() {
+        let mut tally = Tally::default();
+        tally.ask(NodeId(1));
+        assert!(tally.defer(NodeId(1), || "the layout has changed".into()));
+        assert!(!tally.defer(NodeId(1), String::new), "it is awaited no longer");
+        assert_eq!((verdict(&tally, 1, &[]), tally.waiting().count()), (Verdict::NotYet, 0));
+        tally.forget_failures();
+        assert!(!tally.has_asked(NodeId(1)));
+    }
+
+    #[test]
+    fn answers_of_too_few_zones_are_no_quorum() {
+        let verdict = |tally: &Tally<()>, list: &[NodeId], unasked: &[NodeId]| {
+            tally.verdict(Need { nodes: 2, zones: 2 }, list, |_, ()| true, unasked, zone_of)
+        };
+        let mut tally = Tally::default();
+        for node in [NodeId(0), NodeId(1)] {
+            tally.ask(node);
+            tally.answer(node, ());
+        }
+        assert_eq!(verdict(&tally, &ALL, &[NodeId(2)]), Verdict::NotYet, "two nodes of one zone");
+        assert_eq!(verdict(&tally, &ALL, &[]), Verdict::Impossible);
+        tally.ask(NodeId(2));
+        assert_eq!(verdict(&tally, &ALL, &[]), Verdict::NotYet);
+        tally.answer(NodeId(2), ());
+        assert_eq!(verdict(&tally, &ALL, &[]), Verdict::Met);
+        assert_eq!(verdict(&tally, &ALL[..2], &[]), Verdict::Impossible, "the third is not of this list");
     }
 }

@@ -8,6 +8,8 @@
 //!                                                                                              └─ no candidate left ─→ unknown
 //! ```
 //!
+//! While the partition's owners change there are two lists of owners and stand-ins, and W must be met in each.
+//!
 //! Before the mint every failure is "not applied"; after it, "unknown": the delta stays and will reach every owner,
 //! because owners that have not acknowledged when the op ends are handed to the ledger.
 
@@ -25,12 +27,10 @@ use super::tally::{Tally, Verdict};
 use crate::config::Durability;
 use crate::ids::{CollectionKind, NodeId, OpId, RowVersion};
 use crate::message::client::{Command, Options, Reason, Request, Response, Visible, WriteAck, WriteReply};
-use crate::message::peer::{Part, PeerMessage, Refusal, Replicate};
+use crate::message::peer::{PeerMessage, Refusal};
 use crate::message::token::Token;
 use crate::mutation::{self, Mutation};
-use crate::shard::{
-    Env, FreshWrite, Local, Mint, Missing, NotMinted, Observed, Outbox, Task, TaskBody, not_applied, unknown,
-};
+use crate::shard::{Env, FreshWrite, Local, Mint, NotMinted, Observed, Outbox, Task, TaskBody, not_applied, unknown};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
 use crate::value::Row;
@@ -97,8 +97,9 @@ pub(super) enum Progress {
 impl WriteOp {
     /// Observes first: min(R, reachable) replicas.
     pub fn observe(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
-        let everyone = Candidates { strict: false, ..self.candidates };
-        let reachable = everyone.reachable(env).len();
+        let everyone = Candidates { strict: false, zones: 0, ..self.candidates };
+        let there = everyone.readable(env).iter().filter(|node| env.liveness.is_reachable(**node));
+        let reachable = there.count();
         let needed = reachable.min(self.r);
         let wanted = observes::wanted(&self.row, &self.command);
         let token = self.waiters.first().and_then(|waiter| waiter.token.clone());
@@ -184,6 +185,7 @@ impl WriteOp {
             r: u8::try_from(self.r).ok(),
             w: u8::try_from(self.w).ok(),
             strict: self.candidates.strict,
+            zones: Some(self.candidates.zones).filter(|zones| *zones > 0),
             token,
             ..Options::default()
         };
@@ -237,7 +239,7 @@ impl WriteOp {
         self.waiters.extend(other.waiters);
     }
 
-    /// End of the turn: sends the delta to the first N reachable nodes, the own one included.
+    /// End of the turn: sends the delta to the first N reachable nodes of each list, the own one included.
     pub fn replicate(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
         let Stage::Gathering(fresh) = std::mem::replace(&mut self.stage, Stage::Minting) else { return Progress::Open };
         let mut tally = Tally::default();
@@ -250,8 +252,7 @@ impl WriteOp {
         });
         out.send_after(out.open_ticket(), env.me, self.candidates.partition, held);
         self.stage = Stage::Replicating { fresh, tally };
-        let others = env.ring.owners(self.candidates.partition).len().saturating_sub(1);
-        self.send_to_next(env, out, op, others);
+        self.send_to_first(env, out, op);
         if mutation::is_off(Mutation::AckBeforeW) {
             return self.applied(env, out);
         }
@@ -271,12 +272,32 @@ impl WriteOp {
         match outcome {
             Ok(durability) => tally.answer(from, durability),
             Err(refusal) => {
-                if tally.fail(from, || format!("{from}: {refusal}")) {
-                    self.send_to_next(env, out, op, 1);
+                let why = || format!("{from}: {refusal}");
+                let was_awaited = match refusal {
+                    Refusal::StaleLayout { .. } => tally.defer(from, why),
+                    _ => tally.fail(from, why),
+                };
+                if was_awaited {
+                    self.send_in_place_of(env, out, op, from);
                 }
             }
         }
         self.advance(env, out)
+    }
+
+    /// Another layout was taken up: from now on its lists count.
+    pub fn on_ring_changed(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
+        match &mut self.stage {
+            Stage::Observing(quorum) => {
+                quorum.again(quorum.wanted.clone());
+                self.advance_observation(env, out, op)
+            }
+            Stage::Minting | Stage::Gathering(_) => Progress::Open,
+            Stage::Replicating { tally, .. } => {
+                tally.forget_failures();
+                self.widen(env, out, op)
+            }
+        }
     }
 
     /// A node is lost, or what was sent to it never left.
@@ -289,14 +310,14 @@ impl WriteOp {
             Stage::Minting | Stage::Gathering(_) => Progress::Open,
             Stage::Replicating { tally, .. } => {
                 if tally.fail(node, || format!("{node} was lost")) {
-                    self.send_to_next(env, out, op, 1);
+                    self.send_in_place_of(env, out, op, node);
                 }
                 self.advance(env, out)
             }
         }
     }
 
-    /// Silence: asks as many further nodes as acknowledgements are missing.
+    /// Silence: asks as many further nodes of each list as acknowledgements are missing.
     pub fn widen(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
         match &mut self.stage {
             Stage::Observing(quorum) => {
@@ -304,9 +325,8 @@ impl WriteOp {
                 Progress::Open
             }
             Stage::Minting | Stage::Gathering(_) => Progress::Open,
-            Stage::Replicating { tally, .. } => {
-                let missing = self.w.saturating_sub(tally.counted(counts(self.candidates, env)));
-                self.send_to_next(env, out, op, missing);
+            Stage::Replicating { .. } => {
+                self.send_to_missing(env, out, op);
                 self.advance(env, out)
             }
         }
@@ -332,7 +352,7 @@ impl WriteOp {
             // It goes out at the end of the turn.
             Stage::Gathering(_) => return Progress::Open,
             Stage::Replicating { tally, .. } => {
-                let answered = tally.counted(counts(self.candidates, env)) as u8;
+                let answered = self.counted(env, tally);
                 unknown(Reason::DeadlineExceeded { answered, needed })
             }
         };
@@ -350,13 +370,12 @@ impl WriteOp {
 
     fn advance(&mut self, env: &Env<'_>, out: &mut Outbox) -> Progress {
         let Stage::Replicating { tally, .. } = &self.stage else { return Progress::Open };
-        let unasked = self.candidates.reachable(env).into_iter().filter(|node| !tally.has_asked(*node)).count();
-        match tally.verdict(self.w, counts(self.candidates, env), unasked) {
+        match self.verdict(env, tally) {
             Verdict::NotYet => Progress::Open,
             Verdict::Met => self.applied(env, out),
             Verdict::Impossible => {
                 let error = unknown(Reason::QuorumFailed {
-                    answered: tally.counted(counts(self.candidates, env)) as u8,
+                    answered: self.counted(env, tally),
                     needed: self.w as u8,
                     last_refusal: tally.last_refusal().to_owned(),
                 });
@@ -389,60 +408,6 @@ impl WriteOp {
         })
     }
 
-    /// Tells the ledger which owners have not acknowledged. A fallback's row owes them by its own marks already.
-    fn hand_over(&self, env: &Env<'_>, out: &mut Outbox) {
-        let Stage::Replicating { fresh, tally } = &self.stage else { return };
-        let owners = env.ring.owners(self.candidates.partition);
-        if !owners.contains(&env.me) {
-            return;
-        }
-        let missing: Vec<NodeId> =
-            owners.iter().copied().filter(|owner| *owner != env.me && !tally.has_answered(*owner)).collect();
-        if missing.is_empty() {
-            return;
-        }
-        for (row, (version, _)) in &fresh.parts {
-            let missing = Missing { row: row.clone(), version: *version, owners: missing.clone() };
-            out.tell(Local::Missing(missing));
-        }
-    }
-
-    /// Sends the delta to the next reachable candidates. A fallback is told for whom it stands in: the owners that
-    /// were not asked or have failed, else those that have not answered yet.
-    fn send_to_next(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, count: usize) {
-        let Stage::Replicating { fresh, tally } = &mut self.stage else { return };
-        let owners = env.ring.owners(self.candidates.partition);
-        let next: Vec<NodeId> =
-            self.candidates.reachable(env).into_iter().filter(|node| !tally.has_asked(*node)).take(count).collect();
-        if next.is_empty() {
-            return;
-        }
-        for node in &next {
-            tally.ask(*node);
-        }
-        let waiting: Vec<NodeId> = tally.waiting().collect();
-        let unanswered = || owners.iter().copied().filter(|owner| !tally.has_answered(*owner));
-        let mut owed: Vec<NodeId> = unanswered().filter(|owner| !waiting.contains(owner)).collect();
-        if owed.is_empty() {
-            owed = unanswered().collect();
-        }
-        let part = |(row, (version, delta)): (&RowKey, &(RowVersion, Row))| Part {
-            row: row.clone(),
-            version: *version,
-            delta: delta.encode(),
-        };
-        let parts: Vec<Part> = fresh.parts.iter().map(part).collect();
-        for node in next {
-            let replicate = Replicate {
-                op,
-                parts: parts.clone(),
-                owed: if owners.contains(&node) { Vec::new() } else { owed.clone() },
-                only_removes: self.command.only_removes(),
-            };
-            out.send(node, self.candidates.partition, PeerMessage::Replicate(replicate));
-        }
-    }
-
     fn nothing_to_delete(&mut self, env: &Env<'_>) -> Progress {
         self.end(|waiter| {
             let token = seal(env, waiter.token.as_ref());
@@ -464,10 +429,4 @@ impl WriteOp {
 
 fn seal(env: &Env<'_>, token: Option<&Token>) -> Option<Bytes> {
     token.map(|token| token.seal(&env.config.seal_key))
-}
-
-/// Which acknowledgements count: those of candidates. A fallback that coordinates a strict write is none.
-fn counts<'a>(candidates: Candidates, env: &Env<'a>) -> impl Fn(NodeId, &Durability) -> bool + use<'a> {
-    let candidates = candidates.all(env);
-    move |node, _| candidates.contains(&node)
 }

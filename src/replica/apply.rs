@@ -269,6 +269,17 @@ pub(super) fn is_impossible(memory: &PartitionMemory, settled: Tick) -> bool {
     memory.is_established && settled > memory.sealed && !mutation::is_off(Mutation::UnsealedSumTaken)
 }
 
+/// Refuses what was said under a layout that counts too few nodes for the partition. Asked where the row changes and not where
+/// the message arrives: while the row was read from disk, this node may have taken up the layout that an owner to come is
+/// loaded under, and shown it the row without the write.
+pub(super) fn check_layout(env: &Env<'_>, main: &RowKey, layout: u64) -> Result<(), Refusal> {
+    let partition = main.partition(env.ring.layout().partitions);
+    if layout >= env.ring.since(partition) || mutation::is_off(Mutation::StaleWriterTaken) {
+        return Ok(());
+    }
+    Err(Refusal::StaleLayout { have: env.ring.epoch().number })
+}
+
 /// Tells a coordinator how safely its delta is held; leaves when the row is durable.
 pub(super) fn acknowledge_replicate(
     env: &Env<'_>,

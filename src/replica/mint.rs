@@ -58,7 +58,8 @@ impl Replica {
             observed.row.compact(memory.compacted);
         }
         let is_there = |owner: &&NodeId| **owner == env.me || env.liveness.is_reachable(**owner);
-        let needs_fallbacks = env.ring.owners(partition).iter().filter(is_there).count() < mint.w;
+        let sets = env.ring.write_sets(partition).iter();
+        let needs_fallbacks = sets.map(|set| set.owners().iter().filter(is_there).count()).any(|there| there < mint.w);
         let clock = &mut self.clock;
         let mut pen = Pen { env, turn, clock, main, owed, lacks_frozen, needs_fallbacks, parts: BTreeMap::new() };
         pen.write(&mint.command, observed.as_ref(), standing)?;

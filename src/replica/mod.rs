@@ -147,10 +147,11 @@ impl Replica {
         let Task { row, body } = task;
         match body {
             TaskBody::Mint(mint) => self.mint(env, turn, &row, &mint),
-            TaskBody::Replicate { from, epoch, op, parts, owed, only_removes } => {
-                let outcome = match env.is_below_reserve && !only_removes {
-                    true => Err(Refusal::DiskReserve),
-                    false => self.replicate(env, turn, from, &row, &parts, &owed),
+            TaskBody::Replicate { from, epoch, op, parts, owed, only_removes, layout } => {
+                let outcome = match apply::check_layout(env, &row, layout) {
+                    Ok(()) if env.is_below_reserve && !only_removes => Err(Refusal::DiskReserve),
+                    Ok(()) => self.replicate(env, turn, from, &row, &parts, &owed),
+                    Err(refusal) => Err(refusal),
                 };
                 apply::acknowledge_replicate(env, turn, &row, apply::Sent { from, epoch, op, parts }, outcome);
             }

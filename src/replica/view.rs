@@ -19,6 +19,7 @@ use crate::ids::{CollectionKind, OpId};
 use crate::limits;
 use crate::message::client::{Reason, ReplicaView, Response};
 use crate::message::peer::{PeerMessage, ReadAnswer, Refusal, Shown, Wanted};
+use crate::mutation::{self, Mutation};
 use crate::shard::{Asker, Env, Job, Local, Task, TaskBody, Turn, not_applied};
 use crate::storage::{Page, PageLimit, Range, RowKey, RowKind, StoreError, keyspace};
 use crate::value::{Beside, Row};
@@ -227,6 +228,7 @@ fn may_show(env: &Env<'_>, turn: &Turn, main: &RowKey, asker: Asker) -> Result<(
     match (Standing::of(env, turn, main.partition(env.ring.layout().partitions)), asker) {
         (Standing::Owner | Standing::Fallback, _)
         | (Standing::Newborn | Standing::Joining | Standing::Leaving, Asker::Client { .. }) => Ok(()),
+        (Standing::Joining, _) if mutation::is_off(Mutation::JoinerCountsAsReader) => Ok(()),
         (Standing::Newborn | Standing::Joining, Asker::Coordinator { .. }) => Err(Refusal::Newborn),
         (Standing::Leaving, Asker::Coordinator { .. }) | (Standing::Outside, _) => Err(Refusal::NotAccepted),
     }

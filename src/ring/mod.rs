@@ -16,8 +16,7 @@
 //! knows what the phase means for a partition: who is owed its rows ([`RingView::owners`]), who is read
 //! ([`RingView::readers`]), in which lists a write needs its W ([`RingView::write_sets`]), who may accept
 //! ([`RingView::accept_set`]), who hands over ([`RingView::leavers`]). In the steady phase all of it is the preference list.
-//! Today the shards and coordinators see steady layouts only and use `owners` and `accept_set`; the rest serves the preview
-//! of a change ([`change`]) and waits for them.
+//! What a change would move, [`change`] says beforehand.
 
 pub mod change;
 mod placement;

@@ -41,7 +41,9 @@ impl Shard {
         self.responders.refuse_all(&mut self.turn.out, &Refusal::StaleLayout { have: number });
         self.newborns = Newborns::default();
         self.take_partitions(now);
-        self.stability.on_layout(&self.site.env(now), &mut self.turn);
+        let env = self.site.env(now);
+        self.stability.on_layout(&env, &mut self.turn);
+        self.coordinator.on_ring_changed(&env, &mut self.turn.out);
         for timer in [TimerKey::Newborn, TimerKey::Stability] {
             self.turn.out.set_timer(timer, now.mono);
         }

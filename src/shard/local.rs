@@ -98,6 +98,8 @@ pub enum TaskBody {
         owed: Vec<NodeId>,
         /// The command only takes away.
         only_removes: bool,
+        /// Number of the layout under which the coordinator said it.
+        layout: u64,
     },
     /// Show the main row and what else is wanted.
     Read {

@@ -72,7 +72,7 @@ impl Shard {
             PeerMessage::Forwarded(answer) => coordinator.on_forwarded(&env, &mut turn.out, from, answer),
             PeerMessage::Replicate(Replicate { op, parts, owed, only_removes }) => {
                 let Some(row) = parts.first().map(|part| part.row.main_row()) else { return };
-                let body = TaskBody::Replicate { from, epoch, op, parts, owed, only_removes };
+                let body = TaskBody::Replicate { from, epoch, op, parts, owed, only_removes, layout };
                 replica.on_task(&env, turn, Task { row, body });
             }
             PeerMessage::Replicated(answer) => {
@@ -349,8 +349,9 @@ impl Shard {
     fn sweep_expired(&mut self, now: Now) {
         let env = self.site.env(now);
         for row in self.turn.deadlines().take_due(now.wall) {
-            let owners = env.ring.readers(row.partition(env.ring.layout().partitions));
-            let first = owners.iter().find(|owner| **owner == env.me || env.liveness.is_reachable(**owner));
+            // An owner to come cannot mint yet.
+            let readers = env.ring.readers(row.partition(env.ring.layout().partitions));
+            let first = readers.iter().find(|owner| **owner == env.me || env.liveness.is_reachable(**owner));
             if first == Some(&env.me) {
                 self.coordinator.sweep(&env, &mut self.turn.out, row.key());
             }

@@ -35,6 +35,9 @@ pub(crate) struct Global {
     /// Count owners only, no fallbacks: less stale reads, fewer possible writes during a split
     #[arg(long, global = true)]
     strict: bool,
+    /// Zones in which nodes must hold a write, or show what is read [default: however few]
+    #[arg(long, global = true, value_name = "COUNT")]
+    zones: Option<u8>,
     /// Give up after this long: 500ms, 2s, at most 1m [default: 2s]
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_deadline)]
     deadline: Option<Duration>,
@@ -98,6 +101,7 @@ impl Global {
                 Some(ObserveArg::Quorum) | None => Observe::Quorum,
             },
             token: None,
+            zones: self.zones,
         }
     }
 }

@@ -122,6 +122,7 @@ impl OpOutcome {
     /// which node or how many, so that equal reasons can be counted.
     pub fn failed(error: &RequestError) -> OpOutcome {
         let words = match &error.reason {
+            Reason::TooFewZones { .. } => "too few zones reachable",
             Reason::TooFewReachable { strict: true, .. } => "too few owners reachable",
             Reason::TooFewReachable { strict: false, .. } => "too few nodes reachable",
             Reason::DeadlineExceeded { .. } => "no quorum before the deadline",

@@ -320,6 +320,7 @@ impl Workload {
             deadline_ms: self.chance.happens(200).then(|| self.chance.between(20, 4_000) as u32),
             observe: if self.chance.happens(200) { Observe::Local } else { Observe::Quorum },
             token: None,
+            zones: None,
         }
     }
 }

@@ -284,6 +284,16 @@ pub enum Reason {
     /// No backup was taken.
     #[error(transparent)]
     Backup(#[from] BackupRefusal),
+    /// The reachable nodes that may answer are in too few zones.
+    #[error(
+        "nodes of {needed} zones needed, of {reachable} reachable; retry when the others are back, or ask for fewer zones"
+    )]
+    TooFewZones {
+        /// What was asked for.
+        needed: u8,
+        /// Zones of candidates that are not suspected.
+        reachable: u8,
+    },
 }
 
 impl Reason {
@@ -327,6 +337,7 @@ impl Reason {
             Reason::Forbidden(_) => "forbidden",
             Reason::Stopping => "stopping",
             Reason::Backup(refusal) => refusal.code(),
+            Reason::TooFewZones { .. } => "too_few_zones",
         }
     }
 }

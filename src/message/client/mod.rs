@@ -118,6 +118,8 @@ pub struct Options {
     /// A token of an earlier answer: a read waits until it shows what the token has seen, or fails as stale; an answer
     /// brings the token that has seen it too. Empty: begins a token. `None`: no session.
     pub token: Option<Bytes>,
+    /// Zones in which nodes must hold a write, or show what is read. `None`: however few.
+    pub zones: Option<u8>,
 }
 
 /// What a covering operation covers.

@@ -1,5 +1,6 @@
 //! Stories of a few shards on a bus without delays. Faults at random are the business of `simulations`.
 
+mod adoption;
 mod bounds;
 mod clocks;
 mod covering;
@@ -8,6 +9,7 @@ mod identity;
 mod inspect;
 mod lag;
 mod loss;
+mod moves;
 mod newer_fields;
 mod proofs;
 mod public_bugs;
@@ -19,6 +21,7 @@ mod tokens;
 mod trees;
 mod troubles;
 mod types;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -47,7 +50,10 @@ struct Node {
 }
 
 struct Bus {
+    /// The founding view.
     ring: Arc<RingView>,
+    /// Of nodes that have taken up another one.
+    rings: BTreeMap<NodeId, Arc<RingView>>,
     nodes: BTreeMap<NodeId, Node>,
     now: Now,
     /// Frames on their way.
@@ -92,11 +98,17 @@ impl Bus {
 
     fn with(nodes: u64, config: ShardConfig) -> Bus {
         let members = (1..=nodes).map(|id| Member::new(NodeId(id), format!("n{id}"), format!("n{id}:1"))).collect();
+        Bus::of(members, config)
+    }
+
+    fn of(members: Vec<Member>, config: ShardConfig) -> Bus {
+        let nodes: Vec<NodeId> = members.iter().map(|member| member.id).collect();
         let mut layout = Layout::founding(ClusterId([7; 16]), "test", members);
         layout.partitions = 8;
         let ring = Arc::new(RingView::new(layout.seal().unwrap()).unwrap());
         let mut bus = Bus {
             ring,
+            rings: BTreeMap::new(),
             nodes: BTreeMap::new(),
             now: Now { mono: Timestamp(1), wall: WallTime(1_700_000_000_000_000) },
             frames: VecDeque::new(),
@@ -115,8 +127,8 @@ impl Bus {
             repeated: Vec::new(),
             checks_proofs: false,
         };
-        for id in 1..=nodes {
-            bus.start(NodeId(id), Arc::new(MemoryStore::new(id)));
+        for id in nodes {
+            bus.start(id, Arc::new(MemoryStore::new(id.0)));
         }
         bus.run(Duration::from_secs(3));
         bus
@@ -124,11 +136,27 @@ impl Bus {
 
     fn start(&mut self, id: NodeId, store: Arc<MemoryStore>) {
         self.entropy += 1;
-        let identity = begin_start(store.as_ref(), self.ring.layout(), id, self.entropy).unwrap();
+        let ring = self.ring_of(id).clone();
+        let identity = begin_start(store.as_ref(), ring.layout(), id, self.entropy).unwrap();
         let scope = ShardScope { index: 0, count: 1 };
-        let shard = Shard::open(self.config.clone(), identity, scope, self.ring.clone(), store.clone(), id.0, self.now)
-            .unwrap();
+        let shard = Shard::open(self.config.clone(), identity, scope, ring, store.clone(), id.0, self.now).unwrap();
         self.nodes.insert(id, Node { shard, store, written: None, observations: Vec::new(), proofs: 0 });
+    }
+
+    /// The view that a node acts by, or would.
+    fn ring_of(&self, id: NodeId) -> &Arc<RingView> {
+        self.rings.get(&id).unwrap_or(&self.ring)
+    }
+
+    /// Nodes learn of a layout.
+    fn adopt(&mut self, nodes: impl IntoIterator<Item = NodeId>, ring: &Arc<RingView>) {
+        for id in nodes {
+            self.rings.insert(id, ring.clone());
+            let now = self.now_at(id);
+            if let Some(node) = self.nodes.get_mut(&id) {
+                node.shard.handle(now, Input::RingChanged(ring.clone()));
+            }
+        }
     }
 
     fn settle(&mut self) {

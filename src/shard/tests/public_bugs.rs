@@ -7,8 +7,15 @@ use super::*;
 use crate::message::client::{Observe, Outcome};
 use crate::storage::memory::Survivors;
 
-const ONE: Options =
-    Options { w: Some(1), r: None, strict: false, deadline_ms: None, observe: Observe::Local, token: None };
+const ONE: Options = Options {
+    w: Some(1),
+    r: None,
+    strict: false,
+    deadline_ms: None,
+    observe: Observe::Local,
+    token: None,
+    zones: None,
+};
 
 /// The node's copy of a key is gone, and all else is there; the process starts again.
 fn lose_row(bus: &mut Bus, node: NodeId, key: &str) {
