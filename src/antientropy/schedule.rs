@@ -54,8 +54,9 @@ impl Schedule {
     /// The partition is compared with nobody any more.
     pub fn remove(&mut self, partition: PartitionId) {
         let pairs = (partition, NodeId(u64::MIN))..=(partition, NodeId(u64::MAX));
-        for (pair, due) in self.due.extract_if(pairs, |_, _| true) {
-            if let Due::At(at) = due {
+        let pairs: Vec<(PartitionId, NodeId)> = self.due.range(pairs).map(|(pair, _)| *pair).collect();
+        for pair in pairs {
+            if let Some(Due::At(at)) = self.due.remove(&pair) {
                 self.by_time.remove(&(at, pair.0, pair.1));
             }
         }

@@ -32,7 +32,7 @@ pub enum Standing {
     Leaving,
     /// This node may stand in.
     Fallback,
-    /// It has nothing to do with it.
+    /// It has nothing to do with it; or it stood in before, and takes no more hints.
     Outside,
 }
 
@@ -60,7 +60,7 @@ impl Standing {
             }
         } else if ring.leavers(partition).contains(&node) {
             Standing::Leaving
-        } else if ring.accepts(partition, node) {
+        } else if ring.write_sets(partition).iter().any(|set| set.accept_set().contains(&node)) {
             if memory.is_established || !settles { Standing::Fallback } else { Standing::Newborn }
         } else {
             Standing::Outside

@@ -22,6 +22,7 @@ fn expected(
         (true, false, 2) => (Role::Owner, Standing::Leaving),
         (true, false, _) if after.accepts(partition, node) => (Role::Fallback, Standing::Newborn),
         (true, false, _) => (Role::None, Standing::Outside),
+        (false, false, 2) if stands_in && !after.accepts(partition, node) => (Role::Fallback, Standing::Outside),
         (false, false, 0..=2) if stands_in && before.accepts(partition, node) => (Role::Fallback, Standing::Fallback),
         (false, false, 0..=2) if stands_in => (Role::Fallback, Standing::Newborn),
         (false, false, 3) if after.accepts(partition, node) && before.accepts(partition, node) => {
