@@ -31,7 +31,7 @@
 //! | [`value`] | rows: lattices with one canonical encoding |
 //! | [`ring`], [`membership`] | key → partition → preference list; the layout, who answers |
 //! | [`storage`], [`message`] | what is asked of a disk; what nodes and clients say |
-//! | [`coordinator`], [`replica`], [`hints`], [`antientropy`], [`stability`] | the protocols; they meet only in `shard` |
+//! | [`coordinator`], [`replica`], [`hints`], [`antientropy`], [`stability`], [`council`] | the protocols; they meet only in `shard` |
 //! | [`shard`] | the machine that joins them, and its interface |
 //! | [`restore`] | backups of several nodes become the directories of a new cluster |
 //! | [`mutation`] | protections that tests switch off, to see a checker notice |
@@ -90,6 +90,7 @@ pub mod antientropy;
 pub mod causality;
 pub mod config;
 pub mod coordinator;
+pub mod council;
 pub mod hints;
 pub mod ids;
 pub mod limits;

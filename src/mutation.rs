@@ -105,11 +105,15 @@ pub enum Mutation {
     SettleWhileMoving,
     /// Who hands over answers as if it held nothing.
     LeaverSealsAsOwner,
+    /// A member that was declared lost is heard as any other.
+    FencedSpeaks,
+    /// The next phase of a change is proposed before every member acts by the present one.
+    PhaseWithoutBarrier,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 49] = [
+    pub const ALL: [Mutation; 51] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -159,6 +163,8 @@ impl Mutation {
         Mutation::SyncWithOneTeacher,
         Mutation::SettleWhileMoving,
         Mutation::LeaverSealsAsOwner,
+        Mutation::FencedSpeaks,
+        Mutation::PhaseWithoutBarrier,
     ];
 }
 

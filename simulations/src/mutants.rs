@@ -30,9 +30,9 @@ const BY_SHARDS: [Mutation; 7] = [
 const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
-/// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
-/// What decides on layouts no world runs yet: a search of every order of events does (`src/membership/layout/paxos_tests.rs`).
-const BY_STORY: [Mutation; 17] = [
+/// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,council}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
+/// What decides on layouts a search of every order of events plays (`src/membership/layout/paxos_tests.rs`).
+const BY_STORY: [Mutation; 19] = [
     Mutation::AnyAnswerTaken,
     Mutation::ReportsSurviveWipe,
     Mutation::StartsShareRounds,
@@ -50,6 +50,8 @@ const BY_STORY: [Mutation; 17] = [
     Mutation::JoinerCountsAsReader,
     Mutation::RoleKeepsEstablished,
     Mutation::HintNotRetargeted,
+    Mutation::FencedSpeaks,
+    Mutation::PhaseWithoutBarrier,
 ];
 
 /// The protections that histories of shards, scenarios or seeds must miss.

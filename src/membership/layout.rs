@@ -4,15 +4,15 @@
 //! it once and looked up.
 //!
 //! A change of the members is a chain of layouts, each the next in number, one [`Phase`] each ([`phase`]). Who changes what
-//! is a [`Plan`] of [`Change`]s ([`change`]). **Today only previews make such layouts** (`starling cluster plan`): no node
-//! commits or adopts one, so every layout that serves requests is the founding one, in [`Phase::Steady`].
+//! is a [`Plan`] of [`Change`]s ([`change`]).
 //!
 //! | file | what |
 //! |---|---|
 //! | this one | the types |
 //! | [`phase`] | the phases of a change, and how one follows the other |
 //! | [`change`] | what an operator asks for, applied to a layout or refused with the reason |
-//! | [`paxos`] | agreement on the next layout, as a machine that nothing runs yet |
+//! | [`paxos`] | agreement on the next layout, as a machine; [`crate::council`] runs it |
+//! | `committed` | a decided layout with its past |
 //! | `check` | which layouts can be |
 //! | `hash` | the hash of the content |
 
@@ -22,14 +22,12 @@ mod committed;
 mod hash;
 pub mod paxos;
 pub mod phase;
-mod record;
 #[cfg(test)]
 pub(crate) mod samples;
 
 pub use change::{Change, ChangeError, Plan};
 pub use committed::{Committed, Descent};
 pub use phase::{Before, Fenced, Forced, PartitionRun, Phase};
-pub use record::stored_layout;
 
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +100,18 @@ pub struct LayoutEpoch {
     /// Content hash of the layout before; 0 for the first.
     #[serde(with = "hash_in_text")]
     pub parent: u64,
+}
+
+impl LayoutEpoch {
+    /// Whether another one cannot have been decided beside this one, as far as two neighbours in number tell.
+    pub fn rivals(&self, other: LayoutEpoch) -> bool {
+        match other.number.checked_sub(self.number) {
+            Some(0) => self.content != other.content,
+            Some(1) => other.parent != self.content,
+            Some(_) => false,
+            None => self.number - other.number == 1 && self.parent != other.content,
+        }
+    }
 }
 
 /// The committed layout.

@@ -13,9 +13,15 @@
 //! message of twenty makes nobody suspect (five nodes: about once in a day, with no traffic at all). A peer that comes and goes is
 //! believed less each time, until it stays, or starts anew.
 //!
+//! Above [`FULL_MESH_MAX`] peers not everybody is asked all the time: each node asks a few others in turn, so that all together
+//! ask everyone many times a second, and whoever suspects a peer says so to three others, which ask it themselves before they
+//! believe it. What that costs a node does not grow with the cluster; how long a death takes to be known to all grows with the
+//! logarithm of it (`starling-sim cost layout`). Sources: SWIM (Das 2002) for the turn and the rumour, without its indirect pings.
+//!
 //! Costs: one ping per peer and `ping_interval` of silence, or eight of traffic; while a peer is silent, one every half interval.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +36,10 @@ use crate::time::{Now, Timestamp, WallTime, micros};
 pub struct Liveness {
     me: NodeId,
     peers: BTreeMap<NodeId, Peer>,
+    /// The last peer whose turn it was, among many.
+    turn: NodeId,
+    /// The last peer that a suspicion was told to.
+    told: NodeId,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +52,8 @@ struct Peer {
     answers_since: Option<Timestamp>,
     /// When it was lost in this start of it, the last few times.
     lost_at: VecDeque<Timestamp>,
+    /// It is to be asked, whatever else.
+    is_doubted: bool,
     epoch: Option<Epoch>,
     /// The peer's wall clock minus ours when it last told. Unit: microseconds.
     clock_offset: Option<i64>,
@@ -101,6 +113,18 @@ const CLOCK_IS_OLD_AFTER: u32 = 8;
 /// A peer is suspected once so many pings are unanswered, and it is a gap in the answers of one that is not reachable.
 const UNANSWERED_MIN: u32 = 4;
 
+/// Up to so many peers all of them are asked; of more, a few in turn.
+pub const FULL_MESH_MAX: usize = 32;
+
+/// Of more, so many are asked each time, twice per ping interval.
+const TURNS: usize = 4;
+
+/// Of those that were never heard, so many in addition: a start knows a thousand within a few seconds.
+const STRANGERS: usize = 32;
+
+/// A suspicion is told to so many.
+const CONFIDANTS: usize = 3;
+
 /// Losses within this time count.
 const FLAPS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -137,7 +161,7 @@ impl Liveness {
     /// Nobody has answered yet.
     pub fn new(me: NodeId, members: impl Iterator<Item = NodeId>) -> Liveness {
         let peers = members.filter(|node| *node != me).map(|node| (node, Peer::default())).collect();
-        Liveness { me, peers }
+        Liveness { me, peers, turn: me, told: me }
     }
 
     /// Takes up the members of another layout; names those that are none any more.
@@ -158,6 +182,13 @@ impl Liveness {
     /// Every peer, reachable or not.
     pub fn peers(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.peers.keys().copied()
+    }
+
+    /// Somebody says that a peer does not answer: it is asked soon. Nothing else is believed.
+    pub fn doubt(&mut self, node: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.is_doubted = true;
+        }
     }
 
     /// A peer answered something. True if it was not reachable before, and is now.
@@ -215,7 +246,14 @@ impl Liveness {
         let clock_is_old_after = interval.saturating_mul(CLOCK_IS_OLD_AFTER);
         let is_due = |peer: &Peer| is_older(peer.answered_at, interval) || is_older(peer.clock_at, clock_is_old_after);
         let mut pinged = Vec::new();
-        for (node, peer) in self.peers.iter_mut().filter(|(_, peer)| is_due(peer)) {
+        self.take_turns();
+        let asks_all = self.peers.len() <= FULL_MESH_MAX;
+        let is_asked = |peer: &Peer| asks_all || peer.is_doubted || peer.is_reachable && peer.unanswered > 0;
+        for (node, peer) in self.peers.iter_mut().filter(|(_, peer)| is_asked(peer)) {
+            peer.is_doubted = false;
+            if !is_due(peer) {
+                continue;
+            }
             peer.unanswered = peer.unanswered.saturating_add(1);
             if !peer.is_reachable && peer.unanswered > UNANSWERED_MIN {
                 peer.answers_since = None;
@@ -223,6 +261,37 @@ impl Liveness {
             pinged.push(*node);
         }
         pinged
+    }
+
+    /// Among many peers: those whose turn it is are asked next, and some of those that were never heard.
+    fn take_turns(&mut self) {
+        if self.peers.len() <= FULL_MESH_MAX {
+            return;
+        }
+        for node in after(&self.peers, self.turn).take(TURNS).collect::<Vec<NodeId>>() {
+            self.turn = node;
+            self.doubt(node);
+        }
+        let is_stranger = |peer: &&mut Peer| peer.answered_at.is_none() && peer.unanswered == 0;
+        self.peers.values_mut().filter(is_stranger).take(STRANGERS).for_each(|peer| peer.is_doubted = true);
+    }
+
+    /// Whom to tell of a suspicion: nobody where everyone asks everyone, else a few that answer, others each time.
+    pub fn confidants(&mut self) -> Vec<NodeId> {
+        if self.peers.len() <= FULL_MESH_MAX {
+            return Vec::new();
+        }
+        let others = after(&self.peers, self.told).filter(|node| self.is_reachable(*node));
+        let told: Vec<NodeId> = others.take(CONFIDANTS).collect();
+        self.told = told.last().copied().unwrap_or(self.told);
+        told
+    }
+
+    /// A peer speaks, which proves one direction only: if it is not reachable, it is asked.
+    pub fn on_heard(&mut self, node: NodeId) {
+        if !self.is_reachable(node) {
+            self.doubt(node);
+        }
     }
 
     /// Marks peers whose silence has become suspicious, although they were asked, and names them.
@@ -278,6 +347,12 @@ impl Liveness {
         };
         self.peers.iter().map(status).collect()
     }
+}
+
+/// The peers in the order of their ids, from the one after a node around to that one.
+fn after(peers: &BTreeMap<NodeId, Peer>, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+    let later = peers.range((Bound::Excluded(node), Bound::Unbounded));
+    later.chain(peers.range(..=node)).map(|(node, _)| *node)
 }
 
 #[cfg(test)]

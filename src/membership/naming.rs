@@ -5,6 +5,9 @@
 /// Longest name. Unit: bytes.
 pub const NAME_BYTES_MAX: usize = 63;
 
+/// Longest address. Unit: bytes.
+pub const ADDRESS_BYTES_MAX: usize = 255;
+
 /// Letters, digits, `-` and `_`, beginning with a letter or a digit: fit for a directory and for a shell.
 pub fn is_name(name: &str) -> bool {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');

@@ -6,8 +6,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::client::{
-    Answer, AnswerBody, Call, CallBody, Command, Hello, NodeAnswer, NodeCall, Options, Reason, Request, RequestError,
-    Response, Visible,
+    Answer, AnswerBody, Call, CallBody, ClusterCall, Command, Hello, NodeAnswer, NodeCall, Options, Reason, Request,
+    RequestError, Response, Visible,
 };
 use super::codec::{self, Message};
 use super::contexts::{CounterContext, open_siblings, seal_siblings};
@@ -16,7 +16,7 @@ use super::token::Token;
 use super::{client, weight};
 use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
 use crate::ids::{ClusterId, CollectionKind, Key, NodeId, PartitionId, RequestId};
-use crate::membership::{Layout, LayoutEpoch, Member};
+use crate::membership::{Change, Layout, LayoutEpoch, Member};
 use crate::sealed::{SealKey, Sealed};
 use crate::storage::RowKey;
 use crate::time::Hlc;
@@ -86,6 +86,19 @@ fn commands() -> Vec<Command> {
     ]
 }
 
+fn cluster_calls(base: LayoutEpoch) -> [ClusterCall; 5] {
+    [
+        ClusterCall::Stage { change: Change::Join(member()), accepts_loss: true },
+        ClusterCall::Stage {
+            change: Change::Replace { old: NodeId(1), new: member(), is_dead: true },
+            accepts_loss: false,
+        },
+        ClusterCall::Commit { base, content: u64::MAX },
+        ClusterCall::PauseMoves(true),
+        ClusterCall::Recover { survivors: vec![NodeId(1)], cluster: "test".into() },
+    ]
+}
+
 fn member() -> Member {
     Member::new(NodeId(1), "a", "a:1")
 }
@@ -102,6 +115,7 @@ fn whatever_comes_as_a_message_is_refused_or_comes_back() {
             CallBody::Key(Request { key: Key::new("likes").unwrap(), command, options })
         })
         .chain([CallBody::Node(NodeCall::Status)])
+        .chain(cluster_calls(layout.epoch).map(|call| CallBody::Node(NodeCall::Cluster(call))))
         .zip(1..)
         .map(|(body, id)| Call { id: RequestId(id), body })
         .collect();

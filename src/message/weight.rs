@@ -197,7 +197,7 @@ fn of_layout_message(message: &LayoutMessage) -> usize {
         LayoutMessage::Reply(_)
         | LayoutMessage::Pull { .. }
         | LayoutMessage::MoveQuery(_)
-        | LayoutMessage::Pause { .. }
+        | LayoutMessage::Pause(_)
         | LayoutMessage::Doubt(_)
         | LayoutMessage::RecoverQuery(_) => MESSAGE,
     }

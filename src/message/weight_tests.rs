@@ -5,15 +5,20 @@ use crate::causality::{Epoch, Tick};
 use crate::config::Durability;
 use crate::ids::{Incarnation, Key, NodeId, OpId, PartitionId, RequestId, RowVersion};
 use crate::limits;
-use crate::membership::{Before, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, Member, PartitionRun, Phase};
+use crate::membership::layout::paxos::{Ask, Ballot, Reply};
+use crate::membership::{
+    Before, Change, ChangeError, Committed, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, Member, PartitionRun, Phase,
+};
 use crate::message::client::{
-    ConflictStatus, Direction, FaultPlan, LinkFault, Need, NodeStatus, Options, PartitionRepair, PartitionStability,
-    PeerStatus, SessionTerms, ShardStatus, ValueReply, Waiting, WriteAck, WriteReply,
+    ClusterAnswer, ClusterError, ConflictStatus, Direction, FaultPlan, LinkFault, MemberProgress, MoveWait, Need,
+    NodeStatus, Options, PartitionRepair, PartitionStability, PeerStatus, PlanView, Progress, RivalLayout,
+    SessionTerms, ShardStatus, ValueReply, Waiting, WriteAck, WriteReply,
 };
 use crate::message::codec;
 use crate::message::peer::{
     Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward, Forwarded,
-    Lifetimes, Marks, OwedRow, Part, Read, ReadAnswer, Refusal, Replicate, Replicated, Report, StabilityAnswer,
+    LayoutMessage, Lifetimes, Marks, MoveAnswer, MoveQuery, MoveState, MoveStep, OwedRow, Part, PartitionMove, Paused,
+    Read, ReadAnswer, RecoverAnswer, RecoverQuery, Refusal, Replicate, Replicated, Report, StabilityAnswer,
     StabilityQuery, StabilityStanding, StabilityState, TreeAnswer, TreeFindings, TreeNode, TreeOffer,
 };
 use crate::time::Hlc;
@@ -60,6 +65,83 @@ fn written(count: usize) -> PeerMessage {
     }))
 }
 
+/// With so many members in each of its lists.
+fn far_layout(count: usize) -> Layout {
+    let late = NodeId(u64::MAX);
+    let run = PartitionRun { first: PartitionId(u16::MAX), last: PartitionId(u16::MAX) };
+    let mut layout = Layout::founding(crate::ids::ClusterId([255; 16]), &"x".repeat(500), vec![far_member(); count]);
+    layout.epoch = LayoutEpoch { number: u64::MAX, content: u64::MAX, parent: u64::MAX };
+    layout.phase = Phase::Switched;
+    let before = Before { since: u64::MAX, fallbacks: Fallbacks::Next(255), members: vec![far_member(); count] };
+    layout.before = Some(Box::new(before));
+    layout.voters = vec![late; count.min(9)];
+    layout.fenced = vec![Fenced { node: late, since: u64::MAX, declared_lost: vec![run; count.min(100)] }; count];
+    let at = crate::time::WallTime(u64::MAX);
+    layout.forced = Some(Forced { survivors: vec![late; count], fenced: vec![late; count], at });
+    layout
+}
+
+fn far_member() -> Member {
+    let late = NodeId(u64::MAX);
+    let member = Member::new(late, "n".repeat(63), "h".repeat(200));
+    Member { weight: u32::MAX, place: Some(late), leaving: true, ..member }
+}
+
+fn move_state(count: usize) -> MoveState {
+    let step = MoveStep::WaitsFor(NodeId(u64::MAX));
+    let waiting = PartitionMove { partition: PartitionId(u16::MAX), step, rows: u64::MAX, bytes: u64::MAX };
+    MoveState {
+        moved: u32::MAX,
+        unsynced: u32::MAX,
+        uncleared: u32::MAX,
+        stray_rows: u64::MAX,
+        waiting: vec![waiting; count.min(limits::MOVES_SHOWN_MAX)],
+        rows: u64::MAX,
+        bytes: u64::MAX,
+        bytes_to_come: Some(u64::MAX),
+    }
+}
+
+/// Every message about layouts whose size depends on what is in it.
+fn layout_messages(count: usize) -> Vec<PeerMessage> {
+    let members = count.min(40);
+    let ballot = Ballot { round: u64::MAX, node: NodeId(u64::MAX), start: EPOCH };
+    let committed = Committed { layout: far_layout(members), lineage: vec![(u64::MAX, u64::MAX); count] };
+    let paused = Paused { is_paused: true, at: crate::time::WallTime(u64::MAX) };
+    let answer = MoveAnswer {
+        round: u64::MAX,
+        epoch: EPOCH,
+        shard: u16::MAX,
+        shards: u16::MAX,
+        adopted: u64::MAX,
+        state: move_state(count),
+    };
+    let recovered = RecoverAnswer {
+        round: u64::MAX,
+        epoch: EPOCH,
+        newer: Some(committed.clone()),
+        have: u64::MAX,
+        promised: Some(ballot),
+    };
+    let promise = Reply::Promise { ballot, accepted: Some((ballot, far_layout(members))) };
+    [
+        LayoutMessage::Pull { have: u64::MAX },
+        LayoutMessage::Push(committed),
+        LayoutMessage::Ask(Ask { number: u64::MAX, ballot, value: Some(far_layout(members)) }),
+        LayoutMessage::Reply(promise),
+        LayoutMessage::Reply(Reply::Refused { ballot, promised: ballot }),
+        LayoutMessage::MoveQuery(MoveQuery { round: u64::MAX, paused }),
+        LayoutMessage::MoveAnswer(answer),
+        LayoutMessage::Pause(paused),
+        LayoutMessage::Announce(far_member()),
+        LayoutMessage::Doubt(NodeId(u64::MAX)),
+        LayoutMessage::RecoverQuery(RecoverQuery { round: u64::MAX, epoch: EPOCH, fences: true, have: u64::MAX }),
+        LayoutMessage::RecoverAnswer(recovered),
+    ]
+    .map(|message| PeerMessage::Layout(Box::new(message)))
+    .to_vec()
+}
+
 /// Every message whose size depends on what is in it, with about so many bytes in its heaviest part.
 pub fn messages(count: usize) -> Vec<PeerMessage> {
     let items = count / 16;
@@ -93,7 +175,8 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
         folded: Tick(u32::MAX),
         exchanged: vec![(NodeId(u64::MAX), u64::MAX); 2],
     };
-    vec![
+    let mut messages = layout_messages(items);
+    messages.extend([
         value(count),
         written(count),
         PeerMessage::Forward(Forward { op: OP, target: EPOCH, request, remaining_ms: u32::MAX }),
@@ -153,7 +236,8 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
         }),
         PeerMessage::StabilityQuery(StabilityQuery { round: u64::MAX, marks: MARKS, wanted: LATE, is_needed: true }),
         PeerMessage::StabilityAnswer(Box::new(StabilityAnswer { round: u64::MAX, epoch: EPOCH, state })),
-    ]
+    ]);
+    messages
 }
 
 #[test]
@@ -243,29 +327,58 @@ fn no_answer_about_a_node_is_heavier_than_its_estimate() {
 }
 
 #[test]
-fn no_layout_is_heavier_than_its_estimate() {
+fn no_answer_about_the_cluster_is_heavier_than_its_estimate() {
     let late = NodeId(u64::MAX);
-    let far = Member {
-        weight: u32::MAX,
-        place: Some(late),
-        leaving: true,
-        ..Member::new(late, "n".repeat(63), "h".repeat(200))
-    };
-    let run = PartitionRun { first: PartitionId(u16::MAX), last: PartitionId(u16::MAX) };
+    let epoch = LayoutEpoch { number: u64::MAX, content: u64::MAX, parent: u64::MAX };
+    let rival = RivalLayout { own: epoch, other: epoch, from: late };
     for count in [0, 1, 1_000] {
-        let mut layout = Layout::founding(crate::ids::ClusterId([255; 16]), &"x".repeat(500), vec![far.clone(); count]);
-        layout.epoch = LayoutEpoch { number: u64::MAX, content: u64::MAX, parent: u64::MAX };
-        layout.phase = Phase::Switched;
-        let before = Before { since: u64::MAX, fallbacks: Fallbacks::Next(255), members: vec![far.clone(); count] };
-        layout.before = Some(Box::new(before));
-        layout.voters = vec![late; count.min(9)];
-        layout.fenced = vec![Fenced { node: late, since: u64::MAX, declared_lost: vec![run; count.min(100)] }; count];
-        let at = crate::time::WallTime(u64::MAX);
-        layout.forced = Some(Forced { survivors: vec![late; count], fenced: vec![late; count], at });
-        let answer = Answer { id: RequestId(u64::MAX), body: AnswerBody::Node(NodeAnswer::Layout(Box::new(layout))) };
-        let mut encoded = Vec::new();
-        codec::encode(&answer, &mut encoded).unwrap();
-        let weight = of_answer(&answer);
-        assert!(encoded.len() <= weight, "{} bytes as {weight} with {count}", encoded.len());
+        let changes = [
+            Change::Join(far_member()),
+            Change::Replace { old: late, new: far_member(), is_dead: true },
+            Change::Zone { node: late, zone: "z".repeat(63) },
+            Change::Address { node: late, address: "h".repeat(255) },
+            Change::Weight { node: late, weight: u32::MAX },
+        ];
+        let changes: Vec<Change> = changes.into_iter().cycle().take(count).collect();
+        let lost = ChangeError::LastHolder { partitions: vec![PartitionId(u16::MAX); count] };
+        let view = |next| PlanView {
+            plan: crate::membership::Plan { base: epoch, changes: changes.clone(), accepts_loss: true },
+            present: far_layout(count),
+            next,
+        };
+        let member = MemberProgress {
+            node: late,
+            adopted: Some(u64::MAX),
+            is_fenced: true,
+            state: move_state(count),
+            wait: Some(MoveWait::HandsOver),
+        };
+        let progress = Progress {
+            layout: epoch,
+            phase: Phase::Switched,
+            is_paused: true,
+            driver: Some(late),
+            members: vec![member; count],
+            rival: Some(rival),
+            lacks_majority: true,
+        };
+        let known = vec!["n".repeat(63); count];
+        for answer in [
+            NodeAnswer::Layout(Box::new(far_layout(count))),
+            NodeAnswer::Cluster(ClusterAnswer::Plan(Some(Box::new(view(Ok(far_layout(count))))))),
+            NodeAnswer::Cluster(ClusterAnswer::Plan(Some(Box::new(view(Err(lost.clone())))))),
+            NodeAnswer::Cluster(ClusterAnswer::Progress(Box::new(progress))),
+            NodeAnswer::Cluster(ClusterAnswer::Candidates(vec![far_member(); count])),
+            NodeAnswer::Cluster(ClusterAnswer::Refused(lost.into())),
+            NodeAnswer::Cluster(ClusterAnswer::Refused(ClusterError::Rival(rival))),
+            NodeAnswer::Cluster(ClusterAnswer::Refused(ClusterError::NoCandidate { name: "x".repeat(200), known })),
+            NodeAnswer::Cluster(ClusterAnswer::Refused(ClusterError::SurvivorsSilent { silent: vec![late; count] })),
+        ] {
+            let answer = Answer { id: RequestId(u64::MAX), body: AnswerBody::Node(answer) };
+            let mut encoded = Vec::new();
+            codec::encode(&answer, &mut encoded).unwrap();
+            let weight = of_answer(&answer);
+            assert!(encoded.len() <= weight, "{} bytes as {weight} with {count}", encoded.len());
+        }
     }
 }

@@ -51,13 +51,16 @@ use crate::antientropy::{
 };
 use crate::config::ShardConfig;
 use crate::coordinator::Coordinator;
+use crate::council::Council;
 use crate::hints::{Delivery, Ledger};
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
 use crate::limits;
 use crate::membership::claims::{Change, Claims, Question};
 use crate::membership::liveness::Liveness;
 use crate::message::client::{ReadRepairStatus, Request, ShardStatus};
-use crate::message::peer::{Addressed, Challenge, Claim, Frame, Marks, OwedRow, PeerMessage, Ping, Read, Replicate};
+use crate::message::peer::{
+    Addressed, Challenge, Claim, Frame, Marks, OwedRow, Paused, PeerMessage, Ping, Read, Replicate,
+};
 use crate::replica::{Identity, OpenError, Partitions, Replica, Standing};
 use crate::ring::RingView;
 use crate::stability::{Hurry, Stability};
@@ -88,6 +91,10 @@ pub struct Shard {
     exchanged_rows: u64,
     tree_walks: u64,
     tree_differences: u64,
+    /// An operator's word on the moving of data.
+    paused: Paused,
+    /// Of shard 0.
+    council: Option<Box<Council>>,
 }
 
 /// A sealed turn. The driver writes the batch if it is not empty, and performs the effects, which wait for nothing.
@@ -117,6 +124,8 @@ impl Shard {
         let partitions = Partitions::open(store.as_ref(), &ring, |partition| scope.has(partition))?;
         let count = ring.layout().partitions;
         let is_mine = |row: &RowKey| scope.has(row.partition(count));
+        let council = (scope.index == 0).then(|| Council::open(store.as_ref(), &ring, &identity, seed)).transpose()?;
+        let council = council.map(Box::new);
         let turn = Turn::open(
             (Outbox::new(identity.node, ring.epoch().number), Trees::new(count)),
             store,
@@ -160,7 +169,12 @@ impl Shard {
             exchanged_rows: 0,
             tree_walks: 0,
             tree_differences: 0,
+            paused: Paused::default(),
+            council,
         };
+        if shard.council.is_some() {
+            shard.turn.out.set_timer(TimerKey::Council, now.mono);
+        }
         shard.take_roles();
         shard.take_partitions(now);
         let shift = std::time::Duration::from_micros(seed % micros(shard.site.config.ping_interval).max(1));
@@ -190,8 +204,8 @@ impl Shard {
             Input::Durable(ticket) => self.turn.on_durable(ticket),
             Input::JobDone(result) => self.on_job(now, result),
             Input::RingChanged(ring) => self.on_ring_changed(now, ring),
-            Input::LayoutHeard { .. } => {}
-            Input::Admin { connection, request_id, call } => self.on_admin(connection, request_id, call),
+            Input::LayoutHeard { from, layout } => self.on_layout_heard(now, from, layout),
+            Input::Admin { connection, request_id, call } => self.on_admin(now, (connection, request_id), call),
             Input::DiskReserve { is_below } => self.site.is_below_reserve = is_below,
         }
         self.drain_local(now);
@@ -240,7 +254,7 @@ impl Shard {
             self.turn.memories().filter(|(partition, _)| self.site.ring.is_owner(*partition, self.site.identity.node))
         };
         let env = self.site.env(now);
-        ShardStatus {
+        let mut status = ShardStatus {
             peers: self.peers(now),
             open_ops: self.coordinator.open_ops() as u64,
             ledger_entries: self.ledger.len() as u64,
@@ -266,8 +280,12 @@ impl Shard {
             settling_partitions: self.stability.settling(&env, &self.turn).count() as u32,
             candidates: Vec::new(),
             rival_layout: None,
-            is_move_paused: false,
+            is_move_paused: self.paused.is_paused,
+        };
+        if let Some(council) = &self.council {
+            council.fill_status(&mut status);
         }
+        status
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::causality::{ActorId, Dot, Tenure, Tick};
 use crate::ids::{NodeId, PartitionId, RowVersion};
+use crate::membership::Phase;
 use crate::message::peer::Marks;
 use crate::storage::RowKey;
 
@@ -217,6 +218,25 @@ pub enum Observation {
         bytes: u64,
         /// Number of the layout.
         number: u64,
+    },
+    /// A layout was decided, and is taken up as soon as its view is built.
+    LayoutDecided {
+        /// Its number.
+        number: u64,
+        /// How far the change is with it.
+        phase: Phase,
+    },
+    /// Two layouts of one number are about, or one that does not follow the own: neither is taken over the other.
+    RivalLayout {
+        /// Who acts by the other one.
+        from: NodeId,
+        /// Its number.
+        number: u64,
+    },
+    /// A record of the layout is larger than any can be, and was not written.
+    LayoutUnkept {
+        /// What was wrong.
+        detail: String,
     },
     /// A message of another layout epoch.
     ForeignLayout {

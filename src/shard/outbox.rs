@@ -95,6 +95,23 @@ impl Outbox {
         }
     }
 
+    /// Sends a message to another shard of the own node, by way of the driver.
+    pub(crate) fn send_around(&mut self, me: NodeId, partition: PartitionId, message: PeerMessage) {
+        self.send_around_after(Ticket(0), me, partition, message);
+    }
+
+    /// The same once everything up to the ticket is durable.
+    pub(crate) fn send_around_after(
+        &mut self,
+        ticket: Ticket,
+        me: NodeId,
+        partition: PartitionId,
+        message: PeerMessage,
+    ) {
+        let message = Addressed { partition, layout: self.layout, message };
+        self.hold(ticket, Released::Message { to: me, message });
+    }
+
     /// Sends a message to one start of a peer, on the connection that the start opened. It rests on nothing.
     pub fn send_back(&mut self, to: NodeId, start: Epoch, partition: PartitionId, message: PeerMessage) {
         let message = Addressed { partition, layout: self.layout, message };

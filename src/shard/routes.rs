@@ -6,6 +6,7 @@
 use super::*;
 use crate::antientropy::Built;
 use crate::causality::Epoch;
+use crate::message::peer::LayoutMessage;
 use crate::replica::marks;
 
 /// While clients are busy, deliveries of debts are slowed down: a millisecond between pages for this many open requests.
@@ -22,9 +23,22 @@ impl Shard {
     }
 
     pub(super) fn on_frame(&mut self, now: Now, from: NodeId, frame: Frame) {
+        if !self.hears(from, frame.layout) {
+            self.on_layout_heard(now, from, frame.layout);
+            for addressed in frame.messages {
+                if let PeerMessage::Layout(message) = addressed.message
+                    && message.may_come_from_outside()
+                {
+                    self.on_layout_message(now, (from, frame.epoch), *message);
+                }
+            }
+            return;
+        }
         if frame.layout != self.site.ring.epoch() {
+            self.on_layout_heard(now, from, frame.layout);
             self.turn.out.observe(Observation::ForeignLayout { from, number: frame.layout.number });
         }
+        self.site.liveness.on_heard(from);
         if self.site.liveness.on_epoch(from, frame.epoch) {
             self.stability.on_other_start(&self.site.env(now), from);
         }
@@ -166,7 +180,7 @@ impl Shard {
                 let standing = Standing::of(&env, turn, partition);
                 answer_tree(&env, turn, standing, ((from, epoch), partition), offer);
             }
-            PeerMessage::Layout(_) => {}
+            PeerMessage::Layout(message) => self.on_layout_message(now, (from, epoch), *message),
             PeerMessage::TreeAnswer(answer) => {
                 if let Ok(findings) = &answer.outcome
                     && !marks::is_known(&env, turn, from, &findings.marks)
@@ -313,6 +327,15 @@ impl Shard {
             }
             TimerKey::TreePage(op) => self.turn.trees.on_timer(&mut self.turn.out, op),
             TimerKey::ScanPage(op) => self.stability.on_scan_timer(&mut self.turn, op),
+            TimerKey::Council | TimerKey::Proposal | TimerKey::Progress | TimerKey::Recovery => {
+                let Some(council) = &mut self.council else { return };
+                match timer {
+                    TimerKey::Proposal => council.on_proposal_timer(&env, &mut self.turn),
+                    TimerKey::Progress => council.answer_progress(&env, &mut self.turn),
+                    TimerKey::Recovery => council.on_recovery_timer(&env, &mut self.turn),
+                    _ => council.on_timer(&env, &mut self.turn),
+                }
+            }
             TimerKey::Newborn => {
                 let findings = self.newborns.on_timer(&env, &mut self.turn);
                 self.on_findings(now, findings);
@@ -329,6 +352,10 @@ impl Shard {
             self.turn.out.send(node, partition, PeerMessage::Ping(Ping { wall: now.wall }));
         }
         for node in self.site.liveness.suspect(now.mono, self.site.config.suspect_after) {
+            for confidant in self.site.liveness.confidants() {
+                let doubt = PeerMessage::Layout(Box::new(LayoutMessage::Doubt(node)));
+                self.turn.out.send(confidant, partition, doubt);
+            }
             self.on_lost(now, node);
         }
         self.challenge_claimants(now, partition);

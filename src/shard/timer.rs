@@ -31,6 +31,14 @@ pub enum TimerKey {
     Stability,
     /// The pause after a page of a survey or a sweep is over.
     ScanPage(OpId),
+    /// What the keeper of the layout does from time to time.
+    Council,
+    /// An attempt to have a layout decided has not come to an end.
+    Proposal,
+    /// Who asked how far a change is has waited long enough.
+    Progress,
+    /// The time for the answers that a recovery waits for is over.
+    Recovery,
     /// The pause after a page of a tree that is being built is over.
     TreePage(OpId),
 }

@@ -264,6 +264,11 @@ impl Turn {
         self.partitions.set(partition, PartitionMemory { refusing: memory.refusing.max(tick), ..memory });
     }
 
+    /// Writes a record of the node down, with this turn; whoever speaks of it waits for [`Turn::memory_ticket`].
+    pub(crate) fn keep(&mut self, key: Bytes, record: Bytes) {
+        self.memory_changes.insert(key, record);
+    }
+
     /// Where a row stands.
     pub fn partition_of(&self, row: &RowKey) -> PartitionId {
         row.partition(self.partition_count)

@@ -187,6 +187,11 @@ impl Observer {
                 info!(shard, %partition, rows, bytes, number, "handed the partition over and holds nothing of it");
             }
             Observation::LayoutAdopted { number } => info!(shard, number, "acts by another layout"),
+            Observation::LayoutDecided { number, phase } => info!(shard, number, %phase, "a layout was decided"),
+            Observation::RivalLayout { from, number } => {
+                error!(shard, peer = %from, number, "two layouts that cannot both have been decided are about; fence one side's nodes");
+            }
+            Observation::LayoutUnkept { detail } => error!(shard, detail, "a record of the layout was not written"),
             Observation::ForeignLayout { from, number } => {
                 if let Some(left_out) = self.foreign_layout.ring(Instant::now()) {
                     warn!(shard, peer = %from, number, left_out, "a message of another layout");

@@ -110,6 +110,9 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::LayoutAdopted { .. } => "layout adopted",
         Observation::PartitionSynced { .. } => "partition synced",
         Observation::PartitionCleared { .. } => "partition cleared",
+        Observation::LayoutDecided { .. } => "layout decided",
+        Observation::RivalLayout { .. } => "rival layout",
+        Observation::LayoutUnkept { .. } => "layout unkept",
         Observation::ForeignLayout { .. } => "foreign layout",
     }
 }

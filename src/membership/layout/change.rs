@@ -16,11 +16,12 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fenced, Layout, LayoutEpoch, LayoutError, Member, PartitionRun, Phase};
+use super::{Fenced, Forced, Layout, LayoutEpoch, LayoutError, Member, PartitionRun, Phase};
 use crate::ids::{NodeId, PartitionId};
 use crate::limits;
 use crate::membership::naming;
 use crate::ring::RingView;
+use crate::time::WallTime;
 
 /// One thing that is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,6 +244,33 @@ impl Plan {
     }
 }
 
+/// The layout after a loss of most: all but the survivors are declared lost. Those who are left take over what the others owned,
+/// if they are enough for all replicas; else the places of the lost stay, and are empty until others have joined.
+pub(crate) fn recovered(
+    ring: &RingView,
+    survivors: &[NodeId],
+    number: u64,
+    at: WallTime,
+) -> Result<Layout, ChangeError> {
+    let present = ring.layout();
+    let survives = |node: &NodeId| survivors.contains(node);
+    let mut draft = Draft::new(present);
+    let carriers = present.members.iter().filter(|member| member.carries() && survives(&member.id)).count();
+    let goes = matches!(present.phase, Phase::Steady | Phase::Moving) && carriers >= usize::from(present.replicas);
+    for member in &mut draft.members {
+        if !survives(&member.id) && !present.is_fenced(member.id) {
+            draft.lost.insert(member.id);
+            member.leaving |= goes;
+        }
+    }
+    let lost = draft.lost.clone();
+    let is_lost = |partition: &PartitionId| ring.readers(*partition).iter().all(|holder| lost.contains(holder));
+    let mut next = draft.into_layout(ring.partitions().filter(is_lost).collect())?;
+    next.epoch.number = number;
+    next.forced = Some(Forced { survivors: survivors.to_vec(), fenced: lost.into_iter().collect(), at });
+    Ok(next.seal()?)
+}
+
 /// What of a member a change is about; of each kind there is one per member, and nothing else beside its going.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -295,7 +323,7 @@ impl<'a> Draft<'a> {
                 Ok(())
             }
             Change::Replace { old, new, is_dead } => {
-                if *is_dead {
+                if *is_dead && !self.present.is_fenced(*old) {
                     self.fence(*old)?;
                 } else {
                     self.member(*old, Kind::Goes)?.leaving = true;

@@ -12,7 +12,7 @@
 //!
 //! Pure, and generic in the value, so that a search can play every order of events with small ones
 //! (`paxos_tests.rs`: three acceptors and two proposers, messages lost, repeated and overtaken, any of them stopped and
-//! started). Nothing runs it yet: what sends these messages and keeps the acceptor's state is still to come.
+//! started). [`crate::council`] runs it: sends the messages and keeps the acceptor's state.
 //!
 //! Promises:
 //! - of one number at most one value is ever chosen, whatever is lost, repeated or restarted, as long as acceptors keep
@@ -176,6 +176,11 @@ impl<V: Clone> Acceptor<V> {
     /// What was accepted last: if the proposer is gone, this is what any voter should try to finish.
     pub fn accepted(&self) -> Option<&V> {
         self.accepted.as_ref().map(|(_, value)| value)
+    }
+
+    /// The highest ballot that was promised.
+    pub fn promised(&self) -> Option<Ballot> {
+        self.promised
     }
 
     /// Answers an ask.

@@ -1,4 +1,4 @@
-//! Deciding on layouts, spreading them, and how far a change is ([`crate::membership::layout::council`]).
+//! Deciding on layouts, spreading them, and how far a change is ([`crate::council`]).
 //!
 //! ```text
 //! spreading   Pull → Push                      a peer speaks under a larger number
@@ -17,6 +17,7 @@ use crate::causality::Epoch;
 use crate::ids::{NodeId, PartitionId};
 use crate::membership::layout::paxos::{Ask, Ballot, Reply};
 use crate::membership::{Committed, Layout, Member};
+use crate::time::WallTime;
 
 /// What the keepers of the layout say to each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +38,7 @@ pub enum LayoutMessage {
     /// So far.
     MoveAnswer(MoveAnswer),
     /// An operator halts the moving of data, or lets it go on.
-    Pause {
-        /// Halt.
-        is_paused: bool,
-    },
+    Pause(Paused),
     /// A node with a certificate of the cluster, in no layout yet, says what it would be.
     Announce(Member),
     /// This peer does not answer the sender: ask it. Never believed, only looked into.
@@ -56,8 +54,24 @@ pub enum LayoutMessage {
 pub struct MoveQuery {
     /// Of the asker.
     pub round: u64,
-    /// Data shall not be moved now.
+    /// Whether data shall be moved now, as the asker was told.
+    pub paused: Paused,
+}
+
+/// An operator's word on the moving of data. The newest counts; it is forgotten with a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Halt.
     pub is_paused: bool,
+    /// When it was said.
+    pub at: WallTime,
+}
+
+impl Paused {
+    /// The newer of two words; of one moment, the one that halts.
+    pub fn newer(self, other: Paused) -> Paused {
+        std::cmp::max_by_key(self, other, |paused| (paused.at, paused.is_paused))
+    }
 }
 
 /// Answer to [`MoveQuery`].
@@ -167,6 +181,8 @@ impl MoveState {
 pub struct RecoverQuery {
     /// Of the asker.
     pub round: u64,
+    /// The start of the asker.
+    pub epoch: Epoch,
     /// The receiver shall vote on nothing any more until it has another layout.
     pub fences: bool,
     /// Number of the asker's layout: a newer one is sent along.
@@ -209,7 +225,7 @@ impl LayoutMessage {
             | LayoutMessage::Push(_)
             | LayoutMessage::Ask(_)
             | LayoutMessage::MoveQuery(_)
-            | LayoutMessage::Pause { .. }
+            | LayoutMessage::Pause(_)
             | LayoutMessage::Announce(_)
             | LayoutMessage::Doubt(_)
             | LayoutMessage::RecoverQuery(_) => None,

@@ -3,6 +3,7 @@
 mod adoption;
 mod bounds;
 mod clocks;
+mod council;
 mod covering;
 mod faulty;
 mod identity;
@@ -31,7 +32,7 @@ use super::*;
 use crate::ids::{ClusterId, Key};
 use crate::limits;
 use crate::membership::{Layout, Member};
-use crate::message::client::{Command, Options, Reason, Response, Visible};
+use crate::message::client::{ClusterAnswer, Command, Options, Reason, Response, Visible};
 use crate::message::weight;
 use crate::replica::{StoredRow, begin_start};
 use crate::storage::memory::MemoryStore;
@@ -81,6 +82,10 @@ struct Bus {
     repeated: Vec<(NodeId, NodeId, Frame)>,
     /// Whatever a node says to be equal and proved is looked up on the disks at that moment.
     checks_proofs: bool,
+    /// To calls about the cluster, by their numbers.
+    cluster_answers: BTreeMap<u64, ClusterAnswer>,
+    /// Nodes whose view of another layout is never built.
+    never_adopts: BTreeSet<NodeId>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -126,6 +131,8 @@ impl Bus {
             repeats: |_| false,
             repeated: Vec::new(),
             checks_proofs: false,
+            cluster_answers: BTreeMap::new(),
+            never_adopts: BTreeSet::new(),
         };
         for id in nodes {
             bus.start(id, Arc::new(MemoryStore::new(id.0)));
@@ -230,7 +237,17 @@ impl Bus {
                     let result = job.run(node.store.as_ref());
                     node.shard.handle(now, Input::JobDone(result));
                 }
-                Effect::NodeReply { .. } | Effect::Adopt(_) => {}
+                Effect::NodeReply { request_id, answer, .. } => {
+                    self.cluster_answers.insert(request_id.0, answer);
+                }
+                Effect::Adopt(_) if self.never_adopts.contains(&id) => {}
+                Effect::Adopt(committed) => {
+                    let ring = Arc::new(RingView::new(committed.layout).unwrap());
+                    if ring.epoch().number > self.ring.epoch().number {
+                        self.ring = ring.clone();
+                    }
+                    node.shard.handle(now, Input::RingChanged(ring));
+                }
                 Effect::Observe(observation) => node.observations.push(observation),
             }
         }

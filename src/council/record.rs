@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 
-use super::paxos::Acceptor;
-use super::{Committed, Layout, Plan};
-use crate::message::codec::{self, Message};
+use crate::membership::layout::paxos::Acceptor;
+use crate::membership::{Committed, Layout, Plan};
+use crate::message::codec::{self, CodecError, Message};
 use crate::replica::OpenError;
 use crate::storage::{Space, Store, keyspace};
 
@@ -19,6 +19,13 @@ impl Message for Acceptor<Layout> {
 }
 impl Message for Plan {
     const KIND: u8 = 34;
+}
+
+/// The bytes of a record. Refused above the bound of a frame.
+pub(super) fn encode<M: Message>(record: &M) -> Result<Bytes, CodecError> {
+    let mut bytes = Vec::new();
+    codec::encode(record, &mut bytes)?;
+    Ok(Bytes::from(bytes.split_off(codec::LENGTH_BYTES)))
 }
 
 /// Reads a record; an empty one is none.

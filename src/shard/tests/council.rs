@@ -1,0 +1,405 @@
+//! Layouts: decided by a majority, spread to all, led through their phases, refused where two cannot both be.
+
+use super::*;
+use crate::config::Candidate;
+use crate::council::stored_layout;
+use crate::membership::layout::paxos::{Ask, Ballot};
+use crate::membership::{Change, ChangeError, Committed, Phase};
+use crate::message::client::{ClusterCall, ClusterError, MoveWait, PlanView, Progress};
+use crate::message::peer::LayoutMessage;
+use crate::replica::begin_candidate;
+
+impl Bus {
+    fn call(&mut self, at: u64, call: ClusterCall) -> u64 {
+        self.next_request += 1;
+        let request_id = RequestId(self.next_request);
+        let now = self.now_at(NodeId(at));
+        let input = Input::Admin { connection: ConnectionId(1), request_id, call };
+        self.nodes.get_mut(&NodeId(at)).unwrap().shard.handle(now, input);
+        self.next_request
+    }
+
+    fn admin(&mut self, at: u64, call: ClusterCall) -> ClusterAnswer {
+        let id = self.call(at, call);
+        self.run(Duration::from_secs(1));
+        self.cluster_answers.remove(&id).expect("answered")
+    }
+
+    fn stage(&mut self, at: u64, change: Change) -> PlanView {
+        match self.admin(at, ClusterCall::Stage { change, accepts_loss: false }) {
+            ClusterAnswer::Plan(Some(view)) => *view,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn commit_of(view: &PlanView) -> ClusterCall {
+        ClusterCall::Commit { base: view.present.epoch, content: view.next.as_ref().unwrap().epoch.content }
+    }
+
+    fn commit(&mut self, at: u64, changes: impl IntoIterator<Item = Change>) -> ClusterAnswer {
+        let view = changes.into_iter().map(|change| self.stage(at, change)).last().unwrap();
+        self.admin(at, Bus::commit_of(&view))
+    }
+
+    fn progress(&mut self, at: u64) -> Progress {
+        match self.admin(at, ClusterCall::Progress) {
+            ClusterAnswer::Progress(progress) => *progress,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn numbers(&self) -> Vec<u64> {
+        self.nodes.values().map(|node| node.shard.site.ring.epoch().number).collect()
+    }
+
+    fn push(&mut self, to: u64, from: u64, committed: &Committed) {
+        self.hear(NodeId(to), NodeId(from), "any", layout(LayoutMessage::Push(committed.clone())));
+    }
+}
+
+fn layout(message: LayoutMessage) -> PeerMessage {
+    PeerMessage::Layout(Box::new(message))
+}
+
+fn moved(node: u64, address: &str) -> Change {
+    Change::Address { node: NodeId(node), address: address.into() }
+}
+
+fn error(answer: ClusterAnswer) -> ClusterError {
+    match answer {
+        ClusterAnswer::Refused(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_committed(answer: &ClusterAnswer, number: u64) -> bool {
+    matches!(answer, ClusterAnswer::Committed(epoch) if epoch.number == number)
+}
+
+#[test]
+fn a_committed_plan_reaches_every_node_and_every_disk() {
+    let mut bus = Bus::new(5);
+    assert!(is_committed(&bus.commit(3, [moved(1, "a:1"), moved(2, "b:1")]), 2));
+    bus.run(Duration::from_secs(1));
+    assert_eq!(bus.numbers(), [2; 5]);
+    for node in bus.nodes.values() {
+        let stored = stored_layout(node.store.as_ref()).unwrap().unwrap();
+        assert_eq!((&stored, stored.member(NodeId(2)).unwrap().address.as_str()), (&**bus.ring.layout(), "b:1"));
+    }
+    assert_eq!(bus.admin(3, ClusterCall::Plan), ClusterAnswer::Plan(None), "it is carried out");
+}
+
+#[test]
+fn a_node_that_was_away_takes_up_the_newest_of_several_layouts() {
+    let mut bus = Bus::new(5);
+    bus.cut.insert(NodeId(5));
+    for number in 2..5 {
+        assert!(is_committed(&bus.commit(1, [moved(1, &format!("a:{number}"))]), number));
+    }
+    assert_eq!(bus.numbers(), [4, 4, 4, 4, 1]);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(2));
+    assert_eq!(bus.numbers(), [4; 5]);
+}
+
+#[test]
+fn without_a_majority_nothing_is_decided_and_the_caller_is_told_so() {
+    let mut bus = Bus::new(5);
+    let view = bus.stage(1, moved(1, "a:1"));
+    bus.cut.extend([3, 4, 5].map(NodeId));
+    let id = bus.call(1, Bus::commit_of(&view));
+    bus.run(Duration::from_secs(20));
+    let refused = error(bus.cluster_answers.remove(&id).unwrap());
+    assert_eq!(refused, ClusterError::NoMajority { answered: 2, voters: 5 });
+    assert_eq!(bus.numbers(), [1; 5]);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(1));
+    assert!(is_committed(&bus.admin(1, Bus::commit_of(&view)), 2), "the plan was kept");
+}
+
+#[test]
+fn of_two_operators_that_commit_on_one_base_one_is_told_that_the_other_won() {
+    let mut bus = Bus::new(5);
+    let views = [1, 5].map(|at| bus.stage(at, moved(at, "a:1")));
+    let ids = [0, 1].map(|who: usize| bus.call([1, 5][who], Bus::commit_of(&views[who])));
+    bus.run(Duration::from_secs(15));
+    let answers = ids.map(|id| bus.cluster_answers.remove(&id).unwrap());
+    let won = answers.iter().filter(|answer| is_committed(answer, 2)).count();
+    let lost = answers.iter().filter(|answer| matches!(answer, ClusterAnswer::Refused(ClusterError::Lost { .. })));
+    assert_eq!((won, lost.count()), (1, 1), "{answers:?}");
+    assert_eq!(bus.numbers(), [2; 5]);
+    let loser = if is_committed(&answers[0], 2) { 5 } else { 1 };
+    let stale = bus.admin(loser, ClusterCall::Commit { base: views[0].present.epoch, content: 7 });
+    assert!(matches!(error(stale), ClusterError::Change(ChangeError::PlanIsStale { .. })));
+}
+
+#[test]
+fn a_commit_whose_proposer_died_is_finished_by_others_and_answered_when_it_is_repeated() {
+    let mut bus = Bus::new(5);
+    let view = bus.stage(5, moved(1, "a:1"));
+    let next = view.next.clone().unwrap();
+    bus.cut.insert(NodeId(5));
+    // Two voters have promised and accepted, and the proposer is gone.
+    let ballot = Ballot { round: 1, node: NodeId(5), start: bus.nodes[&NodeId(5)].shard.site.identity.epoch };
+    for value in [None, Some(next)] {
+        for voter in [2, 3, 4] {
+            let ask = Ask { number: 2, ballot, value: value.clone() };
+            let epoch = ballot.start;
+            let messages =
+                vec![Addressed { partition: PartitionId(0), layout: 1, message: layout(LayoutMessage::Ask(ask)) }];
+            let frame = Frame { layout: view.present.epoch, epoch, clock: Default::default(), messages };
+            let now = bus.now;
+            bus.nodes.get_mut(&NodeId(voter)).unwrap().shard.handle(now, Input::Peer { from: NodeId(5), frame });
+        }
+        bus.settle();
+    }
+    bus.run(Duration::from_secs(8));
+    assert_eq!(bus.numbers(), [2, 2, 2, 2, 1]);
+    bus.cut.clear();
+    let again = bus.admin(5, Bus::commit_of(&view));
+    assert!(is_committed(&again, 2), "{again:?}");
+    assert_eq!(bus.numbers(), [2; 5]);
+}
+
+#[test]
+fn a_vote_survives_the_restart_of_the_voter() {
+    let mut bus = Bus::new(3);
+    let view = bus.stage(1, moved(1, "a:1"));
+    let next = view.next.unwrap();
+    let promised =
+        |bus: &Bus, at: u64| bus.nodes[&NodeId(at)].store.fetch(Space::Meta, &crate::storage::keyspace::acceptor_key());
+    let ballot = Ballot { round: 9, node: NodeId(3), start: bus.nodes[&NodeId(3)].shard.site.identity.epoch };
+    bus.hear(NodeId(2), NodeId(3), "x", layout(LayoutMessage::Ask(Ask { number: 2, ballot, value: None })));
+    bus.hear(NodeId(2), NodeId(3), "x", layout(LayoutMessage::Ask(Ask { number: 2, ballot, value: Some(next) })));
+    let before = promised(&bus, 2).unwrap().expect("written down");
+    let store = bus.nodes.remove(&NodeId(2)).unwrap().store;
+    bus.start(NodeId(2), store);
+    assert_eq!(promised(&bus, 2).unwrap(), Some(before));
+    bus.run(Duration::from_secs(8));
+    assert_eq!(bus.numbers(), [2; 3], "and what stood in it was finished");
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_a_majority_two_halves_decide_differently() {
+    use crate::mutation::{Mutation, switch_off};
+    for is_off in [false, true] {
+        let mut bus = Bus::new(4);
+        let views = [1, 4].map(|at| bus.stage(at, moved(at, "a:1")));
+        switch_off(is_off.then_some(Mutation::LayoutByMinority));
+        bus.cut.extend([3, 4].map(NodeId));
+        let first = bus.call(1, Bus::commit_of(&views[0]));
+        bus.run(Duration::from_secs(15));
+        let is_first = bus.cluster_answers.get(&first).is_some_and(|answer| is_committed(answer, 2));
+        switch_off(None);
+        assert_eq!(is_first, is_off);
+    }
+}
+
+#[test]
+fn a_member_that_was_declared_lost_is_not_heard() {
+    let mut bus = Bus::new(5);
+    bus.cut.insert(NodeId(5));
+    bus.run(Duration::from_secs(2));
+    let answer = bus.commit(1, [Change::Fence(NodeId(5))]);
+    assert!(is_committed(&answer, 2), "{answer:?}");
+    assert!(hears_fenced(&mut bus) == 0);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(2));
+    assert!(bus.nodes[&NodeId(5)].shard.site.ring.is_fenced(NodeId(5)), "it learns of it");
+}
+
+/// Answers that member 1 gives to a ping of member 5.
+fn hears_fenced(bus: &mut Bus) -> usize {
+    let epoch = bus.nodes[&NodeId(5)].shard.site.identity.epoch;
+    let message = PeerMessage::Ping(Ping { wall: WallTime(1) });
+    let messages = vec![Addressed { partition: PartitionId(0), layout: 1, message }];
+    let frame =
+        Frame { layout: bus.nodes[&NodeId(5)].shard.site.ring.epoch(), epoch, clock: Default::default(), messages };
+    let now = bus.now;
+    let shard = &mut bus.nodes.get_mut(&NodeId(1)).unwrap().shard;
+    shard.handle(now, Input::Peer { from: NodeId(5), frame });
+    let SealedTurn { effects, .. } = shard.seal(now);
+    let is_pong = |effect: &Effect| match effect {
+        Effect::Send { frame, .. } => frame.messages.iter().any(|it| matches!(it.message, PeerMessage::Pong(_))),
+        _ => false,
+    };
+    effects.iter().filter(|effect| is_pong(effect)).count()
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_the_fence_a_lost_member_speaks_on() {
+    use crate::mutation::{Mutation, switch_off};
+    let mut bus = Bus::new(5);
+    bus.cut.insert(NodeId(5));
+    bus.run(Duration::from_secs(2));
+    bus.commit(1, [Change::Fence(NodeId(5))]);
+    switch_off(Some(Mutation::FencedSpeaks));
+    let answers = hears_fenced(&mut bus);
+    switch_off(None);
+    assert_eq!(answers, 1);
+}
+
+#[test]
+fn of_two_layouts_of_one_number_neither_is_taken_over_the_other() {
+    let mut bus = Bus::new(3);
+    let first = Committed::first(crate::membership::Layout::clone(bus.ring.layout()));
+    let child = |name: &str| {
+        let mut layout = first.layout.clone();
+        layout.epoch = crate::membership::LayoutEpoch { number: 2, content: 0, parent: first.layout.epoch.content };
+        layout.name = name.into();
+        first.followed_by(layout.seal().unwrap())
+    };
+    bus.cut.insert(NodeId(3));
+    bus.push(1, 2, &child("one"));
+    assert_eq!(bus.numbers(), [2, 2, 1]);
+    bus.push(3, 2, &child("other"));
+    assert_eq!(bus.numbers(), [2, 2, 2]);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(2));
+    let names = bus.nodes.values().map(|node| node.shard.site.ring.layout().name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["one", "one", "other"]);
+    for at in [1, 3] {
+        assert!(bus.status(NodeId(at)).rival_layout.is_some());
+        let change = moved(1, "a:1");
+        let refused = bus.admin(at, ClusterCall::Stage { change, accepts_loss: false });
+        assert!(matches!(error(refused), ClusterError::Rival(_)));
+    }
+    let alarms = |node: &Node| node.observations.iter().any(|it| matches!(it, Observation::RivalLayout { .. }));
+    assert!(bus.nodes.values().all(alarms));
+}
+
+#[test]
+fn a_candidate_is_listed_joins_and_learns_of_it() {
+    let mut bus = Bus::new(3);
+    let store = Arc::new(MemoryStore::new(9));
+    let cluster = bus.ring.layout().cluster;
+    let identity = begin_candidate(store.as_ref(), cluster, NodeId(9), 77).unwrap();
+    let candidate = Candidate { name: "late".into(), address: "late:1".into(), zone: String::new(), weight: 1 };
+    let config = ShardConfig { candidate: Some(candidate), ..bus.config.clone() };
+    let scope = ShardScope { index: 0, count: 1 };
+    let shard = Shard::open(config, identity, scope, bus.ring.clone(), store.clone(), 9, bus.now).unwrap();
+    bus.nodes
+        .insert(NodeId(9), Node { shard, store, written: None, observations: Vec::new(), proofs: Default::default() });
+    bus.run(Duration::from_secs(2));
+    let ClusterAnswer::Candidates(known) = bus.admin(2, ClusterCall::Candidates) else { panic!() };
+    let member = crate::message::client::cluster::candidate_named(&known, "late").unwrap();
+    assert_eq!((member.id, bus.status(NodeId(2)).candidates.len()), (NodeId(9), 1));
+    assert!(matches!(
+        crate::message::client::cluster::candidate_named(&known, "x"),
+        Err(ClusterError::NoCandidate { known, .. }) if known == ["late"]
+    ));
+    let refused = bus.admin(9, ClusterCall::Revert);
+    assert_eq!(error(refused), ClusterError::NotAMember);
+    // Whatever else it says is not heard before it is a member.
+    assert!(!bus.nodes[&NodeId(1)].shard.hears(NodeId(9), bus.ring.epoch()));
+    assert!(is_committed(&bus.commit(2, [Change::Join(member)]), 2));
+    bus.run(Duration::from_secs(2));
+    assert!(bus.numbers().iter().all(|number| *number >= 2), "{:?}", bus.numbers());
+    assert!(bus.status(NodeId(2)).candidates.is_empty());
+}
+
+#[test]
+fn a_phase_waits_for_every_member_and_says_for_whom_until_it_is_fenced() {
+    let mut bus = Bus::new(5);
+    bus.cut.insert(NodeId(4));
+    bus.run(Duration::from_secs(2));
+    assert!(is_committed(&bus.commit(1, [Change::Leave(NodeId(5))]), 2));
+    bus.run(Duration::from_secs(30));
+    assert_eq!(bus.ring.layout().phase, Phase::Moving);
+    let progress = bus.progress(2);
+    let silent = progress.members.iter().find(|member| member.node == NodeId(4)).unwrap();
+    assert_eq!((progress.driver, silent.wait, silent.adopted), (Some(NodeId(1)), Some(MoveWait::Silent), None));
+    let refused = bus.admin(2, ClusterCall::Stage { change: moved(1, "a:1"), accepts_loss: false });
+    assert!(matches!(error(refused), ClusterError::Change(ChangeError::NotSteady { .. })));
+    assert!(is_committed(&bus.admin(2, ClusterCall::Revert), 3));
+    assert_eq!(bus.ring.layout().phase, Phase::Steady);
+    let refused = bus.admin(2, ClusterCall::Revert);
+    assert!(matches!(error(refused), ClusterError::Revert(_)));
+}
+
+/// How far five members come with a change in which nothing is to be loaded any more, of which one takes nothing up.
+fn with_one_behind() -> (Bus, Phase) {
+    let mut bus = Bus::new(5);
+    let view = bus.stage(1, Change::Leave(NodeId(5)));
+    let moving = Committed::first(view.present.clone()).followed_by(view.next.unwrap());
+    let switched = moving.followed_by(moving.layout.next_phase().unwrap().unwrap());
+    bus.never_adopts.insert(NodeId(4));
+    bus.push(1, 2, &switched);
+    bus.run(Duration::from_secs(4));
+    let phase = bus.ring.layout().phase;
+    (bus, phase)
+}
+
+#[test]
+fn a_phase_is_left_only_when_every_member_acts_by_it() {
+    let (mut bus, phase) = with_one_behind();
+    assert_eq!((phase, bus.numbers()), (Phase::Switched, vec![3, 3, 3, 1, 3]));
+    let waits: Vec<_> = bus.progress(2).waits_for().map(|(member, wait)| (member.node, wait)).collect();
+    assert_eq!(waits, [(NodeId(4), MoveWait::Adopts)]);
+    bus.never_adopts.clear();
+    bus.run(Duration::from_secs(3));
+    assert_ne!(bus.ring.layout().phase, Phase::Switched, "{:?}", bus.numbers());
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_the_barrier_a_member_is_left_two_phases_behind() {
+    use crate::mutation::{Mutation, switch_off};
+    switch_off(Some(Mutation::PhaseWithoutBarrier));
+    let (_, phase) = with_one_behind();
+    switch_off(None);
+    assert_ne!(phase, Phase::Switched);
+}
+
+#[test]
+fn what_an_operator_says_of_moving_data_reaches_every_node() {
+    let mut bus = Bus::new(3);
+    for is_paused in [true, false] {
+        assert_eq!(bus.admin(2, ClusterCall::PauseMoves(is_paused)), ClusterAnswer::Paused(is_paused));
+        assert!((1..=3).all(|node| bus.status(NodeId(node)).is_move_paused == is_paused));
+    }
+}
+
+#[test]
+fn a_recovery_is_refused_while_a_majority_answers_or_the_loss_is_not_accepted() {
+    let mut bus = Bus::new(5);
+    let recover = |survivors: &[u64], cluster: &str| ClusterCall::Recover {
+        survivors: survivors.iter().copied().map(NodeId).collect(),
+        cluster: cluster.into(),
+    };
+    let refused = error(bus.admin(1, recover(&[1, 2], "tset")));
+    assert_eq!(refused, ClusterError::NotAccepted { name: "test".into() });
+    let refused = error(bus.admin(1, recover(&[1, 9], "test")));
+    assert_eq!(refused, ClusterError::NoSurvivor { node: NodeId(9) });
+    let refused = error(bus.admin(1, recover(&[1, 2], "test")));
+    assert!(matches!(refused, ClusterError::HasMajority { voters: 5, .. }), "{refused:?}");
+    bus.cut.extend([2, 3, 4, 5].map(NodeId));
+    let id = bus.call(1, recover(&[1, 2], "test"));
+    bus.run(Duration::from_secs(11));
+    let refused = error(bus.cluster_answers.remove(&id).unwrap());
+    assert_eq!(refused, ClusterError::SurvivorsSilent { silent: vec![NodeId(2)] });
+    assert_eq!(bus.numbers(), [1; 5]);
+}
+
+#[test]
+fn survivors_go_on_without_the_others_which_stay_out_when_they_come_back() {
+    let mut bus = Bus::new(7);
+    bus.cut.extend([4, 5, 6, 7].map(NodeId));
+    bus.run(Duration::from_secs(2));
+    let survivors = [1, 2, 3].map(NodeId).to_vec();
+    let id = bus.call(2, ClusterCall::Recover { survivors: survivors.clone(), cluster: "test".into() });
+    bus.run(Duration::from_secs(7));
+    let answer = bus.cluster_answers.remove(&id).unwrap();
+    assert!(is_committed(&answer, 2), "{answer:?}");
+    let layout = bus.nodes[&NodeId(1)].shard.site.ring.layout().clone();
+    let forced = layout.forced.as_ref().map(|forced| forced.survivors.clone());
+    assert!(forced == Some(survivors) || layout.epoch.number > 2);
+    assert_eq!((layout.voters(), layout.fenced.len()), ([1, 2, 3].map(NodeId).to_vec(), 4));
+    assert!(layout.fenced.iter().any(|fenced| !fenced.declared_lost.is_empty()), "what only the lost had is named");
+    bus.cut.clear();
+    bus.run(Duration::from_secs(3));
+    assert!(bus.numbers().iter().all(|number| *number >= 2));
+    assert!(bus.nodes[&NodeId(7)].shard.site.ring.is_fenced(NodeId(7)), "they learn of it");
+}
