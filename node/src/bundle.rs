@@ -1,6 +1,6 @@
 //! The bundle of a member: the directory that tells a node who it is and whom it may believe.
 //!
-//! Made by `founding`, read once at start. It is checked whole before anything is started: the certificate must name a
+//! Made by `founding`, or by `issuing` for one that is to join; read once at start. It is checked whole before anything is started: the certificate must name a
 //! member of the layout's cluster. Whether key and certificate fit together is the transport's affair.
 
 use std::fs;
@@ -11,17 +11,20 @@ use rustls::pki_types::pem::PemObject;
 use starling::ids::NodeId;
 use starling::membership::bundle::{CA_FILE, CERTIFICATE_FILE, FILE_BYTES_MAX, KEY_FILE, LAYOUT_FILE, SEAL_KEY_FILE};
 use starling::membership::principal::Role;
-use starling::membership::{Layout, LayoutError};
+use starling::membership::{Layout, LayoutError, Member};
 use starling::sealed::{NotAKey, SealKey};
 
+use crate::issuing::MEMBER_FILE;
 use crate::transport::certificates::{CertificateError, principal_in};
 
 /// What stands in a member's bundle.
 pub struct Bundle {
     /// Which member this is.
     pub node: NodeId,
-    /// The cluster.
+    /// The cluster, as it was when the bundle was made.
     pub layout: Layout,
+    /// What it would be as a member, if that layout does not know it: it waits to be let join.
+    pub candidate: Option<Member>,
     /// The authority's certificate.
     pub ca_pem: String,
     /// The member's certificate.
@@ -105,10 +108,10 @@ impl Bundle {
             .map_err(|error| BundleError::Malformed { path: path.clone(), reason: error.to_string() })?;
         layout.validate().map_err(|source| BundleError::Layout { path, source })?;
         let cert_pem = read(directory, CERTIFICATE_FILE)?;
-        let node = member_of(&directory.join(CERTIFICATE_FILE), &cert_pem, &layout)?;
+        let (node, candidate) = member_of(directory, &cert_pem, &layout)?;
         let (ca_pem, key_pem) = (read(directory, CA_FILE)?, read(directory, KEY_FILE)?);
         let seal_key = seal_key(directory)?;
-        Ok(Bundle { node, layout, ca_pem, cert_pem, key_pem, seal_key })
+        Ok(Bundle { node, layout, candidate, ca_pem, cert_pem, key_pem, seal_key })
     }
 }
 
@@ -121,15 +124,34 @@ fn seal_key(directory: &Path) -> Result<SealKey, BundleError> {
     SealKey::from_hex(&text).map_err(|source| BundleError::SealKey { path, source })
 }
 
-fn member_of(path: &Path, cert_pem: &str, layout: &Layout) -> Result<NodeId, BundleError> {
+/// Who the certificate names; if no member of the layout, what `issue-member` wrote of it.
+fn member_of(directory: &Path, cert_pem: &str, layout: &Layout) -> Result<(NodeId, Option<Member>), BundleError> {
+    let path = directory.join(CERTIFICATE_FILE);
     let certificate = CertificateDer::from_pem_slice(cert_pem.as_bytes())
-        .map_err(|error| BundleError::Malformed { path: path.to_owned(), reason: error.to_string() })?;
+        .map_err(|error| BundleError::Malformed { path: path.clone(), reason: error.to_string() })?;
     let principal =
-        principal_in(&certificate).map_err(|source| BundleError::Certificate { path: path.to_owned(), source })?;
+        principal_in(&certificate).map_err(|source| BundleError::Certificate { path: path.clone(), source })?;
     match principal.role {
-        Role::Node(node) if principal.cluster == layout.cluster && layout.member(node).is_some() => Ok(node),
-        _ => Err(BundleError::NotAMember { path: path.to_owned(), principal: principal.to_string() }),
+        Role::Node(node) if principal.cluster == layout.cluster => {
+            if layout.member(node).is_some() {
+                return Ok((node, None));
+            }
+            match candidate(directory)? {
+                Some(member) if member.id == node => Ok((node, Some(member))),
+                Some(_) | None => Err(BundleError::NotAMember { path, principal: principal.to_string() }),
+            }
+        }
+        _ => Err(BundleError::NotAMember { path, principal: principal.to_string() }),
     }
+}
+
+fn candidate(directory: &Path) -> Result<Option<Member>, BundleError> {
+    let path = directory.join(MEMBER_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let member = toml::from_str(&read(directory, MEMBER_FILE)?);
+    member.map(Some).map_err(|error| BundleError::Malformed { path, reason: error.to_string() })
 }
 
 fn read(directory: &Path, name: &str) -> Result<String, BundleError> {

@@ -10,6 +10,7 @@ use crate::backup;
 use crate::config::{SETTINGS, Setting};
 use crate::exit::Exit;
 use crate::founding::Plan;
+use crate::issuing;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub enum Asked {
     },
     /// Make a cluster.
     InitCluster(Plan),
+    /// Make the bundle of one more member.
+    IssueMember(issuing::Plan),
     /// Make the directories of a new cluster of backups.
     Restore(backup::Plan),
 }
@@ -32,11 +35,11 @@ pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<
     let matches = command().try_get_matches_from(arguments)?;
     match matches.subcommand() {
         Some(("init-cluster", matches)) => Ok(Asked::InitCluster(InitCluster::from_arg_matches(matches)?.plan())),
+        Some(("issue-member", matches)) => Ok(Asked::IssueMember(IssueMember::from_arg_matches(matches)?.plan())),
         Some(("restore", matches)) => Ok(Asked::Restore(Restore::from_arg_matches(matches)?.plan())),
         Some((_, matches)) => Ok(run(matches)),
-        None => {
-            Err(command().error(clap::error::ErrorKind::MissingSubcommand, "run, init-cluster or restore is needed"))
-        }
+        None => Err(command()
+            .error(clap::error::ErrorKind::MissingSubcommand, "run, init-cluster, issue-member or restore is needed")),
     }
 }
 
@@ -65,6 +68,11 @@ fn command() -> Command {
                     "Makes a cluster: its certificate authority, its layout, and a bundle for each member and client",
                 )
                 .after_help(INIT_EXAMPLE),
+        ))
+        .subcommand(IssueMember::augment_args(
+            Command::new("issue-member")
+                .about("Makes the bundle of a member that is to join a cluster that runs")
+                .after_help(ISSUE_EXAMPLE),
         ))
         .subcommand(run_command())
         .subcommand(Restore::augment_args(
@@ -151,6 +159,31 @@ impl InitCluster {
 }
 
 #[derive(Args, Debug)]
+struct IssueMember {
+    /// What the member is to be called
+    name: String,
+    /// The address that peers and clients dial
+    #[arg(value_name = "HOST:PORT")]
+    address: String,
+    /// The directory that init-cluster made, with ca.key in it
+    #[arg(long, value_name = "DIR")]
+    ca: PathBuf,
+    /// Share of the data
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    weight: u32,
+    /// Zone; replicas go to distinct zones while there are enough
+    #[arg(long, value_name = "ZONE", default_value = "")]
+    zone: String,
+}
+
+impl IssueMember {
+    fn plan(self) -> issuing::Plan {
+        let IssueMember { name, address, ca, weight, zone } = self;
+        issuing::Plan { authority: ca, name, address, weight, zone }
+    }
+}
+
+#[derive(Args, Debug)]
 struct Restore {
     /// A backup, of each node of the old cluster one or several. To be repeated
     #[arg(long = "from", value_name = "DIR", required = true)]
@@ -211,6 +244,16 @@ that clients keep. Clients and admins never get it.
 
 Writes shop/ca.key, shop/ca.pem, shop/members/NAME/, shop/client/ and shop/admin/. Never overwrites anything.
 Keep ca.key away from the nodes. Member ids are given in the order of the members.";
+
+const ISSUE_EXAMPLE: &str = "\
+Example: a sixth node joins a running cluster:
+  starling-node issue-member --ca shop f db6.example:7001 --zone west
+  starling-node run --bundle shop/members/f --data data/f          on its machine; it waits, and announces itself
+  starling --bundle shop/admin cluster join f
+  starling --bundle shop/admin cluster commit
+  starling --bundle shop/admin cluster progress --watch
+
+Run it where ca.key is kept. It asks no node. Ids are never given twice: they are written down in DIR/issued.toml.";
 
 const RESTORE_NOTES: &str = "\
 Example: three nodes take over what five had:

@@ -25,6 +25,10 @@ pub enum Exit {
     Forced = 9,
     /// A restore was refused, or failed: nothing was made, and the backups are as they were.
     Restore = 10,
+    /// This member was declared lost: it may not speak again under its id.
+    Fenced = 11,
+    /// This member has left the cluster.
+    Left = 12,
 }
 
 impl Exit {
@@ -40,7 +44,9 @@ Exit codes:
   7  a write or sync of the disk failed while running
   8  a thread of the node failed (a bug)
   9  stopped by a second signal
-  10 restore: refused or failed; nothing was made, and the backups are as they were";
+  10 restore: refused or failed; nothing was made, and the backups are as they were
+  11 this member was declared lost; it comes back only as a new member, with an empty directory
+  12 this member has handed over what it had and left the cluster";
 }
 
 /// Stops the process at once, with a message. Nothing is written, synced or released any more; everything acknowledged

@@ -112,20 +112,29 @@ pub fn found(plan: &Plan) -> Result<Layout, FoundingError> {
     if plan.directory.symlink_metadata().is_ok() {
         return Err(FoundingError::Exists(plan.directory.clone()));
     }
-    let unfinished = unfinished(&plan.directory);
-    let result = write_all(&unfinished, &layout).and_then(|()| {
-        std::fs::rename(&unfinished, &plan.directory).map_err(|source| match source.kind() {
+    make_whole(&plan.directory, |unfinished| write_all(unfinished, &layout))?;
+    Ok(layout)
+}
+
+/// Makes a directory in a place beside its own, and moves it there when it is whole.
+pub(crate) fn make_whole(
+    directory: &Path,
+    write: impl FnOnce(&Path) -> Result<(), FoundingError>,
+) -> Result<(), FoundingError> {
+    let unfinished = unfinished(directory);
+    let result = write(&unfinished).and_then(|()| {
+        std::fs::rename(&unfinished, directory).map_err(|source| match source.kind() {
             std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::DirectoryNotEmpty => {
-                FoundingError::Exists(plan.directory.clone())
+                FoundingError::Exists(directory.to_owned())
             }
-            _ => FoundingError::Write { path: plan.directory.clone(), source },
+            _ => FoundingError::Write { path: directory.to_owned(), source },
         })
     });
     if result.is_err() {
         // What could not be finished is of no use; that it could not be removed either would hide the first error.
         let _removed = std::fs::remove_dir_all(&unfinished).is_ok();
     }
-    result.map(|()| layout)
+    result
 }
 
 /// How to start each member, whose bundles lie in `cluster` and whose directories in `data`: a line each.
@@ -193,11 +202,11 @@ fn member_mut<'a>(members: &'a mut [Member], what: &'static str, name: &str) -> 
     members.iter_mut().find(|member| member.name == name).ok_or_else(no_such)
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), FoundingError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), FoundingError> {
     if naming::is_name(name) { Ok(()) } else { Err(FoundingError::Name { what, name: name.to_owned() }) }
 }
 
-fn check_address(name: &str, address: &str) -> Result<(), FoundingError> {
+pub(crate) fn check_address(name: &str, address: &str) -> Result<(), FoundingError> {
     if naming::is_address(address) {
         Ok(())
     } else {
@@ -235,7 +244,12 @@ fn write_all(root: &Path, layout: &Layout) -> Result<(), FoundingError> {
     write_bundle(&root.join("admin"), &layout_toml, &authority, Role::Admin("admin".into()))
 }
 
-fn write_bundle(directory: &Path, layout: &str, authority: &ClusterCa, role: Role) -> Result<(), FoundingError> {
+pub(crate) fn write_bundle(
+    directory: &Path,
+    layout: &str,
+    authority: &ClusterCa,
+    role: Role,
+) -> Result<(), FoundingError> {
     let issued = issue(authority, &Principal { cluster: authority.cluster, role })?;
     make_directory(directory)?;
     write_new(&directory.join(bundle::LAYOUT_FILE), layout, 0o644)?;
@@ -249,7 +263,7 @@ fn make_directory(path: &Path) -> Result<(), FoundingError> {
     made.map_err(|source| FoundingError::Write { path: path.to_owned(), source })
 }
 
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FoundingError> {
+pub(crate) fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FoundingError> {
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! command_line  config      what was asked, and the settings in force
-//! founding      bundle      making a cluster's files, and reading a member's
+//! founding  issuing  bundle   making a cluster's files, one more member's, and reading a member's
 //! backup                    copies of a running node, and a new cluster made of them
 //! runtime                   threads around the shards; `runtime::node` starts and stops everything
 //! transport     storage     the network, the disk
@@ -26,6 +26,7 @@ pub mod command_line;
 pub mod config;
 pub mod exit;
 pub mod founding;
+pub mod issuing;
 pub mod logging;
 pub mod runtime;
 pub mod status;

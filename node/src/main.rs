@@ -1,4 +1,5 @@
-//! The `starling-node` program: `run` a member of a cluster, `init-cluster` to make one, or `restore` to make one of backups.
+//! The `starling-node` program: `run` a member of a cluster, `init-cluster` to make one, `issue-member` for one member
+//! more, or `restore` to make one of backups.
 
 use std::fmt;
 use std::io::Write;
@@ -8,7 +9,7 @@ use starling_node::command_line::{self, Asked};
 use starling_node::config::{Effective, Settings, Sources};
 use starling_node::exit::{self, Exit};
 use starling_node::runtime::node::Node;
-use starling_node::{backup, founding, logging};
+use starling_node::{backup, founding, issuing, logging};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Turns allocate many small things.
@@ -23,6 +24,9 @@ fn main() -> ExitCode {
     let done = match asked {
         Asked::InitCluster(plan) => founding::found(&plan)
             .map(|layout| print!("{}", founding::next_steps(&plan, &layout)))
+            .map_err(|error| failure(Exit::Bundle, &error)),
+        Asked::IssueMember(plan) => issuing::issue(&plan)
+            .map(|member| print!("{}", issuing::next_steps(&plan, &member)))
             .map_err(|error| failure(Exit::Bundle, &error)),
         Asked::Restore(plan) => backup::restore(&plan)
             .map(|(layout, restored)| print!("{}", backup::next_steps(&plan, &layout, &restored)))
@@ -52,9 +56,15 @@ async fn serve(settings: &Settings) -> Result<(), ExitCode> {
     let _is_read = writeln!(stdout, "starling-node {} ready on {}", node.name(), node.address())
         .and_then(|()| stdout.flush())
         .is_ok();
-    signals.next().await;
+    let ending = tokio::select! {
+        () = signals.next() => None,
+        ending = node.ended() => Some(ending),
+    };
     tokio::select! {
-        () = node.stop() => Ok(()),
+        () = node.stop() => match ending {
+            None => Ok(()),
+            Some(ending) => Err(failure(ending.exit(), &ending)),
+        },
         () = signals.next() => exit::stop_now(Exit::Forced, "a second signal came before the first one's work was done"),
     }
 }

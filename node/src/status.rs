@@ -23,8 +23,6 @@ use crate::runtime::mailbox::{Control, Full, Mailbox};
 pub struct NodeFacts {
     /// Who.
     pub node: NodeId,
-    /// The committed layout's epoch.
-    pub layout: LayoutEpoch,
     /// The epoch of this start.
     pub epoch: Epoch,
     /// How often the data directory was started, this time included.
@@ -76,24 +74,26 @@ struct Gathering {
 }
 
 impl StatusSource {
-    /// Asks every shard and calls `done` on the thread of the one that tells last. Full: too many such questions wait.
+    /// Asks every shard and calls `done` on the thread of the one that tells last. `layout`: the one in force. Full: too many such questions wait.
     pub fn ask(
         &self,
         mailboxes: &[Arc<Mailbox>],
+        layout: LayoutEpoch,
         faults: FaultPlan,
         done: impl FnOnce(NodeStatus) + Send + 'static,
     ) -> Result<(), Full> {
         let source = self.clone();
-        let done: Box<dyn FnOnce(ShardStatus) + Send> = Box::new(move |shards| done(source.node(shards, faults)));
+        let done: Box<dyn FnOnce(ShardStatus) + Send> =
+            Box::new(move |shards| done(source.node(shards, layout, faults)));
         gather(mailboxes, done)
     }
 
-    fn node(&self, shards: ShardStatus, faults: FaultPlan) -> NodeStatus {
+    fn node(&self, shards: ShardStatus, layout: LayoutEpoch, faults: FaultPlan) -> NodeStatus {
         let facts = &self.facts;
         NodeStatus {
             node: facts.node,
             version: env!("CARGO_PKG_VERSION").into(),
-            layout: facts.layout,
+            layout,
             epoch: facts.epoch.to_string(),
             starts: facts.starts,
             uptime_s: facts.started.elapsed().as_secs(),
@@ -173,6 +173,9 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.settling.extend(shard.settling);
     sum.settling.sort_by_key(|settling| (settling.waiting.is_empty(), settling.partition));
     sum.settling.truncate(SETTLING_SHOWN_MAX);
+    sum.candidates.extend(shard.candidates);
+    sum.rival_layout = sum.rival_layout.take().or(shard.rival_layout);
+    sum.is_move_paused |= shard.is_move_paused;
     if shard.clock_ahead_ms.unsigned_abs() > sum.clock_ahead_ms.unsigned_abs() {
         sum.clock_ahead_ms = shard.clock_ahead_ms;
     }

@@ -18,6 +18,7 @@ use super::manifest::{FileEntry, Manifest};
 use super::{DATA, MANIFEST, PARTIAL};
 use crate::runtime::clock;
 use crate::runtime::disk::DiskGauge;
+use crate::runtime::present::PresentRing;
 use crate::storage::RocksStore;
 
 /// Takes the backups of a node, one at a time. Cheap to clone.
@@ -31,7 +32,7 @@ struct Shared {
     /// The node's threads hold it; once they have ended there is nothing to copy.
     store: Weak<RocksStore>,
     node: NodeId,
-    layout: Arc<Layout>,
+    ring: Arc<PresentRing>,
     tick: Duration,
     lease_ticks: u32,
     disk: Arc<DiskGauge>,
@@ -48,12 +49,12 @@ impl Backups {
     pub fn new(
         directory: PathBuf,
         store: &Arc<RocksStore>,
-        (node, layout): (NodeId, Arc<Layout>),
+        (node, ring): (NodeId, Arc<PresentRing>),
         (tick, lease_ticks): (Duration, u32),
         disk: Arc<DiskGauge>,
     ) -> Backups {
         let (under_way, store) = (Mutex::new(None), Arc::downgrade(store));
-        Backups { shared: Arc::new(Shared { directory, store, node, layout, tick, lease_ticks, disk, under_way }) }
+        Backups { shared: Arc::new(Shared { directory, store, node, ring, tick, lease_ticks, disk, under_way }) }
     }
 
     /// Begins a backup on a thread of its own; `done` is called there, or here if it is refused at once.
@@ -154,7 +155,7 @@ impl Shared {
             tick_us: micros(self.tick),
             lease_ticks: self.lease_ticks,
             files_count: files.len() as u64,
-            layout: Layout::clone(&self.layout),
+            layout: Layout::clone(self.ring.get().layout()),
             files,
         };
         let text = toml::to_string(&manifest).map_err(|error| io::Error::other(error.to_string()))?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use starling::config::Durability;
 use starling::ids::ClusterId;
 use starling::membership::Member;
+use starling::ring::RingView;
 use starling::storage::{Batch, Space, Store};
 
 use super::*;
@@ -23,10 +24,11 @@ impl Place {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(RocksStore::open(&directory.path().join("data"), Durability::Fsync).unwrap());
         let members = vec![Member::new(NodeId(1), "a", "a:1")];
-        let layout = Arc::new(Layout::founding(ClusterId([7; 16]), "test", members).seal().unwrap());
+        let layout = Layout::founding(ClusterId([7; 16]), "test", members).seal().unwrap();
+        let ring = Arc::new(PresentRing::new(Arc::new(RingView::new(layout).unwrap())));
         let disk = Arc::new(DiskGauge::default());
         let kept = directory.path().join("kept");
-        let backups = Backups::new(kept, &store, (NodeId(1), layout), (Duration::from_secs(10), 360), disk.clone());
+        let backups = Backups::new(kept, &store, (NodeId(1), ring), (Duration::from_secs(10), 360), disk.clone());
         Place { backups, store, disk, directory }
     }
 

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Shards, jobs and syncs run on plain threads, because they wait for the disk; the transport runs on tokio. They meet
-//! in queues that never block the sender. `disk` watches the free space, `observer` and `counters` what happens.
+//! in queues that never block the sender. `adopter` takes up layouts that were decided. `disk` watches the free space, `observer` and `counters` what happens.
 
+pub mod adopter;
 pub mod clock;
 pub mod connections;
 pub mod counters;
@@ -19,6 +20,7 @@ pub mod jobs;
 pub mod mailbox;
 pub mod node;
 pub mod observer;
+pub mod present;
 pub mod router;
 pub mod shard_thread;
 pub mod sync_thread;

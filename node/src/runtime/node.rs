@@ -1,7 +1,7 @@
 //! The node as a whole: what is started in which order, and how it is stopped.
 //!
 //! ```text
-//! start  bundle → store (locked) → new epoch, synced → shards opened → port taken → threads → ready
+//! start  bundle → store (locked) → the newer layout of both → new epoch, synced → shards opened → port taken → threads → ready
 //! stop   new requests refused → open ones end (or time is up) → port closed → last turns written → last sync → store closed
 //! ```
 //!
@@ -16,22 +16,27 @@ use std::time::{Duration, Instant};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+use starling::config::Candidate;
 use starling::config::ShardConfig;
-use starling::membership::Member;
+use starling::membership::layout::stored_layout;
+use starling::membership::{Layout, Member};
 use starling::message::peer::Frame;
-use starling::replica::{OpenError, begin_start};
+use starling::replica::{OpenError, begin_candidate, begin_start};
 use starling::ring::RingView;
 use starling::shard::{Input, SealedTurn, Shard, ShardScope};
 use starling::storage::Store;
 use starling::time::{Now, Timestamp};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::adopter::{Adopter, Ending, Told};
 use super::clock::Clock;
 use super::connections::Connections;
 use super::counters::{self, Counters};
 use super::disk::{self, DiskGauge};
 use super::jobs::Jobs;
 use super::mailbox::{Control, Mailbox};
+use super::present::PresentRing;
 use super::router::{PeerLinks, Router};
 use super::shard_thread::{Machine, Outlets, ShardThread};
 use super::sync_thread::Syncs;
@@ -61,6 +66,9 @@ pub struct Node {
     jobs: Arc<Jobs>,
     workers: Vec<JoinHandle<()>>,
     counters: Arc<Counters>,
+    adopter: Arc<Adopter>,
+    adopter_thread: JoinHandle<()>,
+    ending: watch::Receiver<Option<Ending>>,
     watchers: Vec<tokio::task::JoinHandle<()>>,
     stop_timeout: Duration,
 }
@@ -81,6 +89,14 @@ pub enum StartError {
         data: PathBuf,
         /// What is wrong.
         source: OpenError,
+    },
+    /// A layout that was decided has no place for it.
+    #[error("{}: {ending}", .data.display())]
+    NoPlace {
+        /// Which directory.
+        data: PathBuf,
+        /// Why.
+        ending: Ending,
     },
     /// The member's address names nothing to listen on.
     #[error("cannot listen on {address}, the member's address in the layout ({reason}); give --listen IP:PORT")]
@@ -110,6 +126,7 @@ impl StartError {
             StartError::Open { source: OpenError::Config(_), .. } => Exit::Config,
             StartError::Open { source: OpenError::NotAMember { .. }, .. } => Exit::Bundle,
             StartError::Open { .. } => Exit::Data,
+            StartError::NoPlace { ending, .. } => ending.exit(),
             StartError::Address { .. } => Exit::Listen,
             StartError::Transport(error) => match error {
                 TransportError::PortInUse { .. } | TransportError::Bind { .. } | TransportError::Socket(_) => {
@@ -118,8 +135,7 @@ impl StartError {
                 TransportError::Setting { .. } => Exit::Config,
                 TransportError::Credentials(_)
                 | TransportError::Certificate(_)
-                | TransportError::OtherCluster { .. }
-                | TransportError::NotInLayout(_) => Exit::Bundle,
+                | TransportError::OtherCluster { .. } => Exit::Bundle,
             },
             StartError::NoEntropy | StartError::Thread(_) => Exit::Internal,
         }
@@ -130,24 +146,33 @@ impl Node {
     /// Starts a node. Within a tokio runtime. When it returns, peers and clients are served.
     pub fn start(settings: &Settings) -> Result<Node, StartError> {
         let started = Instant::now();
-        let Bundle { node, layout, ca_pem, cert_pem, key_pem, seal_key } = Bundle::load(&settings.bundle)?;
+        let Bundle { node, layout, candidate, ca_pem, cert_pem, key_pem, seal_key } = Bundle::load(&settings.bundle)?;
         let open_error = |source| StartError::Open { data: settings.data.clone(), source };
-        let not_a_member = || open_error(OpenError::NotAMember { node, cluster: layout.cluster });
-        let member = layout.member(node).ok_or_else(not_a_member)?.clone();
-        let listen = match settings.listen {
-            Some(listen) => listen,
-            None => resolve(&member.address)?,
-        };
         let tuning = Tuning { block_cache_bytes: settings.block_cache as usize, ..Tuning::default() };
         let durability = settings.shard.durability;
         let rocks = Arc::new(RocksStore::open_tuned(&settings.data, durability, &tuning)?);
         let store: Arc<dyn Store> = rocks.clone();
-        let identity = begin_start(store.as_ref(), &layout, node, random()?).map_err(open_error)?;
+        let layout = newer(stored_layout(store.as_ref()).map_err(open_error)?, layout);
+        let no_place = |ending| StartError::NoPlace { data: settings.data.clone(), ending };
+        let (member, identity) = match (layout.member(node), candidate) {
+            _ if layout.is_fenced(node) => return Err(no_place(Ending::Fenced)),
+            (Some(member), _) => (member.clone(), begin_start(store.as_ref(), &layout, node, random()?)),
+            (None, Some(member)) => (member, begin_candidate(store.as_ref(), layout.cluster, node, random()?)),
+            (None, None) => return Err(no_place(Ending::Left)),
+        };
+        let identity = identity.map_err(open_error)?;
+        let listen = match settings.listen {
+            Some(listen) => listen,
+            None => resolve(&member.address)?,
+        };
+        let is_member = layout.member(node).is_some();
         let ring =
             RingView::new(layout).map_err(|source| BundleError::Layout { path: settings.bundle.clone(), source })?;
         let ring = Arc::new(ring);
 
-        let shard_config = ShardConfig { seal_key, ..settings.shard.clone() };
+        let Member { name, address, zone, weight, .. } = member.clone();
+        let candidate = Some(Candidate { name, address, zone, weight });
+        let shard_config = ShardConfig { seal_key, candidate, ..settings.shard.clone() };
         let clock = Clock::start();
         let mut shards = Vec::with_capacity(settings.shards);
         for index in 0..settings.shards {
@@ -160,7 +185,6 @@ impl Node {
 
         let facts = NodeFacts {
             node,
-            layout: ring.epoch(),
             epoch: identity.epoch,
             starts: identity.start,
             durability,
@@ -175,11 +199,12 @@ impl Node {
         let mailboxes: Vec<Arc<Mailbox>> = shards.iter().map(|_| Arc::default()).collect();
         let connections = Arc::new(Connections::default());
         let counters = Arc::new(Counters::default());
-        let router = Router::new(ring.clone(), mailboxes.clone(), connections.clone(), source, counters.clone());
+        let present = Arc::new(PresentRing::new(ring.clone()));
+        let router = Router::new(present.clone(), mailboxes.clone(), connections.clone(), source, counters.clone());
         router.attach_backups(Backups::new(
             settings.backups_directory(),
             &rocks,
-            (node, ring.layout().clone()),
+            (node, present.clone()),
             (settings.shard.tick, settings.shard.actor_lease_ticks),
             disk.clone(),
         ));
@@ -195,7 +220,12 @@ impl Node {
 
         let jobs = Arc::new(Jobs::default());
         let syncs = Arc::new(Syncs::new(shards.len()));
+        let adopter = Arc::new(Adopter::default());
+        let (ending, ended) = watch::channel(None);
+        let told = Told { node, links: Arc::new(transport.clone()), mailboxes: mailboxes.clone(), present, ending };
+        let adopter_thread = start_adopter(&adopter, told)?;
         let outlets = Outlets {
+            adopter: adopter.clone(),
             links: Arc::new(transport.clone()),
             connections,
             jobs: jobs.clone(),
@@ -217,7 +247,7 @@ impl Node {
         let address = transport.local_address()?;
         info!(
             node = %member.name, id = %node, cluster = %ring.layout().name, epoch = %identity.epoch,
-            start = identity.start, %address, shards = settings.shards, ?durability, "node started"
+            start = identity.start, layout = ring.epoch().number, is_member, %address, shards = settings.shards, ?durability, "node started"
         );
         Ok(Node {
             member,
@@ -231,6 +261,9 @@ impl Node {
             jobs,
             workers,
             counters,
+            adopter,
+            adopter_thread,
+            ending: ended,
             watchers,
             stop_timeout: settings.stop_timeout,
         })
@@ -246,6 +279,20 @@ impl Node {
         self.address
     }
 
+    /// Waits until a layout is taken up that has no place for this node any more. It is to be stopped then.
+    pub async fn ended(&self) -> Ending {
+        let mut ending = self.ending.clone();
+        loop {
+            if let Some(ending) = *ending.borrow_and_update() {
+                return ending;
+            }
+            if ending.changed().await.is_err() {
+                // Nobody is left who could say so.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Stops cleanly: everything that was acknowledged is on disk, and the store is closed.
     pub async fn stop(self) {
         info!(node = %self.member.name, "stopping");
@@ -258,8 +305,10 @@ impl Node {
         for watcher in &self.watchers {
             watcher.abort();
         }
-        let Node { mailboxes, shards, syncs, sync_thread, jobs, workers, counters, .. } = self;
+        let Node { mailboxes, shards, syncs, sync_thread, jobs, workers, counters, adopter, adopter_thread, .. } = self;
         let closing = move || {
+            adopter.stop();
+            join([adopter_thread]);
             for mailbox in &mailboxes {
                 let _never_refused = mailbox.control(Control::Stop).is_ok();
             }
@@ -307,6 +356,25 @@ impl PeerLinks for Transport {
     fn faults(&self) -> starling::message::client::FaultPlan {
         Transport::faults(self)
     }
+    fn set_layout(&self, layout: &Arc<Layout>) {
+        Transport::set_layout(self, layout);
+    }
+}
+
+/// The layout that this directory has taken up, unless the bundle has a newer one.
+fn newer(stored: Option<Layout>, bundled: Layout) -> Layout {
+    match stored {
+        Some(stored) if stored.cluster == bundled.cluster && stored.epoch.number >= bundled.epoch.number => stored,
+        // Of another cluster: the directory's record says so when the start begins.
+        Some(_) | None => bundled,
+    }
+}
+
+fn start_adopter(adopter: &Arc<Adopter>, told: Told) -> std::io::Result<JoinHandle<()>> {
+    let adopter = adopter.clone();
+    std::thread::Builder::new().name("layout".into()).spawn(move || {
+        exit::guarded("layout", || adopter.run(&told));
+    })
 }
 
 fn resolve(address: &str) -> Result<SocketAddr, StartError> {

@@ -11,20 +11,21 @@ use std::sync::{Arc, OnceLock};
 
 use starling::causality::Epoch;
 use starling::ids::{ConnectionId, NodeId, RequestId};
-use starling::membership::Layout;
 use starling::membership::principal::Role;
+use starling::membership::{Layout, LayoutEpoch};
 use starling::message::client::{
     Answer, AnswerBody, BackupRefusal, Call, CallBody, FaultPlan, NodeAnswer, NodeCall, Outcome, Reason, Request,
     RequestError, Response,
 };
 use starling::message::peer::Frame;
 use starling::message::weight;
-use starling::ring::RingView;
 use starling::shard::Input;
+use tracing::warn;
 
 use super::connections::Connections;
 use super::counters::Counters;
 use super::mailbox::{Full, Mailbox};
+use super::present::PresentRing;
 use crate::backup::Backups;
 use crate::status::StatusSource;
 use crate::transport::NotSent;
@@ -40,6 +41,9 @@ pub trait PeerLinks: Send + Sync {
 
     /// The injected faults that are in force now, with what is left of their time.
     fn faults(&self) -> FaultPlan;
+
+    /// Who may be spoken to and heard from now on.
+    fn set_layout(&self, layout: &Arc<Layout>);
 }
 
 /// The router of a node.
@@ -49,7 +53,7 @@ pub struct Router {
 }
 
 struct Shared {
-    ring: Arc<RingView>,
+    ring: Arc<PresentRing>,
     mailboxes: Vec<Arc<Mailbox>>,
     connections: Arc<Connections>,
     status: StatusSource,
@@ -60,9 +64,9 @@ struct Shared {
 }
 
 impl Router {
-    /// A router to the shards with these mailboxes, in the order of their numbers. At least one.
+    /// A router of this node to the shards with these mailboxes, in the order of their numbers. At least one.
     pub fn new(
-        ring: Arc<RingView>,
+        ring: Arc<PresentRing>,
         mailboxes: Vec<Arc<Mailbox>>,
         connections: Arc<Connections>,
         status: StatusSource,
@@ -96,7 +100,11 @@ impl Router {
         if self.shared.is_stopping.load(Ordering::Acquire) {
             return Some(refusal(request_id, Reason::Stopping));
         }
-        let shard = self.shared.ring.partition_of(&request.key).shard(self.shards());
+        let ring = self.shared.ring.get();
+        if ring.layout().member(self.shared.status.facts.node).is_none() {
+            return Some(refusal(request_id, Reason::StaleLayout { have: ring.epoch().number }));
+        }
+        let shard = ring.partition_of(&request.key).shard(self.shards());
         let mailbox = self.shared.mailboxes.get(shard)?;
         let bytes = weight::of_request(&request);
         match mailbox.client(Input::Client { connection, request_id, request }, bytes) {
@@ -112,7 +120,9 @@ impl Router {
     fn node_call(&self, connection: ConnectionId, id: RequestId, call: NodeCall) -> Option<Answer> {
         let node = |answer| Answer { id, body: AnswerBody::Node(answer) };
         match call {
-            NodeCall::Layout => Some(node(NodeAnswer::Layout(Box::new(Layout::clone(self.shared.ring.layout()))))),
+            NodeCall::Layout => {
+                Some(node(NodeAnswer::Layout(Box::new(Layout::clone(self.shared.ring.get().layout())))))
+            }
             NodeCall::SetFaults(_) => {
                 // The transport answers these itself: it knows the caller's role and holds the faults.
                 let reason = Reason::Forbidden("faults are set through the node's QUIC door".into());
@@ -145,7 +155,8 @@ impl Router {
             NodeCall::Status => {
                 let connections = self.shared.connections.clone();
                 let faults = self.shared.links.get().map(|links| links.faults()).unwrap_or_default();
-                let asked = self.shared.status.ask(&self.shared.mailboxes, faults, move |status| {
+                let layout = self.shared.ring.get().epoch();
+                let asked = self.shared.status.ask(&self.shared.mailboxes, layout, faults, move |status| {
                     let answer = Answer { id, body: AnswerBody::Node(NodeAnswer::Status(Box::new(status))) };
                     connections.deliver([(connection, answer)]);
                 });
@@ -179,6 +190,16 @@ impl Inbound for Router {
                 dropped += mailbox.requests(from, requests).map_or_else(|Full| count, |()| 0);
             }
             self.shared.counters.peer_messages_dropped.add(dropped as u64);
+        }
+    }
+
+    fn layout_heard(&self, from: NodeId, theirs: LayoutEpoch) {
+        let ours = self.shared.ring.get().epoch();
+        if theirs.number == ours.number {
+            warn!(peer = %from, ?ours, ?theirs, "another layout under the same number");
+        }
+        if let Some(keeper) = self.shared.mailboxes.first().filter(|_| theirs.number > ours.number) {
+            keeper.own(Input::LayoutHeard { from, layout: theirs });
         }
     }
 

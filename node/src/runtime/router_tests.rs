@@ -8,6 +8,7 @@ use starling::ids::{ClusterId, Key, OpId, PartitionId, Ticket};
 use starling::membership::{LayoutEpoch, Member};
 use starling::message::client::{Command, Options, ShardStatus};
 use starling::message::peer::{Addressed, PeerMessage, Ping, Read, Wanted};
+use starling::ring::RingView;
 use starling::storage::RowKey;
 use starling::time::Hlc;
 
@@ -29,7 +30,6 @@ fn set_up(shards: usize) -> Setup {
     let layout = Layout::founding(ClusterId([3; 16]), "test", vec![member]).seal().unwrap();
     let facts = NodeFacts {
         node: NodeId(1),
-        layout: layout.epoch,
         epoch: Epoch(5),
         starts: 2,
         durability: Durability::Fsync,
@@ -40,7 +40,7 @@ fn set_up(shards: usize) -> Setup {
     };
     let status = StatusSource { facts: Arc::new(facts), disk: Arc::default(), syncs: Arc::default() };
     let mailboxes: Vec<Arc<Mailbox>> = (0..shards).map(|_| Arc::default()).collect();
-    let ring = Arc::new(RingView::new(layout).unwrap());
+    let ring = Arc::new(PresentRing::new(Arc::new(RingView::new(layout).unwrap())));
     let router = Router::new(ring, mailboxes.clone(), Arc::default(), status, Arc::default());
     let (sender, answers) = Answers::channel(100_000, usize::MAX);
     router.connection_opened(CONNECTION, &Role::Client("test".into()), sender);

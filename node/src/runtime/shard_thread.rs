@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 use starling::config::Durability;
 use starling::ids::NodeId;
 use starling::limits;
-use starling::message::client::{Answer, AnswerBody, ShardStatus};
+use starling::message::client::{Answer, AnswerBody, NodeAnswer, ShardStatus};
 use starling::message::peer::Frame;
 use starling::shard::{Effect, Input, SealedTurn};
 use starling::storage::{Store, StoreError};
 use starling::time::{Now, Timestamp};
 
+use super::adopter::Adopter;
 use super::clock::Clock;
 use super::connections::Connections;
 use super::counters::Counters;
@@ -66,6 +67,8 @@ pub struct Outlets {
     pub jobs: Arc<Jobs>,
     /// To the sync thread.
     pub syncs: Arc<Syncs>,
+    /// To whom layouts are told.
+    pub adopter: Arc<Adopter>,
     /// To the summary.
     pub counters: Arc<Counters>,
 }
@@ -180,7 +183,7 @@ impl<M: Machine> ShardThread<M> {
                     answers.push((connection, Answer { id: request_id, body }));
                 }
                 Effect::Adopt(committed) => {
-                    tracing::info!(number = committed.layout.epoch.number, "another layout was decided");
+                    self.outlets.adopter.adopt(committed.layout);
                 }
                 Effect::Send { to, frame } => self.send(to, frame),
                 Effect::SendBack { to, start, frame } => self.outlets.links.send_back(to, start, frame),

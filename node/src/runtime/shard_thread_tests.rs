@@ -95,6 +95,7 @@ impl PeerLinks for Outside {
             _ => Ok(()),
         }
     }
+    fn set_layout(&self, _: &Arc<starling::membership::Layout>) {}
     fn send_back(&self, to: NodeId, start: Epoch, _: Frame) {
         self.log.lock().unwrap().push(format!("send back {} to {}", to.0, start.0));
     }
@@ -116,6 +117,7 @@ fn set_up(durability: Durability, disk_is_broken: bool) -> Setup {
     let mailbox = Arc::new(Mailbox::default());
     let syncs = Arc::new(Syncs::new(1));
     let outlets = Outlets {
+        adopter: Arc::default(),
         links: outside.clone(),
         connections: Arc::default(),
         jobs: Arc::default(),

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! packet ─→ handshake (certificate) ─→ role and layout ─→ HELLO ─→ HELLO back ─→ streams
+//!                                       member │ outsider │ client
 //!             └── refused: closed with a reason, counted, logged ──┘
 //! ```
 //!
 //! Nothing is read before the certificate was checked, little before the HELLO, and both must happen within one time
-//! bound. Every stream begins with the two HELLOs. Each connection and each stream is a task of its own: a fault or even
+//! bound. A node of the cluster's authority that is no member (a candidate, or one that was declared lost and does not
+//! know it) is let in as an *outsider*: of what it says only what such nodes may say is heard, and few are let in. Every
+//! stream begins with the two HELLOs. Each connection and each stream is a task of its own: a fault or even
 //! a panic in one closes that connection and touches no other.
 
 use std::sync::Arc;
@@ -21,9 +24,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::door::{self, ClientSlot, Door};
+use super::door::{self, Door, Slot};
 use super::frames::{EnvelopeReader, ReadError};
 use super::inbound::Inbound;
+use super::outsiders::Outsiders;
 use super::peer::HELLO_BYTES_MAX;
 use super::quic;
 use super::receive;
@@ -54,6 +58,7 @@ pub(super) struct StreamFault {
 #[derive(Clone)]
 enum Who {
     Node(NodeId),
+    Outsider(NodeId),
     Client(Role),
 }
 
@@ -62,7 +67,7 @@ struct Admitted {
     connection: Connection,
     who: Who,
     first: (SendStream, EnvelopeReader<RecvStream>),
-    _slot: Option<ClientSlot>,
+    _slot: Option<Slot>,
 }
 
 impl<I: Inbound> Acceptor<I> {
@@ -74,7 +79,7 @@ impl<I: Inbound> Acceptor<I> {
         loop {
             let incoming = tokio::select! {
                 incoming = self.door.endpoint.accept() => incoming,
-                () = door::until_closing(&mut closing) => return,
+                () = door::until_true(&mut closing) => return,
             };
             let Some(incoming) = incoming else { return };
             let Ok(permit) = Arc::clone(&handshakes).try_acquire_owned() else {
@@ -120,11 +125,12 @@ impl<I: Inbound> Acceptor<I> {
     async fn greet(
         &self,
         connection: &Connection,
-    ) -> Result<(Who, Option<ClientSlot>, (SendStream, EnvelopeReader<RecvStream>)), Refusal> {
+    ) -> Result<(Who, Option<Slot>, (SendStream, EnvelopeReader<RecvStream>)), Refusal> {
         let who = self.judge(tls::principal_of(connection)?)?;
         let slot = match &who {
             Who::Node(_) => None,
-            Who::Client(_) => Some(ClientSlot::take(&self.door)?),
+            Who::Outsider(_) => Some(Slot::for_outsider(&self.door)?),
+            Who::Client(_) => Some(Slot::for_client(&self.door)?),
         };
         let (send, receive) = connection.accept_bi().await.map_err(|error| Refusal::Gone(error.to_string()))?;
         let first = self.exchange_hello(&who, send, receive).await?;
@@ -133,14 +139,14 @@ impl<I: Inbound> Acceptor<I> {
 
     /// What a proven identity may be here.
     fn judge(&self, principal: Principal) -> Result<Who, Refusal> {
-        let ours = self.door.hello.cluster;
+        let ours = self.door.cluster;
         if principal.cluster != ours {
             return Err(Refusal::OtherCluster { theirs: principal.cluster, ours });
         }
         match principal.role {
             Role::Node(node) if node == self.door.node => Err(Refusal::OwnCertificate),
-            Role::Node(node) if self.door.layout.member(node).is_none() => Err(Refusal::NotInLayout(node)),
-            Role::Node(node) => Ok(Who::Node(node)),
+            Role::Node(node) if self.door.present().has(node) => Ok(Who::Node(node)),
+            Role::Node(node) => Ok(Who::Outsider(node)),
             role @ (Role::Client(_) | Role::Admin(_)) => Ok(Who::Client(role)),
         }
     }
@@ -155,26 +161,29 @@ impl<I: Inbound> Acceptor<I> {
         let settings = &self.door.settings;
         let mut reader = EnvelopeReader::new(receive, HELLO_BYTES_MAX, settings.envelope_timeout);
         let theirs: Hello = reader.next().await?.ok_or(ReadError::Torn)?;
-        let ours = self.door.hello.cluster;
+        let ours = self.door.cluster;
         if theirs.cluster != ours {
             return Err(Refusal::OtherCluster { theirs: theirs.cluster, ours });
         }
         match (who, theirs.node) {
-            (Who::Node(certificate), hello) if hello != Some(*certificate) => {
+            (Who::Node(certificate) | Who::Outsider(certificate), hello) if hello != Some(*certificate) => {
                 return Err(Refusal::OtherMember { certificate: *certificate, hello });
             }
             (Who::Client(_), Some(claimed)) => return Err(Refusal::ClientAsNode(claimed)),
-            (Who::Node(_), _) | (Who::Client(_), None) => {}
+            (Who::Node(_) | Who::Outsider(_), _) | (Who::Client(_), None) => {}
         }
-        if theirs.layout.is_some_and(|layout| Some(layout) != self.door.hello.layout) {
-            tracing::warn!(who = %who, ours = ?self.door.hello.layout, theirs = ?theirs.layout, "another layout");
+        let present = self.door.present();
+        if let (Some(node), Some(layout)) = (who.node(), theirs.layout)
+            && layout != present.layout.epoch
+        {
+            self.inbound.layout_heard(node, layout);
         }
         reader.allow(match who {
-            Who::Node(_) => starling::limits::FRAME_BYTES_MAX,
+            Who::Node(_) | Who::Outsider(_) => starling::limits::FRAME_BYTES_MAX,
             Who::Client(_) => CALL_BYTES_MAX,
         });
         let mut hello = Vec::new();
-        codec::encode(&self.door.hello, &mut hello).map_err(|error| Refusal::Hello(error.to_string()))?;
+        codec::encode(&present.hello, &mut hello).map_err(|error| Refusal::Hello(error.to_string()))?;
         send.write_all(&hello).await.map_err(|error| Refusal::Gone(error.to_string()))?;
         Ok((send, reader))
     }
@@ -183,12 +192,20 @@ impl<I: Inbound> Acceptor<I> {
     async fn keep(self, admitted: Admitted) {
         let Admitted { connection, who, first, _slot } = admitted;
         let address = connection.remote_address();
-        if let Who::Node(node) = who {
-            tracing::info!(peer = %node, %address, "it connected");
-            connection.set_receive_window(VarInt::from_u32(quic::PEER_WINDOW));
+        match &who {
+            Who::Node(node) => {
+                tracing::info!(peer = %node, %address, "it connected");
+                connection.set_receive_window(VarInt::from_u32(quic::PEER_WINDOW));
+            }
+            Who::Outsider(node) => tracing::info!(node = %node, %address, "a node that is no member connected"),
+            Who::Client(_) => tracing::debug!(client = %who, %address, "connected"),
+        }
+        if let Some(node) = who.node() {
             self.door.add_sender(node, &connection);
-        } else {
-            tracing::debug!(client = %who, %address, "connected");
+            // A layout that was taken up since the handshake has not seen this connection.
+            if self.door.present().has(node) != matches!(who, Who::Node(_)) {
+                connection.close(VarInt::from_u32(close_code::REPLACED), b"the layout has changed; dial again");
+            }
         }
         let calls = Arc::new(Semaphore::new(self.door.settings.calls_max));
         let mut closing = self.door.closing.subscribe();
@@ -206,13 +223,13 @@ impl<I: Inbound> Acceptor<I> {
                     }
                 },
                 Some(ended) = streams.join_next() => self.on_stream_end(&who, &connection, ended),
-                () = door::until_closing(&mut closing) => {
+                () = door::until_true(&mut closing) => {
                     self.finish(&who, &connection, &mut streams).await;
                     break;
                 }
             }
         }
-        if let Who::Node(node) = who {
+        if let Some(node) = who.node() {
             self.door.forget_sender(node, &connection);
         }
     }
@@ -255,6 +272,15 @@ impl<I: Inbound> Acceptor<I> {
                 let faults = Arc::clone(&self.door.faults);
                 tokio::select! {
                     received = receive::run(reader, node, self.inbound, faults, |start| way.leads_to(start)) => Ok(received?),
+                    never = way_back::write(send, waiting) => match never {},
+                }
+            }
+            Who::Outsider(node) => {
+                let (mut way, waiting) = self.door.ways_back.open(node);
+                let faults = Arc::clone(&self.door.faults);
+                let inbound = Outsiders(self.inbound);
+                tokio::select! {
+                    received = receive::run(reader, node, inbound, faults, |start| way.leads_to(start)) => Ok(received?),
                     never = way_back::write(send, waiting) => match never {},
                 }
             }
@@ -302,10 +328,21 @@ impl From<ReadError> for StreamFault {
     }
 }
 
+impl Who {
+    /// The node, if it is one.
+    fn node(&self) -> Option<NodeId> {
+        match self {
+            Who::Node(node) | Who::Outsider(node) => Some(*node),
+            Who::Client(_) => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Who {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Who::Node(node) => write!(f, "{node}"),
+            Who::Outsider(node) => write!(f, "{node}, no member"),
             Who::Client(Role::Client(name)) => write!(f, "client {name}"),
             Who::Client(Role::Admin(name)) => write!(f, "admin {name}"),
             Who::Client(Role::Node(node)) => write!(f, "client {node}"),

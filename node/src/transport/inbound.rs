@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use starling::ids::{ConnectionId, NodeId};
+use starling::membership::LayoutEpoch;
 use starling::membership::principal::Role;
 use starling::message::client::{Answer, Call};
 use starling::message::peer::Frame;
@@ -21,8 +22,12 @@ use tokio::sync::{Notify, mpsc};
 
 /// Takes what arrives. Called from the transport's tasks; nothing here may block a thread.
 pub trait Inbound: Clone + Send + Sync + 'static {
-    /// A member of the layout sent a frame; its certificate proves who it is. What there is no room for is dropped.
+    /// A member of the layout sent a frame, or another node of the cluster's authority one with nothing but what such nodes
+    /// may say; its certificate proves who it is. What there is no room for is dropped.
     fn peer_frame(&self, from: NodeId, frame: Frame);
+
+    /// A node has said in its HELLO that it has another layout than this node.
+    fn layout_heard(&self, from: NodeId, theirs: LayoutEpoch);
 
     /// The connection to a peer is gone, or its first dial failed. `not_sent` certainly never arrived; of what was sent
     /// before, the last frames may be lost.

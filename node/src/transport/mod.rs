@@ -13,9 +13,10 @@
 //!   bulk. A frame costs an encoding and a share of a write; nothing is written per frame.
 //!   Beside it only what is for one start of a member goes the other way, on the connection that this start opened
 //!   (`way_back.rs`).
-//! - Whoever connects has a certificate of the cluster's authority, is in the layout if it is a node, and says in its
-//!   HELLO what its certificate says (`tls.rs`, `acceptor.rs`). Everybody else is refused, counted and logged
-//!   ([`refusal`]).
+//! - Whoever connects has a certificate of the cluster's authority, and says in its HELLO what its certificate says
+//!   (`tls.rs`, `acceptor.rs`). Everybody else is refused, counted and logged ([`refusal`]). A node that is in no layout, or
+//!   was declared lost, is heard only where it asks for the layout or offers itself (`outsiders.rs`).
+//! - Queues and links come and go with the layout that is in force ([`Transport::set_layout`], `roster.rs`).
 //! - Frames between two nodes arrive in order per lane, or not at all; loss is told once per connection, with the frames
 //!   that certainly did not arrive. A silent peer is noticed by QUIC only after the idle timeout: the core's pings are
 //!   faster.
@@ -27,11 +28,13 @@ mod door;
 mod faults;
 mod frames;
 pub mod inbound;
+mod outsiders;
 mod peer;
 mod queue;
 mod quic;
 mod receive;
 pub mod refusal;
+mod roster;
 mod session;
 pub mod settings;
 #[cfg(test)]
@@ -39,7 +42,6 @@ mod testing;
 pub mod tls;
 mod way_back;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -48,12 +50,14 @@ use std::time::Duration;
 
 pub use faults::{DELAY_MS_MAX, FAULTS_MAX, FaultError};
 pub use queue::{NotSent, WhyNotSent};
-use quinn::VarInt;
+use quinn::{Endpoint, VarInt};
 use starling::causality::Epoch;
 use starling::ids::{ClusterId, NodeId};
-use starling::message::client::{FaultPlan, Hello};
+use starling::membership::Layout;
+use starling::message::client::FaultPlan;
 use starling::message::peer::Frame;
 use starling::ring::RingView;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
@@ -62,8 +66,8 @@ use door::Door;
 use faults::{Faults, Verdict, Way};
 use inbound::Inbound;
 use peer::PeerLink;
-use queue::SendQueue;
 use refusal::{Refusals, close_code};
+use roster::{Dials, Now, Roster};
 use settings::Settings;
 use tls::{Credentials, CredentialsError};
 use way_back::WaysBack;
@@ -113,9 +117,6 @@ pub enum TransportError {
         /// In the layout.
         layout: ClusterId,
     },
-    /// The certificate's member is not in the layout.
-    #[error("member {0} of cert.pem is not in the layout; the bundle is mixed up")]
-    NotInLayout(NodeId),
     /// A setting that cannot work.
     #[error("{setting}: {reason}")]
     Setting {
@@ -153,60 +154,41 @@ impl Transport {
         if tls.principal.cluster != layout.cluster {
             return Err(TransportError::OtherCluster { certificate: tls.principal.cluster, layout: layout.cluster });
         }
-        if layout.member(node).is_none() {
-            return Err(TransportError::NotInLayout(node));
-        }
         if certificates::runs_out_within(&credentials.ca_pem, &tls.certificate, WARN_BEFORE_EXPIRY)? {
             tracing::warn!("this node's certificate runs out within {WARN_BEFORE_EXPIRY:?}; issue another");
         }
         let endpoint = quic::open(socket, tls.server, tls.client, &credentials.key_pem, &settings)?;
-        let hello = Hello {
-            cluster: layout.cluster,
-            node: Some(node),
-            layout: Some(ring.epoch()),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let peers = || layout.members.iter().filter(|member| member.id != node);
-        let queues: BTreeMap<NodeId, Arc<SendQueue>> = peers()
-            .map(|member| (member.id, Arc::new(SendQueue::new(settings.queue_frames_max, settings.queue_bytes_max))))
-            .collect();
         let faults = Arc::new(Faults::new(node, settings.drills));
         let (closing, is_closing) = watch::channel(false);
         let (alive, all_ended) = mpsc::channel(1);
-        for member in peers() {
-            let Some(queue) = queues.get(&member.id) else { continue };
-            let link = PeerLink {
-                peer: member.id,
-                address: member.address.clone(),
-                hello: hello.clone(),
-                endpoint: endpoint.clone(),
-                queue: Arc::clone(queue),
-                settings: settings.clone(),
-                inbound: inbound.clone(),
-                faults: Arc::clone(&faults),
-                closing: is_closing.clone(),
-            };
-            let alive = alive.clone();
-            tokio::spawn(async move {
-                link.run().await;
-                drop(alive);
-            });
-        }
+        let now = Arc::new(Now::new(node, Arc::clone(&layout)));
+        let dialling = Dialling {
+            cluster: layout.cluster,
+            now: Arc::clone(&now),
+            endpoint: endpoint.clone(),
+            settings: settings.clone(),
+            inbound: inbound.clone(),
+            faults: Arc::clone(&faults),
+            closing: is_closing,
+            alive: alive.downgrade(),
+            runtime: Handle::current(),
+        };
         let door = Arc::new(Door {
             node,
+            cluster: layout.cluster,
+            roster: Roster::new(now, &settings, Box::new(dialling)),
             faults,
-            layout,
-            hello,
             settings,
             endpoint,
-            queues,
             refusals: Refusals::default(),
             closing,
             next_connection: AtomicU64::new(1),
             clients: AtomicUsize::new(0),
+            outsiders: AtomicUsize::new(0),
             senders: Mutex::default(),
             ways_back: Arc::new(WaysBack::default()),
         });
+        door.roster.set(layout);
         tokio::spawn(Acceptor { door: Arc::clone(&door), inbound, _alive: alive }.run());
         Ok(Transport { door, all_ended: Arc::new(tokio::sync::Mutex::new(all_ended)) })
     }
@@ -221,14 +203,24 @@ impl Transport {
         self.door.endpoint.local_addr().map_err(TransportError::Socket)
     }
 
+    /// Takes up a layout, from any thread: dials those who have come, ends the links to those who have gone or were
+    /// declared lost, and the connections of those who are something else now than they were let in as.
+    pub fn set_layout(&self, layout: &Arc<Layout>) {
+        let before = self.door.present();
+        self.door.roster.set(Arc::clone(layout));
+        self.door.close_changed(&before);
+    }
+
     /// Queues a frame for a peer, from any thread, without waiting. The error gives back what certainly does not leave;
-    /// what was taken may still come back through [`Inbound::peer_unreachable`]. Nobody but a member of the layout can be
-    /// sent to.
+    /// what was taken may still come back through [`Inbound::peer_unreachable`]. A node that is no member of the layout can
+    /// be sent to only on a connection that it opened itself, and never much.
     pub fn send(&self, to: NodeId, frame: Frame) -> Result<(), NotSent> {
-        let Some(queue) = self.door.queues.get(&to) else {
-            return Err(NotSent { frame, why: WhyNotSent::Unreachable });
+        let verdict = self.door.faults.judge(to, Way::Out);
+        let present = self.door.present();
+        let Some(queue) = present.queue(to) else {
+            return if verdict == Verdict::Drop { Ok(()) } else { self.door.ways_back.send_to_any(to, frame) };
         };
-        match self.door.faults.judge(to, Way::Out) {
+        match verdict {
             Verdict::Drop => Ok(()),
             Verdict::Pass => queue.push(frame, None),
             Verdict::Delay(delay) => queue.push(frame, Some(Instant::now() + delay)),
@@ -246,7 +238,7 @@ impl Transport {
 
     /// Replaces the injected faults, as [`starling::message::client::NodeCall::SetFaults`] does.
     pub fn set_faults(&self, plan: &FaultPlan) -> Result<(), FaultError> {
-        self.door.faults.set(plan, &self.door.layout, Instant::now())
+        self.door.faults.set(plan, &self.door.present().layout, Instant::now())
     }
 
     /// The injected faults in force, with the time that is left of them.
@@ -275,6 +267,43 @@ impl Transport {
         let stopping = VarInt::from_u32(close_code::STOPPING);
         self.door.endpoint.close(stopping, b"the node is stopping; use another");
         let _ = timeout(Duration::from_secs(1), self.door.endpoint.wait_idle()).await;
+    }
+}
+
+/// Begins links of a door.
+struct Dialling<I> {
+    cluster: ClusterId,
+    now: Arc<Now>,
+    endpoint: Endpoint,
+    settings: Settings,
+    inbound: I,
+    faults: Arc<Faults>,
+    closing: watch::Receiver<bool>,
+    /// Gone once the door is closing: no link begins then.
+    alive: mpsc::WeakSender<()>,
+    runtime: Handle,
+}
+
+impl<I: Inbound> Dials for Dialling<I> {
+    fn dial(&self, way: roster::Way) {
+        let Some(alive) = self.alive.upgrade() else { return };
+        let link = PeerLink {
+            peer: way.peer,
+            address: way.address,
+            cluster: self.cluster,
+            now: Arc::clone(&self.now),
+            endpoint: self.endpoint.clone(),
+            queue: way.queue,
+            settings: self.settings.clone(),
+            inbound: self.inbound.clone(),
+            faults: Arc::clone(&self.faults),
+            closing: self.closing.clone(),
+            ends: way.ends,
+        };
+        self.runtime.spawn(async move {
+            link.run().await;
+            drop(alive);
+        });
     }
 }
 

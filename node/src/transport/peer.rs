@@ -7,7 +7,8 @@
 //!
 //! Each node dials its own connection to each peer and sends on it, over two streams: small frames, and bulk frames of
 //! lower priority. What comes back on them is only what the peer has for this very start (`way_back.rs`). Frames that wait are encoded together and written at once. Of the frames that were given to QUIC
-//! when a connection is lost nobody knows whether they arrived; all others come back as not sent.
+//! when a connection is lost nobody knows whether they arrived; all others come back as not sent. The link ends when the
+//! peer is no member any more, or has another address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::{ConnectError, Connection, ConnectionError, Endpoint, RecvStream, SendStream, VarInt, WriteError};
 use rand::RngExt;
-use starling::ids::NodeId;
+use starling::ids::{ClusterId, NodeId};
 use starling::membership::principal::{Principal, Role, server_name};
 use starling::message::client::Hello;
 use starling::message::codec::{self, CodecError};
@@ -31,6 +32,7 @@ use super::inbound::Inbound;
 use super::queue::{Lane, SendQueue};
 use super::receive;
 use super::refusal::{Refusal, close_code};
+use super::roster::Now;
 use super::settings::Settings;
 use super::tls;
 
@@ -46,8 +48,10 @@ pub(super) struct PeerLink<I> {
     pub(super) peer: NodeId,
     /// `host:port`, resolved anew for every dial.
     pub(super) address: String,
-    /// What this node says of itself.
-    pub(super) hello: Hello,
+    /// Whose members they are.
+    pub(super) cluster: ClusterId,
+    /// Says what this node says of itself.
+    pub(super) now: Arc<Now>,
     /// Dials.
     pub(super) endpoint: Endpoint,
     /// What waits for the peer.
@@ -60,6 +64,8 @@ pub(super) struct PeerLink<I> {
     pub(super) faults: Arc<Faults>,
     /// Turns true when the node stops.
     pub(super) closing: watch::Receiver<bool>,
+    /// Turns true when the peer is none any more, or has moved.
+    pub(super) ends: watch::Receiver<bool>,
 }
 
 /// Why a dial did not end in a connection.
@@ -93,10 +99,11 @@ struct Connected {
 impl<I: Inbound> PeerLink<I> {
     /// Runs until the node stops.
     pub(super) async fn run(mut self) {
-        let mut closing = self.closing.clone();
+        let (mut closing, mut ends) = (self.closing.clone(), self.ends.clone());
         tokio::select! {
             () = self.dial_and_drive() => {}
-            () = door::until_closing(&mut closing) => {}
+            () = door::until_true(&mut closing) => {}
+            () = door::until_true(&mut ends) => {}
         }
         self.give_back(Vec::new());
     }
@@ -160,12 +167,12 @@ impl<I: Inbound> PeerLink<I> {
 
     async fn connect(&self, attempt: usize) -> Result<Connected, DialError> {
         let address = self.resolve(attempt).await?;
-        let connection = self.endpoint.connect(address, &server_name(self.hello.cluster, self.peer))?.await?;
+        let connection = self.endpoint.connect(address, &server_name(self.cluster, self.peer))?.await?;
         let refuse = |refusal: Refusal| {
             connection.close(refusal.close_code(), refusal.to_string().as_bytes());
             DialError::from(refusal)
         };
-        let expected = Principal { cluster: self.hello.cluster, role: Role::Node(self.peer) };
+        let expected = Principal { cluster: self.cluster, role: Role::Node(self.peer) };
         let proven = tls::principal_of(&connection).map_err(refuse)?;
         if proven != expected {
             return Err(refuse(match proven.role {
@@ -199,7 +206,7 @@ impl<I: Inbound> PeerLink<I> {
             send.set_priority(BULK_PRIORITY).map_err(WriteError::from)?;
         }
         let mut hello = Vec::new();
-        codec::encode(&self.hello, &mut hello)?;
+        codec::encode(&self.now.hello(), &mut hello)?;
         send.write_all(&hello).await?;
         match self.read_hello(receive).await {
             Ok(back) => Ok(Ok((LaneWriter::new(send, lane), back))),
@@ -214,15 +221,19 @@ impl<I: Inbound> PeerLink<I> {
     async fn read_hello(&self, receive: RecvStream) -> Result<EnvelopeReader<RecvStream>, Refusal> {
         let mut reader = EnvelopeReader::new(receive, HELLO_BYTES_MAX, self.settings.dial_timeout);
         let theirs: Hello = reader.next().await?.ok_or(ReadError::Torn)?;
-        if theirs.cluster != self.hello.cluster {
-            return Err(Refusal::OtherCluster { theirs: theirs.cluster, ours: self.hello.cluster });
+        if theirs.cluster != self.cluster {
+            return Err(Refusal::OtherCluster { theirs: theirs.cluster, ours: self.cluster });
         }
         if theirs.node != Some(self.peer) {
             return Err(Refusal::OtherMember { certificate: self.peer, hello: theirs.node });
         }
-        if theirs.layout != self.hello.layout {
-            tracing::warn!(peer = %self.peer, ours = ?self.hello.layout, theirs = ?theirs.layout, "another layout");
+        if let Some(theirs) = theirs.layout
+            && theirs != self.now.get().layout.epoch
+        {
+            self.inbound.layout_heard(self.peer, theirs);
         }
+        // What comes back to a node that is no member may be a whole layout.
+        reader.allow(starling::limits::FRAME_BYTES_MAX);
         Ok(reader)
     }
 

@@ -27,7 +27,7 @@ pub mod close_code {
     pub const MALFORMED: u32 = 3;
     /// A limit was reached: too many connections, or answers that nobody reads.
     pub const LIMIT: u32 = 4;
-    /// The same member opened a newer connection.
+    /// The same member opened a newer connection, or is let in as something else now.
     pub const REPLACED: u32 = 5;
     /// The session failed on the node's side; other sessions are well.
     pub const INTERNAL: u32 = 6;
@@ -59,9 +59,6 @@ pub enum Refusal {
         /// This node's.
         ours: ClusterId,
     },
-    /// The certificate's member is not in the layout.
-    #[error("member {0} is not in the layout")]
-    NotInLayout(NodeId),
     /// A certificate of this very node is used elsewhere.
     #[error("this node's own certificate is used elsewhere; give every process its own bundle")]
     OwnCertificate,
@@ -85,6 +82,9 @@ pub enum Refusal {
     /// The bound on client connections.
     #[error("{0} clients are connected, which is the bound; use another node")]
     TooManyClients(usize),
+    /// The bound on nodes that are no members.
+    #[error("{0} nodes that are no members are connected, which is the bound; let some join, or stop them")]
+    TooManyOutsiders(usize),
 }
 
 impl Refusal {
@@ -97,27 +97,28 @@ impl Refusal {
             Refusal::Certificate(_) => "certificate",
             Refusal::Protocol => "protocol",
             Refusal::OtherCluster { .. } => "other_cluster",
-            Refusal::NotInLayout(_) => "not_in_layout",
             Refusal::OwnCertificate => "own_certificate",
             Refusal::OtherMember { .. } => "other_member",
             Refusal::ClientAsNode(_) => "client_as_node",
             Refusal::Hello(_) => "hello",
             Refusal::Gone(_) => "gone",
             Refusal::TooManyClients(_) => "too_many_clients",
+            Refusal::TooManyOutsiders(_) => "too_many_outsiders",
         }
     }
 
     /// What the connection is closed with.
     pub(super) fn close_code(&self) -> VarInt {
         VarInt::from_u32(match self {
-            Refusal::TooManyClients(_) | Refusal::TooManyHandshakes(_) => close_code::LIMIT,
+            Refusal::TooManyClients(_) | Refusal::TooManyOutsiders(_) | Refusal::TooManyHandshakes(_) => {
+                close_code::LIMIT
+            }
             Refusal::Hello(_) => close_code::MALFORMED,
             Refusal::Handshake(_)
             | Refusal::TooSlow(_)
             | Refusal::Certificate(_)
             | Refusal::Protocol
             | Refusal::OtherCluster { .. }
-            | Refusal::NotInLayout(_)
             | Refusal::OwnCertificate
             | Refusal::OtherMember { .. }
             | Refusal::ClientAsNode(_)

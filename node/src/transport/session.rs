@@ -101,7 +101,7 @@ impl<I: Inbound> Session<I> {
                         }
                     }
                 }
-                () = door::until_closing(&mut closing), if is_reading => is_reading = false,
+                () = door::until_true(&mut closing), if is_reading => is_reading = false,
                 () = overflow.as_mut() => return Err(too_slow_reader()),
             }
         }
@@ -136,7 +136,7 @@ impl<I: Inbound> Session<I> {
 
     fn set_faults(&self, plan: &FaultPlan) -> NodeAnswer {
         match &self.role {
-            Role::Admin(_) => match self.door.faults.set(plan, &self.door.layout, Instant::now()) {
+            Role::Admin(_) => match self.door.faults.set(plan, &self.door.present().layout, Instant::now()) {
                 Ok(()) => NodeAnswer::FaultsSet,
                 Err(error) => forbidden(error.to_string()),
             },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starling::ids::{ClusterId, ConnectionId, NodeId, PartitionId, RequestId};
 use starling::membership::principal::Role;
-use starling::membership::{Layout, Member};
+use starling::membership::{Layout, LayoutEpoch, Member};
 use starling::message::client::{Answer, AnswerBody, Call};
 use starling::message::peer::{Addressed, Frame, PeerMessage, Ping};
 use starling::time::WallTime;
@@ -54,6 +54,8 @@ pub(super) fn member(id: u64, address: String) -> Member {
 /// What a [`Recorder`] was told beside frames.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    /// Layouts of others, in the order in which they were heard.
+    pub(super) heard: Vec<(NodeId, LayoutEpoch)>,
     /// In order.
     pub(super) unreachable: Vec<(NodeId, Vec<Frame>)>,
     /// Clients that are connected.
@@ -96,6 +98,10 @@ impl Inbound for Recorder {
     fn peer_frame(&self, from: NodeId, frame: Frame) {
         // The test may have seen enough.
         let _ = self.frames.send((from, frame));
+    }
+
+    fn layout_heard(&self, from: NodeId, theirs: LayoutEpoch) {
+        self.record.lock().unwrap().heard.push((from, theirs));
     }
 
     fn peer_unreachable(&self, node: NodeId, not_sent: Vec<Frame>) {

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Peers dial the address of the layout. If two processes run as one member, only one of them is there; the other can
-//! be spoken to only where it dialled itself. The core sends so little this way, and only then, that loss is harmless
-//! and a handful of places is enough. A stream is known as a way back to the start that its last frame named.
+//! be spoken to only where it dialled itself. So can a node that is in no layout, or not yet. The core sends so little this
+//! way, and only then, that loss is harmless and a handful of places is enough. A stream is known as a way back to the
+//! start that its last frame named.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,7 +20,9 @@ use starling::causality::Epoch;
 use starling::ids::NodeId;
 use starling::message::codec;
 use starling::message::peer::Frame;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use super::queue::{NotSent, WhyNotSent};
 
 /// Streams that are kept as ways back to one member: two lanes of two connections each of two processes.
 const WAYS_PER_MEMBER_MAX: usize = 8;
@@ -52,6 +55,19 @@ pub(super) struct WayBack {
 }
 
 impl WaysBack {
+    /// Sends to whichever start of a node opened the newest stream. Gives the frame back if there is none, or if too much
+    /// waits for it.
+    pub(super) fn send_to_any(&self, to: NodeId, frame: Frame) -> Result<(), NotSent> {
+        let ways = self.lock();
+        let Some(newest) = ways.get(&to).and_then(|ways| ways.last()) else {
+            return Err(NotSent { frame, why: WhyNotSent::Unreachable });
+        };
+        newest.frames.try_send(frame).map_err(|error| match error {
+            TrySendError::Full(frame) => NotSent { frame, why: WhyNotSent::QueueFull },
+            TrySendError::Closed(frame) => NotSent { frame, why: WhyNotSent::Unreachable },
+        })
+    }
+
     /// Sends to a start of a member, on its newest stream. Dropped if there is none, or if too much waits for it.
     pub(super) fn send(&self, to: NodeId, start: Epoch, frame: Frame) {
         let ways = self.lock();
