@@ -20,8 +20,8 @@ use bytes::Bytes;
 use starling::ids::{Key, NodeId};
 use starling::limits;
 use starling::message::client::{
-    AnswerBody, CallBody, CollectionCommand, Command, NodeAnswer, NodeCall, Options, Outcome, Reason, Request,
-    RequestError, Response,
+    AnswerBody, CallBody, ClusterError, CollectionCommand, Command, NodeAnswer, NodeCall, Options, Outcome, Reason,
+    Request, RequestError, Response,
 };
 use starling::message::weight;
 use starling::ring::RingView;
@@ -251,9 +251,14 @@ impl Caller {
     }
 
     /// A node knows the others by their ids only; people know them by their names.
-    fn said(&self, reason: &Reason) -> String {
+    fn said(&self, reason: &impl std::fmt::Display) -> String {
         let members = &self.engine.ring.layout().members;
         with_names(&reason.to_string(), |id| members.iter().find(|member| member.id == id).map(|member| &*member.name))
+    }
+
+    /// A call about the cluster that a node refused, or that came to something else.
+    pub(crate) fn refused_cluster(&self, node: NodeId, error: ClusterError) -> Error {
+        Error::Cluster { node: self.name_of(node), said: self.said(&error), error: Box::new(error) }
     }
 
     /// The answer does not fit the question: the node is of another kind than this program thinks.
@@ -305,6 +310,7 @@ fn repetition(body: &CallBody) -> Repetition {
         CallBody::Key(request) if !request.command.is_write() => Repetition::Reads,
         CallBody::Key(request) if request.command.is_idempotent() => Repetition::Repeats,
         CallBody::Key(_) => Repetition::Doubles,
+        CallBody::Node(NodeCall::Cluster(call)) if !call.is_read_only() => Repetition::Doubles,
         // Setting the same faults twice is the same as once.
         CallBody::Node(_) => Repetition::Reads,
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use starling::ids::NodeId;
 use starling::membership::Layout;
-use starling::message::client::{BackupTaken, FaultPlan, NodeAnswer, NodeCall, NodeStatus, Options};
+use starling::message::client::{
+    BackupTaken, ClusterAnswer, ClusterCall, FaultPlan, NodeAnswer, NodeCall, NodeStatus, Options,
+};
 use starling::ring::RingView;
 use tokio::sync::watch;
 
@@ -92,8 +94,8 @@ impl Client {
         }
     }
 
-    /// How far the replicas are apart: asks every member at once, each by the deadline of `options`. Never fails: who does not answer
-    /// is named in the sum.
+    /// How far the replicas are apart: asks every member at once, each by the deadline of `options`. Never fails: who does
+    /// not answer is named in [`Convergence::silent`], and what only those know is not in the sum.
     pub async fn convergence(&self, options: &Options) -> Convergence {
         let mut asked = tokio::task::JoinSet::new();
         for member in &self.ring().layout().members {
@@ -128,6 +130,27 @@ impl Client {
     pub async fn set_faults(&self, node: NodeId, plan: FaultPlan, options: &Options) -> Result<(), Error> {
         match self.caller.node_call(node, NodeCall::SetFaults(plan), options).await? {
             NodeAnswer::FaultsSet => Ok(()),
+            other => Err(self.caller.mismatch(node, &other)),
+        }
+    }
+
+    /// Asks one node about the cluster, or has it change something. What is refused is [`Error::Cluster`]. All but looking
+    /// needs an admin bundle; nothing that changes something is sent twice.
+    pub async fn cluster(&self, node: NodeId, call: ClusterCall, options: &Options) -> Result<ClusterAnswer, Error> {
+        let answer = self.caller.node_call(node, NodeCall::Cluster(call), options).await?;
+        self.cluster_answer(node, answer)
+    }
+
+    /// A question about the cluster that any node can answer.
+    pub async fn any_cluster(&self, call: ClusterCall, options: &Options) -> Result<(NodeId, ClusterAnswer), Error> {
+        let (node, answer) = self.caller.any_node_call(NodeCall::Cluster(call), options).await?;
+        Ok((node, self.cluster_answer(node, answer)?))
+    }
+
+    fn cluster_answer(&self, node: NodeId, answer: NodeAnswer) -> Result<ClusterAnswer, Error> {
+        match answer {
+            NodeAnswer::Cluster(ClusterAnswer::Refused(error)) => Err(self.caller.refused_cluster(node, error)),
+            NodeAnswer::Cluster(answer) => Ok(answer),
             other => Err(self.caller.mismatch(node, &other)),
         }
     }

@@ -21,7 +21,10 @@ pub struct Convergence {
     pub equal_partitions: u64,
     /// Copies of which another owner may lack something that nobody has written down as owed.
     pub needs_repair_partitions: u64,
-    /// Nodes that did not answer: what they alone know is not in here.
+    /// Nodes that answered.
+    pub answering: usize,
+    /// Nodes that did not: what they alone know is not in here, and a copy that was equal to theirs when it was last compared
+    /// still counts as equal. Look here before you take the sum for the cluster's.
     pub silent: Vec<NodeId>,
 }
 
@@ -34,6 +37,7 @@ impl Convergence {
                 sum.silent.push(node);
                 continue;
             };
+            sum.answering += 1;
             for peer in &shards.peers {
                 sum.peers.entry(peer.node).or_default().add(&peer.lag);
                 sum.cluster.add(&peer.lag);

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Refused      a node answered that it did not do it       outcome as the node says
-//! Invalid      every node would refuse it               not applied
+//! Invalid      every node would refuse it                  not applied
+//! Cluster      a node refused a change of the cluster      not applied; or unknown, if it says so
 //! Unknown      a write may have been sent, no answer       unknown
 //! InDoubt      the same, and the session goes on asking    unknown
 //! SessionOver  the same, and the session has ended         unknown
@@ -13,7 +14,9 @@
 //! ```
 
 use starling::ids::NodeId;
-use starling::message::client::{Outcome, Reason, RequestError};
+use starling::membership::ChangeError;
+use starling::membership::layout::phase::RevertError;
+use starling::message::client::{ClusterError, Outcome, Reason, RequestError};
 
 use crate::BundleError;
 
@@ -35,6 +38,16 @@ pub enum Error {
     Invalid {
         /// Why.
         error: RequestError,
+    },
+    /// A node refused a call about the cluster, or it came to something else.
+    #[error("{}: {said} (node {node})", if **.error == ClusterError::Unknown { "unknown" } else { "not applied" })]
+    Cluster {
+        /// Name of the node.
+        node: String,
+        /// What it said.
+        error: Box<ClusterError>,
+        /// The same as text in which nodes have their names.
+        said: String,
     },
     /// A write was sent, perhaps, and no answer came. It is never sent again by itself.
     #[error(
@@ -170,6 +183,8 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Error::Refused { error, .. } | Error::Invalid { error } => error.outcome,
+            Error::Cluster { error, .. } if **error == ClusterError::Unknown => Outcome::Unknown,
+            Error::Cluster { .. } => Outcome::NotApplied,
             Error::Unknown { .. } | Error::InDoubt { .. } | Error::SessionOver { .. } => Outcome::Unknown,
             Error::NoAnswer { .. } | Error::NotSent { .. } | Error::Unreachable { .. } | Error::UnknownNode { .. } => {
                 Outcome::NotApplied
@@ -181,7 +196,8 @@ impl Error {
     pub fn reason(&self) -> Option<&Reason> {
         match self {
             Error::Refused { error, .. } | Error::Invalid { error } => Some(&error.reason),
-            Error::Unknown { .. }
+            Error::Cluster { .. }
+            | Error::Unknown { .. }
             | Error::InDoubt { .. }
             | Error::SessionOver { .. }
             | Error::NoAnswer { .. }
@@ -195,6 +211,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Error::Refused { error, .. } | Error::Invalid { error } => error.reason.code(),
+            Error::Cluster { error, .. } => cluster_code(error),
             Error::Unknown { .. } => "answer_lost",
             Error::InDoubt { .. } => "in_doubt",
             Error::SessionOver { .. } => "session_over",
@@ -225,6 +242,37 @@ impl Error {
             }
             _ => false,
         }
+    }
+}
+
+/// A word for why a call about the cluster was refused.
+fn cluster_code(error: &ClusterError) -> &'static str {
+    match error {
+        ClusterError::Change(change) => match change {
+            ChangeError::NotSteady { .. } => "not_steady",
+            ChangeError::PlanIsStale { .. } => "plan_is_stale",
+            ChangeError::LastHolder { .. } => "last_holder",
+            ChangeError::WouldBreakQuorum { .. } => "would_break_quorum",
+            ChangeError::TooFewForReplicas { .. } => "too_few_for_replicas",
+            _ => "impossible_change",
+        },
+        ClusterError::Revert(RevertError::TooLate { .. }) => "revert_too_late",
+        ClusterError::Revert(_) => "nothing_to_revert",
+        ClusterError::Layout(_) => "impossible_layout",
+        ClusterError::NoPlan => "no_plan",
+        ClusterError::OtherPlan { .. } => "other_plan",
+        ClusterError::Lost { .. } => "lost_to_another",
+        ClusterError::Unknown => "commit_unknown",
+        ClusterError::NoMajority { .. } => "no_majority",
+        ClusterError::Busy => "busy",
+        ClusterError::Adopting { .. } => "adopting",
+        ClusterError::Rival(_) => "rival_layout",
+        ClusterError::NotAMember => "not_a_member",
+        ClusterError::NoCandidate { .. } => "no_candidate",
+        ClusterError::NotAccepted { .. } => "loss_not_accepted",
+        ClusterError::HasMajority { .. } => "has_majority",
+        ClusterError::SurvivorsSilent { .. } => "survivors_silent",
+        ClusterError::NoSurvivor { .. } => "no_survivor",
     }
 }
 

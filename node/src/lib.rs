@@ -14,7 +14,7 @@
 //! backup                    copies of a running node, and a new cluster made of them
 //! runtime                   threads around the shards; `runtime::node` starts and stops everything
 //! transport     storage     the network, the disk
-//! status  logging  exit     how the node is, what it says, why it ended
+//! status  metrics  logging  exit   how the node is, what it says, why it ended
 //! ```
 //!
 //! The core (`starling`) decides everything about the protocol; this crate only moves its inputs and effects between
@@ -28,6 +28,7 @@ pub mod exit;
 pub mod founding;
 pub mod issuing;
 pub mod logging;
+pub mod metrics;
 pub mod runtime;
 pub mod status;
 pub mod storage;

@@ -100,6 +100,7 @@ impl StatusSource {
             durability: facts.durability,
             disk_free_bytes: self.disk.free_bytes(),
             is_below_reserve: self.disk.is_below(),
+            rows_bytes: self.disk.rows_bytes(),
             drills: facts.drills,
             faults,
             last_sync_us: self.syncs.last_us(),
@@ -175,6 +176,7 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.settling.truncate(SETTLING_SHOWN_MAX);
     sum.candidates.extend(shard.candidates);
     sum.rival_layout = sum.rival_layout.take().or(shard.rival_layout);
+    sum.moves.add(&shard.moves);
     sum.is_move_paused |= shard.is_move_paused;
     if shard.clock_ahead_ms.unsigned_abs() > sum.clock_ahead_ms.unsigned_abs() {
         sum.clock_ahead_ms = shard.clock_ahead_ms;
@@ -193,11 +195,28 @@ fn merge_peer(known: &mut PeerStatus, other: &PeerStatus) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use starling::ids::Key;
     use starling::message::client::{ConflictStatus, PeerLag};
 
     use super::*;
+
+    /// The status of a node of which nothing but its shards is known.
+    pub(crate) fn status(shards: ShardStatus) -> NodeStatus {
+        let facts = NodeFacts {
+            node: NodeId(1),
+            epoch: Epoch(5),
+            starts: 1,
+            durability: Durability::Fsync,
+            drills: false,
+            started: Instant::now(),
+            tick: Duration::from_secs(10),
+            lease_ticks_max: 360,
+        };
+        let source = StatusSource { facts: Arc::new(facts), disk: Arc::default(), syncs: Arc::default() };
+        let layout = LayoutEpoch { number: 1, ..LayoutEpoch::default() };
+        source.node(shards, layout, FaultPlan::default())
+    }
 
     fn peer(node: u64, is_reachable: bool, heard_ms_ago: Option<u64>, owed_rows: u64) -> PeerStatus {
         PeerStatus {

@@ -173,6 +173,7 @@ fn of_node_answer(answer: &NodeAnswer) -> usize {
             let lacking: usize = shards.needs_repair.iter().map(|partition| partition.owners.len() * ITEM).sum();
             let lists = shards.peers.len()
                 + shards.candidates.len()
+                + shards.moves.waiting.len()
                 + status.faults.links.len()
                 + shards.conflicting.len()
                 + shards.settling.len()

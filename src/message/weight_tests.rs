@@ -311,6 +311,7 @@ fn no_answer_about_a_node_is_heavier_than_its_estimate() {
             durability: Durability::Fsync,
             disk_free_bytes: u64::MAX,
             is_below_reserve: true,
+            rows_bytes: u64::MAX,
             drills: true,
             faults: FaultPlan { links: vec![link.clone(); count * 30], for_ms: u64::MAX },
             last_sync_us: u64::MAX,

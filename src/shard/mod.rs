@@ -280,6 +280,7 @@ impl Shard {
             settling_partitions: self.stability.settling(&env, &self.turn).count() as u32,
             candidates: Vec::new(),
             rival_layout: None,
+            moves: self.move_state(now),
             is_move_paused: self.paused.is_paused,
         };
         if let Some(council) = &self.council {

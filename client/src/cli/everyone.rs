@@ -29,7 +29,7 @@ pub(crate) fn reason(error: &Error) -> String {
             _ => error.to_string(),
         },
         Error::NoAnswer { cause, .. } | Error::NotSent { cause } => cause.clone(),
-        Error::Refused { said, .. } => said.clone(),
+        Error::Refused { said, .. } | Error::Cluster { said, .. } => said.clone(),
         other => other.to_string(),
     }
 }

@@ -176,6 +176,21 @@ pub(crate) fn micros(us: u64) -> String {
     }
 }
 
+/// Bytes for people: `17 KiB`.
+pub(crate) fn bytes_text(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut text = format!("{bytes} B");
+    for unit in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        text = format!("{value:.1} {unit}");
+    }
+    text
+}
+
 /// `1 row`, `2 rows`.
 pub(crate) fn count(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
@@ -197,6 +212,12 @@ mod tests {
     fn one_element_is_not_many() {
         let text = |size| value_text(&Visible::Collection { kind: CollectionKind::Set, size });
         assert_eq!([text(0), text(1), text(2)], ["0 elements", "1 element", "2 elements"]);
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_fits() {
+        let shown = [0, 1023, 1024, 1536, 5 << 30].map(bytes_text);
+        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "5.0 GiB"]);
     }
 
     #[test]

@@ -40,7 +40,10 @@ pub(crate) fn remarks(reply: &ValueReply) {
         Some(0) => "staleness: no owner is known to lack a write".to_owned(),
         Some(ms) => {
             let age = output::micros(ms.saturating_mul(1000));
-            format!("staleness: writes that this read may lack are at most {age} old, as far as is known")
+            format!(
+                "staleness: a write that was taken while owners were away, or is in doubt, may be missing; as far as is known it is \
+                 at most {age} old"
+            )
         }
         None => "staleness: unknown".to_owned(),
     });

@@ -1,12 +1,17 @@
-//! `starling cluster show` and `plan`: what they show of the layout that a node tells.
+//! `starling cluster`: what it shows of the layout that a node tells, what it stages where, and how it decides.
+
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use starling::ids::NodeId;
-use starling::membership::Layout;
-use starling::message::client::{AnswerBody, CallBody, NodeAnswer, NodeCall};
+use starling::membership::{Layout, Member, Plan};
+use starling::message::client::{
+    AnswerBody, CallBody, ClusterAnswer, ClusterCall, ClusterError, NodeAnswer, NodeCall, PlanView,
+};
+use starling::ring::RingView;
 
 use crate::cluster::TestCluster;
-use crate::fake_node::{FakeNode, Reaction};
+use crate::fake_node::{FakeNode, Reaction, status};
 use crate::program::{starling, stderr, stdout, stdout_json};
 
 /// Only the second of the members answers, and tells this layout.
@@ -15,8 +20,117 @@ fn teller(cluster: &mut TestCluster, told: Layout) -> FakeNode {
         CallBody::Node(NodeCall::Layout) => {
             Reaction::Answer(AnswerBody::Node(NodeAnswer::Layout(Box::new(told.clone()))))
         }
+        CallBody::Node(NodeCall::Status) => {
+            let mut told = status(2);
+            told.rows_bytes = 64 << 20;
+            Reaction::Answer(AnswerBody::Node(NodeAnswer::Status(Box::new(told))))
+        }
+        CallBody::Node(NodeCall::Cluster(call)) => {
+            Reaction::Answer(AnswerBody::Node(NodeAnswer::Cluster(match call {
+                ClusterCall::Plan => ClusterAnswer::Plan(None),
+                ClusterCall::Candidates => ClusterAnswer::Candidates(vec![candidate()]),
+                other => panic!("nobody asks {other:?} in this test"),
+            })))
+        }
         other => panic!("nobody asks {other:?} in this test"),
     })
+}
+
+/// A node that waits.
+fn candidate() -> Member {
+    Member { zone: "berlin".into(), ..Member::new(NodeId(7), "f", "127.0.0.1:7") }
+}
+
+/// A node that keeps a plan as nodes do, and commits it.
+fn keeper(cluster: &mut TestCluster) -> FakeNode {
+    let layout = cluster.layout.clone();
+    let plan: Mutex<Option<Plan>> = Mutex::new(None);
+    FakeNode::start(cluster, NodeId(1), move |body| {
+        let CallBody::Node(call) = body else { panic!("nobody asks {body:?} in this test") };
+        let mut plan = plan.lock().unwrap();
+        let view = |plan: &Option<Plan>| {
+            let plan = plan.clone()?;
+            let next = plan.apply(&RingView::new(layout.clone()).unwrap());
+            Some(Box::new(PlanView { plan, present: layout.clone(), next }))
+        };
+        let answer = match call {
+            NodeCall::Layout => NodeAnswer::Layout(Box::new(layout.clone())),
+            NodeCall::Status => NodeAnswer::Status(Box::new(status(1))),
+            NodeCall::Cluster(call) => NodeAnswer::Cluster(match call {
+                ClusterCall::Plan => ClusterAnswer::Plan(view(&plan)),
+                ClusterCall::Candidates => ClusterAnswer::Candidates(vec![candidate()]),
+                ClusterCall::DropPlan => {
+                    *plan = None;
+                    ClusterAnswer::PlanDropped
+                }
+                ClusterCall::Stage { change, accepts_loss } => {
+                    let staged =
+                        plan.get_or_insert(Plan { base: layout.epoch, changes: Vec::new(), accepts_loss: false });
+                    staged.changes.push(change.clone());
+                    staged.accepts_loss |= accepts_loss;
+                    ClusterAnswer::Plan(view(&plan))
+                }
+                ClusterCall::Commit { base, content } => {
+                    let next = view(&plan).unwrap().next.unwrap();
+                    match (*base == layout.epoch, *content == next.epoch.content) {
+                        (true, true) => ClusterAnswer::Committed(next.epoch),
+                        _ => ClusterAnswer::Refused(ClusterError::OtherPlan { now: next.epoch.content }),
+                    }
+                }
+                ClusterCall::Revert => ClusterAnswer::Refused(ClusterError::Unknown),
+                other => panic!("nobody asks {other:?} in this test"),
+            }),
+            other => panic!("nobody asks {other:?} in this test"),
+        };
+        Reaction::Answer(AnswerBody::Node(answer))
+    })
+}
+
+#[tokio::test]
+async fn what_is_staged_is_kept_by_one_node_and_committed_there_as_it_was_shown() {
+    let mut cluster = TestCluster::new(4);
+    let node = keeper(&mut cluster);
+    let bundle = cluster.bundle();
+    let shown = stdout_json(&starling(&bundle, &["--json", "cluster", "join", "f"]).await);
+    assert_eq!((&shown["staged"], &shown["committed"]), (&json!(1), &json!(false)));
+    assert_eq!((&member(&shown, "f")["what"], &member(&shown, "f")["zone"]), (&json!("joins"), &json!("berlin")));
+    let text = stdout(&starling(&bundle, &["cluster", "leave", "c"]).await);
+    assert!(text.contains("STAGED at a: 2 changes") && text.contains("leaves"), "{text}");
+    let shown = stdout_json(&starling(&bundle, &["--json", "cluster", "plan"]).await);
+    let hash = shown["content"].as_str().unwrap();
+    let other = starling(&bundle, &["cluster", "commit", "--plan", "0123456789abcdef"]).await;
+    assert_eq!(other.status.code(), Some(2), "{other:?}");
+    let committed = stdout_json(&starling(&bundle, &["--json", "cluster", "commit", "--plan", hash]).await);
+    assert_eq!((&committed["committed"], &committed["number"]), (&json!(true), &json!(2)));
+    let unknown = starling(&bundle, &["cluster", "revert"]).await;
+    assert_eq!(unknown.status.code(), Some(3), "{unknown:?}");
+    assert!(stderr(&unknown).contains("commit again"), "{unknown:?}");
+    assert_eq!(starling(&bundle, &["cluster", "unstage"]).await.status.code(), Some(0));
+    let nothing = starling(&bundle, &["cluster", "commit"]).await;
+    assert_eq!((nothing.status.code(), stderr(&nothing).contains("nothing is staged")), (Some(2), true));
+    let commits = node
+        .calls()
+        .into_iter()
+        .filter(|call| matches!(call, CallBody::Node(NodeCall::Cluster(ClusterCall::Commit { .. }))));
+    assert_eq!(commits.count(), 1, "nothing that decides is sent twice");
+}
+
+#[tokio::test]
+async fn declaring_members_lost_says_what_is_lost_and_wants_to_be_confirmed() {
+    let mut cluster = TestCluster::new(4);
+    let node = keeper(&mut cluster);
+    let bundle = cluster.bundle();
+    for arguments in [&["cluster", "fence", "d"][..], &["cluster", "recover", "--survivors", "a,b"]] {
+        let refused = starling(&bundle, arguments).await;
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let text = stderr(&refused);
+        assert!(text.contains("eclared lost") && text.contains("Confirm with") && text.contains('d'), "{text}");
+    }
+    let staged = |call: &CallBody| matches!(call, CallBody::Node(NodeCall::Cluster(ClusterCall::Stage { .. })));
+    assert!(!node.calls().iter().any(staged), "nothing is staged before it is confirmed");
+    let confirmed = starling(&bundle, &["cluster", "fence", "d", "--declare-lost"]).await;
+    assert_eq!(confirmed.status.code(), Some(0), "{confirmed:?}");
+    assert!(node.calls().iter().any(staged) && stdout(&confirmed).contains("is given up"), "{confirmed:?}");
 }
 
 fn member<'a>(shown: &'a Value, name: &str) -> &'a Value {
@@ -57,8 +171,11 @@ async fn a_plan_is_a_preview_and_says_so() {
     assert_eq!(member(&shown, "f")["takes"], member(&shown, "f")["partitions_then"]);
     assert!(shown["score"].as_f64().unwrap() > 0.8 && shown["balance"].as_f64().unwrap() <= 1.11, "{shown}");
     let text = stdout(&starling(&bundle, &["cluster", "plan", "--replace", "c=g"]).await);
-    assert!(text.contains("cannot commit") && text.contains("joins") && text.contains("leaves"), "{text}");
-    assert!(node.calls().iter().all(|call| *call == CallBody::Node(NodeCall::Layout)), "nothing else is asked");
+    assert!(text.contains("nothing was staged") && text.contains("joins") && text.contains("leaves"), "{text}");
+    // Node b says that its 4 partitions take 64 MiB.
+    assert!(shown["bytes_about"].as_u64().is_some_and(|bytes| bytes > 0 && bytes % (16 << 20) == 0), "{shown}");
+    let looks = [CallBody::Node(NodeCall::Layout), CallBody::Node(NodeCall::Status)];
+    assert!(node.calls().iter().all(|call| looks.contains(call)), "nothing else is asked");
 }
 
 #[tokio::test]
@@ -69,7 +186,9 @@ async fn a_plan_that_cannot_be_is_refused_with_names() {
     let bundle = cluster.bundle();
     let contradiction = ["cluster", "plan", "--leave", "b", "--weight", "b=2"];
     for (arguments, words) in [
-        (&["cluster", "plan"][..], "what is to change?"),
+        (&["cluster", "plan"][..], "nothing is staged"),
+        (&["cluster", "join", "g"], "no node called \"g\" waits to be let join (there are f)"),
+        (&["cluster", "stage", "--fence", "a"], "members are declared lost"),
         (&["cluster", "plan", "--leave", "z"], "there is no member \"z\"; there are a, b, c"),
         (&["cluster", "plan", "--leave", "b"], "2 members would carry data, 3 replicas need as many"),
         (&["cluster", "plan", "--weight", "b"], "lacks a ="),

@@ -249,6 +249,7 @@ pub fn status(id: u64) -> NodeStatus {
         durability: Durability::Fsync,
         disk_free_bytes: 1 << 40,
         is_below_reserve: false,
+        rows_bytes: 0,
         drills: true,
         faults: FaultPlan::default(),
         last_sync_us: 800,

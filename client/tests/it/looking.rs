@@ -124,7 +124,7 @@ async fn status_shows_every_node_and_marks_the_silent_ones() {
         "!c",
         "4 to c",
         "a does not see c (answered 3.2 s ago)",
-        "8 writes not confirmed, the oldest 63 s old (c: 8, 63 s); 50.0 % of copies",
+        "8 rows not confirmed, the oldest 63 s old (c: 8, 63 s); 50.0 % of copies",
         "0000000000000001",
     ] {
         assert!(text.contains(expected), "{expected} is missing:\n{text}");

@@ -10,5 +10,5 @@ pub mod settings;
 pub mod sources;
 pub mod units;
 
-pub use settings::{LogFormat, SETTINGS, Setting, Settings};
+pub use settings::{LogFormat, MetricsAt, SETTINGS, Setting, Settings};
 pub use sources::{ConfigError, Effective, Origin, Sources};

@@ -20,6 +20,8 @@ pub struct Settings {
     pub backups: Option<PathBuf>,
     /// Where to listen, if not at the member's address of the layout.
     pub listen: Option<SocketAddr>,
+    /// Where metrics are served.
+    pub metrics: MetricsAt,
     /// Shards, each with a thread.
     pub shards: usize,
     /// Writes are refused while fewer bytes are free. Unit: bytes.
@@ -36,6 +38,17 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// The shards' knobs.
     pub shard: ShardConfig,
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsAt {
+    /// On the loopback, under the number of the door's port.
+    DoorPort,
+    /// There.
+    Address(SocketAddr),
+    /// Not at all.
+    Nowhere,
 }
 
 /// Form of log lines.
@@ -115,6 +128,14 @@ pub const SETTINGS: &[Setting] = &[
         Some("auto"),
         "UDP address to listen on; auto: the member's address in the layout",
         |to, text| to.listen = listen(text)?
+    ),
+    setting!(
+        "metrics",
+        "metrics",
+        "IP:PORT|PORT|auto|off",
+        Some("auto"),
+        "TCP address of GET /metrics (Prometheus); auto: 127.0.0.1, under the number of the UDP port; without certificates",
+        |to, text| to.metrics = metrics(text)?
     ),
     setting!("shards", "shards", "N", Some("1"), "Shard threads; each node may have its own number", |to, text| to
         .shards =
@@ -203,6 +224,46 @@ pub const SETTINGS: &[Setting] = &[
         |to, text| to.shard.exchange = switch(text)?
     ),
     setting!(
+        "trees",
+        "trees",
+        SWITCH,
+        Some("true"),
+        "Whether comparisons begin with trees of hashes; off only in experiments",
+        |to, text| to.shard.trees = switch(text)?
+    ),
+    setting!(
+        "tree_rebuild_interval",
+        "tree-rebuild-interval",
+        "DURATION",
+        Some("24h"),
+        "How often each tree is checked against the disk, which finds rows that are gone; 0: never",
+        |to, text| to.shard.tree_rebuild_interval = units::duration(text)?
+    ),
+    setting!(
+        "repair_bytes_per_second",
+        "repair-bytes-per-second",
+        "SIZE",
+        Some("16MiB"),
+        "What comparing and moving may read and send in each shard, a quarter while clients are busy; 0: no limit",
+        |to, text| to.shard.repair_bytes_per_second = units::size(text)?
+    ),
+    setting!(
+        "repair_rows_per_second",
+        "repair-rows-per-second",
+        "N",
+        Some("20000"),
+        "Rows that comparing and moving may take and send in each shard, a quarter while clients are busy; 0: no limit",
+        |to, text| to.shard.repair_rows_per_second = number(text, 0, u64::from(u32::MAX))? as u32
+    ),
+    setting!(
+        "read_repairs_per_second",
+        "read-repairs-per-second",
+        "N",
+        Some("64"),
+        "Repairs that the reads of each shard send at most; what is beyond is left to the comparison",
+        |to, text| to.shard.read_repairs_per_second = number(text, 0, u64::from(u32::MAX))? as u32
+    ),
+    setting!(
         "read_repair",
         "read-repair",
         SWITCH,
@@ -273,6 +334,7 @@ impl Settings {
             data: PathBuf::new(),
             backups: None,
             listen: None,
+            metrics: MetricsAt::Nowhere,
             shards: 1,
             disk_reserve: 0,
             block_cache: 0,
@@ -295,6 +357,18 @@ fn listen(text: &str) -> Result<Option<SocketAddr>, String> {
     }
     let wrong = |_| format!("{text:?} is not IP:PORT, like 0.0.0.0:7001 or [::]:7001 (or auto)");
     text.parse().map(Some).map_err(wrong)
+}
+
+fn metrics(text: &str) -> Result<MetricsAt, String> {
+    match text {
+        "auto" => return Ok(MetricsAt::DoorPort),
+        "off" => return Ok(MetricsAt::Nowhere),
+        _ => {}
+    }
+    let on_loopback = text.parse().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
+    let wrong =
+        |_| format!("{text:?} is neither IP:PORT, like 127.0.0.1:9101, nor a port of the loopback, nor auto, nor off");
+    on_loopback.or_else(|_| text.parse()).map(MetricsAt::Address).map_err(wrong)
 }
 
 fn number(text: &str, min: u64, max: u64) -> Result<u64, String> {

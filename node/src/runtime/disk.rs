@@ -1,17 +1,18 @@
-//! The disk reserve: below it the shards refuse writes, so that the store can still merge, compact and be repaired.
+//! The disk: what the rows take of it, and its reserve: below it the shards refuse writes, so that the store can still merge, compact and be repaired.
 //!
 //! A task of the node looks at the file system once a second and tells the shards when the answer changes. It is below
 //! the reserve when fewer bytes are free, and above it again only with a tenth more, so that it does not flap.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use starling::shard::Input;
 use tracing::{info, warn};
 
 use super::mailbox::Mailbox;
+use crate::storage::RocksStore;
 
 /// How often the free space is looked at.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -20,6 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct DiskGauge {
     free_bytes: AtomicU64,
+    rows_bytes: AtomicU64,
     is_below: AtomicBool,
 }
 
@@ -27,6 +29,11 @@ impl DiskGauge {
     /// Free bytes for an ordinary user, at the last look.
     pub fn free_bytes(&self) -> u64 {
         self.free_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What the rows take, about, at the last look.
+    pub fn rows_bytes(&self) -> u64 {
+        self.rows_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether writes are refused.
@@ -45,12 +52,21 @@ impl DiskGauge {
     }
 }
 
-/// Looks once a second, for ever.
-pub async fn watch(data: PathBuf, reserve: u64, gauge: Arc<DiskGauge>, mailboxes: Vec<Arc<Mailbox>>) {
+/// Looks once a second, for ever; at the store as long as it is open.
+pub async fn watch(
+    data: PathBuf,
+    reserve: u64,
+    gauge: Arc<DiskGauge>,
+    store: Weak<RocksStore>,
+    mailboxes: Vec<Arc<Mailbox>>,
+) {
     let mut ticks = tokio::time::interval(PAUSE);
     loop {
         ticks.tick().await;
         look(&data, reserve, &gauge, &mailboxes);
+        if let Some(store) = store.upgrade() {
+            gauge.rows_bytes.store(store.rows_bytes(), Ordering::Relaxed);
+        }
     }
 }
 

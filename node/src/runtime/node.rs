@@ -42,8 +42,9 @@ use super::shard_thread::{Machine, Outlets, ShardThread};
 use super::sync_thread::Syncs;
 use crate::backup::Backups;
 use crate::bundle::{Bundle, BundleError};
-use crate::config::Settings;
+use crate::config::{MetricsAt, Settings};
 use crate::exit::{self, Exit};
+use crate::metrics;
 use crate::status::{self, NodeFacts, StatusSource, SyncGauge};
 use crate::storage::{OpenStoreError, RocksStore, Tuning};
 use crate::transport::settings::Settings as DoorSettings;
@@ -90,6 +91,14 @@ pub enum StartError {
         /// What is wrong.
         source: OpenError,
     },
+    /// The address for metrics.
+    #[error("cannot serve metrics on TCP {address}: {reason}; give --metrics another IP:PORT, or off")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: std::io::Error,
+    },
     /// A layout that was decided has no place for it.
     #[error("{}: {ending}", .data.display())]
     NoPlace {
@@ -127,7 +136,7 @@ impl StartError {
             StartError::Open { source: OpenError::NotAMember { .. }, .. } => Exit::Bundle,
             StartError::Open { .. } => Exit::Data,
             StartError::NoPlace { ending, .. } => ending.exit(),
-            StartError::Address { .. } => Exit::Listen,
+            StartError::Address { .. } | StartError::Metrics { .. } => Exit::Listen,
             StartError::Transport(error) => match error {
                 TransportError::PortInUse { .. } | TransportError::Bind { .. } | TransportError::Socket(_) => {
                     Exit::Listen
@@ -208,6 +217,7 @@ impl Node {
             (settings.shard.tick, settings.shard.actor_lease_ticks),
             disk.clone(),
         ));
+        let weak_store = Arc::downgrade(&rocks);
         drop(rocks);
         disk::look(&settings.data, settings.disk_reserve, &disk, &mailboxes);
 
@@ -240,11 +250,18 @@ impl Node {
             let thread = ShardThread::new(index, shard, mailbox, store, durability, clock, outlets.clone());
             threads.push(start_shard(index, thread)?);
         }
-        let watchers = vec![
-            tokio::spawn(disk::watch(settings.data.clone(), settings.disk_reserve, disk, mailboxes.clone())),
+        let mut watchers = vec![
+            tokio::spawn(disk::watch(
+                settings.data.clone(),
+                settings.disk_reserve,
+                disk,
+                weak_store,
+                mailboxes.clone(),
+            )),
             tokio::spawn(counters::summarise(counters.clone())),
         ];
         let address = transport.local_address()?;
+        watchers.extend(start_metrics(settings.metrics, address, &router, &counters)?);
         info!(
             node = %member.name, id = %node, cluster = %ring.layout().name, epoch = %identity.epoch,
             start = identity.start, layout = ring.epoch().number, is_member, %address, shards = settings.shards, ?durability, "node started"
@@ -375,6 +392,28 @@ fn start_adopter(adopter: &Arc<Adopter>, told: Told) -> std::io::Result<JoinHand
     std::thread::Builder::new().name("layout".into()).spawn(move || {
         exit::guarded("layout", || adopter.run(&told));
     })
+}
+
+/// Serves metrics where they are wanted. On the port that nobody chose, another program may be: that stops no node.
+fn start_metrics(
+    wanted: MetricsAt,
+    door: SocketAddr,
+    router: &Router,
+    counters: &Arc<Counters>,
+) -> Result<Option<tokio::task::JoinHandle<()>>, StartError> {
+    let address = match wanted {
+        MetricsAt::Nowhere => return Ok(None),
+        MetricsAt::DoorPort => SocketAddr::from(([127, 0, 0, 1], door.port())),
+        MetricsAt::Address(address) => address,
+    };
+    match metrics::serve(address, router.clone(), counters.clone()) {
+        Ok(task) => Ok(Some(task)),
+        Err(reason) if wanted == MetricsAt::DoorPort => {
+            warn!(%address, %reason, "metrics are not served; name a place with --metrics");
+            Ok(None)
+        }
+        Err(reason) => Err(StartError::Metrics { address, reason }),
+    }
 }
 
 fn resolve(address: &str) -> Result<SocketAddr, StartError> {

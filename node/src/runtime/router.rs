@@ -14,8 +14,8 @@ use starling::ids::{ConnectionId, NodeId, RequestId};
 use starling::membership::principal::Role;
 use starling::membership::{Layout, LayoutEpoch};
 use starling::message::client::{
-    Answer, AnswerBody, BackupRefusal, Call, CallBody, FaultPlan, NodeAnswer, NodeCall, Outcome, Reason, Request,
-    RequestError, Response,
+    Answer, AnswerBody, BackupRefusal, Call, CallBody, FaultPlan, NodeAnswer, NodeCall, NodeStatus, Outcome, Reason,
+    Request, RequestError, Response,
 };
 use starling::message::peer::Frame;
 use starling::message::weight;
@@ -95,6 +95,17 @@ impl Router {
         self.shared.is_stopping.store(true, Ordering::Release);
     }
 
+    /// The layout in force.
+    pub fn layout(&self) -> Arc<Layout> {
+        self.shared.ring.get().layout().clone()
+    }
+
+    /// Asks every shard how it is, and calls `done` with how the node is, on the thread of the shard that tells last.
+    pub fn status(&self, done: impl FnOnce(NodeStatus) + Send + 'static) -> Result<(), Full> {
+        let faults = self.shared.links.get().map(|links| links.faults()).unwrap_or_default();
+        self.shared.status.ask(&self.shared.mailboxes, self.shared.ring.get().epoch(), faults, done)
+    }
+
     /// Hands a request to its shard; an answer only if it is refused at once.
     fn key_call(&self, connection: ConnectionId, request_id: RequestId, request: Request) -> Option<Answer> {
         if self.shared.is_stopping.load(Ordering::Acquire) {
@@ -154,9 +165,7 @@ impl Router {
             }
             NodeCall::Status => {
                 let connections = self.shared.connections.clone();
-                let faults = self.shared.links.get().map(|links| links.faults()).unwrap_or_default();
-                let layout = self.shared.ring.get().epoch();
-                let asked = self.shared.status.ask(&self.shared.mailboxes, layout, faults, move |status| {
+                let asked = self.status(move |status| {
                     let answer = Answer { id, body: AnswerBody::Node(NodeAnswer::Status(Box::new(status))) };
                     connections.deliver([(connection, answer)]);
                 });

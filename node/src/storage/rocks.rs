@@ -120,6 +120,13 @@ impl RocksStore {
         Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.create_checkpoint(dir)).map_err(failed)
     }
 
+    /// What the rows take, about: files as far as nothing has replaced it, and memory that is still to be written to one.
+    pub fn rows_bytes(&self) -> u64 {
+        let property = |name: &str| self.db.property_int_value_cf(self.family(Space::Rows), name).ok().flatten();
+        let parts = ["rocksdb.estimate-live-data-size", "rocksdb.cur-size-all-mem-tables"].map(property);
+        parts.into_iter().flatten().sum()
+    }
+
     fn of(db: DB) -> RocksStore {
         let mut cached = ReadOptions::default();
         cached.set_read_tier(ReadTier::BlockCache);

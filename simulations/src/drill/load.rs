@@ -219,6 +219,7 @@ async fn ask(setting: &Setting, client: &Attached, kind: OpKind, key: String, me
 fn failed(error: &Error) -> OpOutcome {
     let words = match error {
         Error::Refused { error, .. } | Error::Invalid { error } => return OpOutcome::failed(error),
+        Error::Cluster { .. } => "not about a key",
         Error::Unknown { .. } | Error::InDoubt { .. } => "no answer",
         Error::SessionOver { .. } => "the session has ended",
         Error::NoAnswer { .. } => "no answer to a read",

@@ -6,6 +6,7 @@ use super::{BackupTaken, ClusterAnswer, ClusterCall, PartitionStability, PeerSta
 use crate::config::Durability;
 use crate::ids::{Key, NodeId, PartitionId};
 use crate::membership::{Layout, LayoutEpoch, Member};
+use crate::message::peer::MoveState;
 use crate::time::WallTime;
 
 /// A call about the node itself.
@@ -64,6 +65,9 @@ pub struct NodeStatus {
     pub disk_free_bytes: u64,
     /// Below the reserve: writes are refused.
     pub is_below_reserve: bool,
+    /// What the rows take on disk, about. Unit: bytes.
+    #[serde(default)]
+    pub rows_bytes: u64,
     /// Started with `--drills`.
     pub drills: bool,
     /// Injected faults that are in force now.
@@ -144,6 +148,8 @@ pub struct ShardStatus {
     pub settling: Vec<PartitionStability>,
     /// How many there are.
     pub settling_partitions: u32,
+    /// How far the present change of the members is with it.
+    pub moves: MoveState,
     /// Nodes that wait to be let join.
     pub candidates: Vec<Member>,
     /// Another layout of the same number was told, or of another past: nothing is decided before one side is gone.

@@ -1,0 +1,66 @@
+//! Which node keeps the plan: it is staged at one, and the others know nothing of it.
+
+use std::time::Duration;
+
+use starling::ids::NodeId;
+use starling::message::client::{ClusterAnswer, ClusterCall, Options, PlanView};
+use starling_client::Client;
+
+use super::misfit;
+use crate::cli::args::Global;
+use crate::cli::everyone;
+use crate::cli::exit::Failure;
+
+/// How long deciding may take if no --deadline is given: several rounds between the voters.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How requests are to be carried out, with the patience that deciding needs.
+pub(super) fn options(global: &Global) -> Options {
+    let options = global.options();
+    Options { deadline_ms: options.deadline_ms.or(Some(PATIENCE.as_millis() as u32)), ..options }
+}
+
+/// The node that keeps a plan, with it; without a plan anywhere the one where one is best staged. `--node` decides.
+pub(super) async fn find(client: &Client, global: &Global) -> Result<(NodeId, Option<PlanView>), Failure> {
+    let nodes: Vec<NodeId> = match global.pinned(client)? {
+        Some(node) => vec![node],
+        None => client.ring().layout().members.iter().map(|member| member.id).collect(),
+    };
+    let options = global.options();
+    let answers = everyone::ask(&nodes, |node| {
+        let (client, options) = (client.clone(), options.clone());
+        async move { client.cluster(node, ClusterCall::Plan, &options).await }
+    })
+    .await;
+    let (mut without, mut with, mut refused) = (Vec::new(), Vec::new(), None);
+    for (node, answer) in answers {
+        match answer {
+            Ok(ClusterAnswer::Plan(Some(view))) => with.push((node, *view)),
+            Ok(ClusterAnswer::Plan(None)) => without.push(node),
+            Ok(_) => return Err(misfit(client, node)),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    if with.len() > 1 {
+        let names: Vec<String> = with.iter().map(|(node, _)| client.name_of(*node)).collect();
+        return Err(Failure::Usage(format!(
+            "{} each keep a plan of their own; say which with --node, and forget the other with `starling --node … cluster \
+             unstage`",
+            names.join(" and ")
+        )));
+    }
+    match (with.pop(), without.first(), refused) {
+        (Some((node, view)), _, _) => Ok((node, Some(view))),
+        (None, Some(node), _) => Ok((*node, None)),
+        (None, None, Some(error)) => Err(error.into()),
+        (None, None, None) => Err(Failure::Usage("the layout has no members".into())),
+    }
+}
+
+/// The plan that is kept somewhere, or that there is none.
+pub(super) async fn plan(client: &Client, global: &Global) -> Result<(NodeId, PlanView), Failure> {
+    match find(client, global).await? {
+        (node, Some(view)) => Ok((node, view)),
+        (_, None) => Err(Failure::Usage("nothing is staged; see `starling cluster stage --help`".into())),
+    }
+}
