@@ -13,7 +13,8 @@
 //! reads, events of sessions, and overwrites with a context. A call is cheap: no allocation but the message and one
 //! channel; dropping its future gives it up.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,11 +52,31 @@ pub(crate) struct Caller {
 
 /// What all clones of a client share.
 pub(crate) struct Engine {
-    pub(crate) nodes: Nodes,
+    nodes: RwLock<Arc<Nodes>>,
     pub(crate) dialer: Arc<Dialer>,
-    pub(crate) ring: Arc<RingView>,
     pub(crate) config: ClientConfig,
     pub(crate) changed: watch::Sender<()>,
+    /// A newer layout is being fetched.
+    pub(crate) is_following: AtomicBool,
+}
+
+impl Engine {
+    /// What the clones of a client of this ring share.
+    pub(crate) fn new(ring: Arc<RingView>, dialer: Arc<Dialer>, config: ClientConfig) -> Engine {
+        let (changed, _) = watch::channel(());
+        let nodes = RwLock::new(Arc::new(Nodes::new(ring, None, &dialer, &config, &changed)));
+        Engine { nodes, dialer, config, changed, is_following: AtomicBool::new(false) }
+    }
+
+    /// The members, by the newest layout that was heard of.
+    pub(crate) fn nodes(&self) -> Arc<Nodes> {
+        self.nodes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same, to be replaced.
+    pub(crate) fn write_nodes(&self) -> RwLockWriteGuard<'_, Arc<Nodes>> {
+        self.nodes.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Engine {
@@ -82,7 +103,7 @@ impl Caller {
     }
 
     pub(crate) fn name_of(&self, node: NodeId) -> String {
-        self.engine.nodes.name(node)
+        self.engine.nodes().name(node)
     }
 
     /// A call about a key. With a token, calls go one after the other, because each must see what the others saw.
@@ -116,10 +137,10 @@ impl Caller {
     async fn send_key_call(&self, key: &Key, command: Command, options: Options) -> Result<(NodeId, Response), Error> {
         let candidates = match self.pinned {
             Some(node) => {
-                self.engine.nodes.check(node)?;
+                self.engine.nodes().check(node)?;
                 vec![node]
             }
-            None => self.engine.nodes.candidates(key),
+            None => self.engine.nodes().candidates(key),
         };
         let is_write = command.is_write();
         let request = Request { key: key.clone(), command, options: options.clone() };
@@ -133,10 +154,22 @@ impl Caller {
 
     /// A call to one node, whatever this caller is pinned to.
     pub(crate) async fn node_call(&self, node: NodeId, call: NodeCall, options: &Options) -> Result<NodeAnswer, Error> {
-        self.engine.nodes.check(node)?;
+        self.engine.nodes().check(node)?;
         match self.carry_out(&[node], CallBody::Node(call), options, false).await? {
             (_, AnswerBody::Node(answer)) => Ok(answer),
             (node, other) => Err(self.mismatch(node, &other)),
+        }
+    }
+
+    /// Whether the first node that can be reached has named a newer layout than the one that calls go by.
+    pub(crate) async fn hears_of_newer(&self, options: &Options) -> Result<bool, Error> {
+        let nodes = self.engine.nodes();
+        let candidates = self.pinned.map_or_else(|| nodes.all(), |node| vec![node]);
+        let deadline = Instant::now() + self.allowed(options);
+        let patience = Patience { deadline, stagger: self.engine.config.dial_stagger, insists: false };
+        match route::choose(&nodes, &candidates, &self.engine.changed, patience).await {
+            Ok((_, connection)) => Ok(connection.layout() > nodes.ring().epoch().number),
+            Err(tried) => Err(Error::Unreachable { tried }),
         }
     }
 
@@ -144,10 +177,10 @@ impl Caller {
     pub(crate) async fn any_node_call(&self, call: NodeCall, options: &Options) -> Result<(NodeId, NodeAnswer), Error> {
         let candidates = match self.pinned {
             Some(node) => {
-                self.engine.nodes.check(node)?;
+                self.engine.nodes().check(node)?;
                 vec![node]
             }
-            None => self.engine.nodes.all(),
+            None => self.engine.nodes().all(),
         };
         match self.carry_out(&candidates, CallBody::Node(call), options, true).await? {
             (node, AnswerBody::Node(answer)) => Ok((node, answer)),
@@ -172,14 +205,17 @@ impl Caller {
         let mut doubt: Option<(NodeId, String)> = None;
         loop {
             let patience = Patience { deadline, stagger: config.dial_stagger, insists: insists && last.is_none() };
-            let (node, connection) =
-                match route::choose(&self.engine.nodes, &left, &self.engine.changed, patience).await {
-                    Ok(found) => found,
-                    Err(tried) => {
-                        last = Some(last.unwrap_or(Error::Unreachable { tried }));
-                        break;
-                    }
-                };
+            let nodes = self.engine.nodes();
+            let (node, connection) = match route::choose(&nodes, &left, &self.engine.changed, patience).await {
+                Ok(found) => found,
+                Err(tried) => {
+                    last = Some(last.unwrap_or(Error::Unreachable { tried }));
+                    break;
+                }
+            };
+            if connection.layout() > nodes.ring().epoch().number {
+                self.engine.follow(connection.clone());
+            }
             let now = Instant::now();
             let remaining = deadline.saturating_duration_since(now);
             if remaining.is_zero() {
@@ -197,6 +233,11 @@ impl Caller {
                     None => return Ok((node, answer)),
                     Some(error) => {
                         let may_move = moves_on(error, repetition);
+                        if let Reason::StaleLayout { have } = error.reason
+                            && have > nodes.ring().epoch().number
+                        {
+                            self.engine.follow(connection.clone());
+                        }
                         let said = self.said(&error.reason);
                         if repetition == Repetition::Repeats && error.outcome == Outcome::Unknown {
                             doubt = Some((node, said.clone()));
@@ -252,7 +293,8 @@ impl Caller {
 
     /// A node knows the others by their ids only; people know them by their names.
     fn said(&self, reason: &impl std::fmt::Display) -> String {
-        let members = &self.engine.ring.layout().members;
+        let nodes = self.engine.nodes();
+        let members = &nodes.ring().layout().members;
         with_names(&reason.to_string(), |id| members.iter().find(|member| member.id == id).map(|member| &*member.name))
     }
 

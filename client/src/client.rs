@@ -10,13 +10,11 @@ use starling::message::client::{
     BackupTaken, ClusterAnswer, ClusterCall, FaultPlan, NodeAnswer, NodeCall, NodeStatus, Options,
 };
 use starling::ring::RingView;
-use tokio::sync::watch;
 
 use crate::caller::{Caller, Engine};
 use crate::convergence::Convergence;
 use crate::dial::Dialer;
 use crate::error::{ConnectError, Error};
-use crate::nodes::Nodes;
 use crate::session::{KeptError, Resumed, Session, SessionConfig};
 use crate::token::Token;
 use crate::{Bundle, ClientConfig, tls};
@@ -37,9 +35,7 @@ impl Client {
         let quic = tls::quic_config(&bundle)?;
         let ring = bundle.ring;
         let dialer = Arc::new(Dialer::new(&quic, ring.layout().clone(), config.dial_timeout, config.in_flight_max)?);
-        let (changed, _) = watch::channel(());
-        let nodes = Nodes::new(ring.clone(), &dialer, &config, &changed);
-        let engine = Arc::new(Engine { nodes, dialer, ring, config, changed });
+        let engine = Arc::new(Engine::new(ring, dialer, config));
         Ok(Client { caller: Caller { engine, pinned: None, token: None }, session: Arc::default() })
     }
 
@@ -71,14 +67,32 @@ impl Client {
         Session::kept_in(&self.caller, directory, lease, patience).await
     }
 
-    /// The ring of the bundle's layout.
-    pub fn ring(&self) -> &Arc<RingView> {
-        &self.caller.engine.ring
+    /// The ring of the newest layout that was heard of: of the bundle's at first, and of later ones once a node that was
+    /// spoken to has named one and it was fetched, in the background.
+    pub fn ring(&self) -> Arc<RingView> {
+        self.caller.engine.nodes().ring().clone()
+    }
+
+    /// If the first node that can be reached named a newer layout when it was dialled, fetches it and goes by it; else sends
+    /// nothing. For programs that have just begun and want to show all members; calls about keys do not need it.
+    pub async fn catch_up(&self, options: &Options) -> Result<(), Error> {
+        if self.caller.hears_of_newer(options).await? { self.refresh(options).await } else { Ok(()) }
+    }
+
+    /// Fetches the layout of the first node that answers, and goes by it if it is newer. Not needed for calls about keys.
+    pub async fn refresh(&self, options: &Options) -> Result<(), Error> {
+        match self.caller.any_node_call(NodeCall::Layout, options).await? {
+            (_, NodeAnswer::Layout(layout)) => {
+                self.caller.engine.take_up(*layout).await;
+                Ok(())
+            }
+            (node, other) => Err(self.caller.mismatch(node, &other)),
+        }
     }
 
     /// The id of the member that people call so.
     pub fn node_named(&self, name: &str) -> Result<NodeId, Error> {
-        self.caller.engine.nodes.named(name)
+        self.caller.engine.nodes().named(name)
     }
 
     /// What people call the member; its id as text if the layout has no such member.
@@ -98,7 +112,8 @@ impl Client {
     /// not answer is named in [`Convergence::silent`], and what only those know is not in the sum.
     pub async fn convergence(&self, options: &Options) -> Convergence {
         let mut asked = tokio::task::JoinSet::new();
-        for member in &self.ring().layout().members {
+        let ring = self.ring();
+        for member in &ring.layout().members {
             let (client, options, node) = (self.clone(), options.clone(), member.id);
             asked.spawn(async move { (node, client.status(node, &options).await.ok()) });
         }

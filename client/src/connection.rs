@@ -71,6 +71,8 @@ pub(crate) struct Connection {
     queue: mpsc::Sender<Queued>,
     slots: Semaphore,
     shared: Arc<Shared>,
+    /// Number of the node's layout when it was greeted; 0 if it did not say.
+    layout: u64,
 }
 
 /// What the callers and the two tasks share.
@@ -124,7 +126,13 @@ impl Connection {
         });
         tokio::spawn(write_calls(send, calls, shared.clone(), quic.clone()));
         tokio::spawn(read_answers(incoming, shared.clone(), quic.clone()));
-        Ok(Arc::new(Connection { quic, queue, slots: Semaphore::new(in_flight_max), shared }))
+        let layout = greeting.layout.map_or(0, |layout| layout.number);
+        Ok(Arc::new(Connection { quic, queue, slots: Semaphore::new(in_flight_max), shared, layout }))
+    }
+
+    /// Number of the node's layout when it was greeted; 0 if it did not say.
+    pub(crate) fn layout(&self) -> u64 {
+        self.layout
     }
 
     /// Sends a call and waits for its answer. Dropping the future gives the call up.

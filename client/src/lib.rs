@@ -56,6 +56,7 @@ mod connection;
 mod convergence;
 mod dial;
 mod error;
+mod follow;
 #[doc(hidden)]
 pub mod hex;
 mod link;

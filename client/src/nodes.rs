@@ -15,30 +15,45 @@ use crate::link::{Link, LinkState};
 
 pub(crate) struct Nodes {
     ring: Arc<RingView>,
-    links: BTreeMap<NodeId, Links>,
+    links: BTreeMap<NodeId, Arc<Links>>,
 }
 
 /// The links to one node, used in turn.
 struct Links {
+    address: String,
     links: Vec<Arc<Link>>,
     next: AtomicUsize,
 }
 
 impl Nodes {
+    /// The members of a layout. Those that stand at the same address in `before` keep their links.
     pub(crate) fn new(
         ring: Arc<RingView>,
+        before: Option<&Nodes>,
         dialer: &Arc<Dialer>,
         config: &ClientConfig,
         changed: &watch::Sender<()>,
     ) -> Nodes {
         let link =
             |member: &starling::membership::Member| Link::new(member.clone(), dialer.clone(), config, changed.clone());
-        let links = |member| Links {
-            links: (0..config.connections_per_node).map(|_| link(member)).collect(),
-            next: AtomicUsize::new(0),
+        let links = |member: &starling::membership::Member| {
+            let known = before.and_then(|before| before.links.get(&member.id));
+            let new = || Links {
+                address: member.address.clone(),
+                links: (0..config.connections_per_node).map(|_| link(member)).collect(),
+                next: AtomicUsize::new(0),
+            };
+            known.filter(|known| known.address == member.address).cloned().unwrap_or_else(|| Arc::new(new()))
         };
-        let links = ring.layout().members.iter().map(|member| (member.id, links(member))).collect();
+        let layout = ring.layout();
+        let members = layout.members.iter().filter(|member| !layout.is_fenced(member.id));
+        let links = members.map(|member| (member.id, links(member))).collect();
         Nodes { ring, links }
+    }
+
+    /// The placement by which calls go.
+    pub(crate) fn ring(&self) -> &Arc<RingView> {
+        &self.ring
     }
 
     /// The state of the node's next link; starts a dial if one is due. `None`: no such member.

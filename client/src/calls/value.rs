@@ -81,7 +81,7 @@ impl Client {
 
     /// The own, unmerged view that one node has of a key.
     pub async fn inspect(&self, node: NodeId, key: &Key, options: &Options) -> Result<ReplicaView, Error> {
-        self.caller.engine.nodes.check(node)?;
+        self.caller.engine.nodes().check(node)?;
         let request = Request { key: key.clone(), command: Command::Inspect, options: options.clone() };
         match self.caller.carry_out(&[node], CallBody::Key(request), options, false).await? {
             (_, AnswerBody::Key(Response::Inspected(view))) => Ok(view),

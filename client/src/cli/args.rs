@@ -70,13 +70,24 @@ impl Global {
         Ok(Bundle::load(directory)?)
     }
 
-    /// A client of the bundle's cluster, pinned to `--node`.
-    pub(crate) fn client(&self, config: ClientConfig) -> Result<Client, Failure> {
+    /// A client of the bundle's cluster, pinned to `--node`. A name that the bundle's layout does not know may be that of a
+    /// member that has joined since: it is looked for in the layout in force.
+    pub(crate) async fn client(&self, config: ClientConfig) -> Result<Client, Failure> {
         let client = Client::connect(self.bundle()?, config)?;
+        if self.node.is_some() && self.pinned(&client).is_err() {
+            // If nobody answers, the name is unknown as far as this client knows.
+            let _is_refreshed = client.refresh(&self.options()).await.is_ok();
+        }
         Ok(match self.pinned(&client)? {
             Some(node) => client.on(node),
             None => client,
         })
+    }
+
+    /// Goes by the layout in force, as far as a node tells it; for commands that show all members.
+    pub(crate) async fn refresh(&self, client: &Client) {
+        // Whoever does not answer here is shown as unreachable by the command itself.
+        let _has_caught_up = client.catch_up(&self.options()).await.is_ok();
     }
 
     /// The node that `--node` names.

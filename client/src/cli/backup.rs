@@ -41,6 +41,7 @@ pub(crate) struct Backup {
 
 impl Backup {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        global.refresh(client).await;
         let nodes: Vec<NodeId> = match (&global.node, self.all) {
             (Some(name), false) => vec![client.node_named(name)?],
             (None, true) => client.ring().layout().members.iter().map(|member| member.id).collect(),

@@ -49,6 +49,7 @@ struct Asked {
 impl Compare {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
         let key = &self.key.key()?;
+        global.refresh(client).await;
         let ring = client.ring();
         let partition = ring.partition_of(key);
         let nodes = ring.accept_set(partition).to_vec();

@@ -182,7 +182,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
 
 /// Runs work with a client, and closes it afterwards, so that the nodes need not wait for a silent connection.
 async fn with(global: &Global, work: impl AsyncFnOnce(&Client) -> Result<(), Failure>) -> Result<(), Failure> {
-    let client = global.client(starling_client::ClientConfig::default())?;
+    let client = global.client(starling_client::ClientConfig::default()).await?;
     let token = global.session_token.as_deref().map(token::open).transpose()?;
     let follower = match &token {
         Some(file) => client.following(file.token()),

@@ -29,6 +29,7 @@ pub(crate) struct Ring {
 impl Ring {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
         let key = &self.key.key()?;
+        global.refresh(client).await;
         let location = match global.pinned(client)? {
             Some(_) => client.locate(key, &global.options()).await?,
             None => {
@@ -55,7 +56,8 @@ impl Ring {
             }));
             return Ok(());
         }
-        let layout = client.ring().layout();
+        let ring = client.ring();
+        let layout = ring.layout();
         output::line(&format!("key        {key}"));
         output::line(&format!("slot       {} of {}", location.slot, starling::limits::SLOTS));
         output::line(&format!("partition  {} of {}", location.partition.0, layout.partitions));

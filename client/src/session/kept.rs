@@ -197,7 +197,7 @@ fn resume(
     let config = SessionConfig { lease, ..bounds };
     let path = slot_path(directory, slot, "json");
     let home = Home::of(&lock).map_err(|error| io("look at", &slot_path(directory, slot, "lock"), &error))?;
-    let cluster = caller.engine.ring.layout().cluster.to_string();
+    let cluster = caller.engine.nodes().ring().layout().cluster.to_string();
     let bytes = read(&path)?;
     let (clock, kept) = match &bytes {
         Some(bytes) => {

@@ -172,8 +172,8 @@ async fn a_plan_is_a_preview_and_says_so() {
     assert!(shown["score"].as_f64().unwrap() > 0.8 && shown["balance"].as_f64().unwrap() <= 1.11, "{shown}");
     let text = stdout(&starling(&bundle, &["cluster", "plan", "--replace", "c=g"]).await);
     assert!(text.contains("nothing was staged") && text.contains("joins") && text.contains("leaves"), "{text}");
-    // Node b says that its 4 partitions take 64 MiB.
-    assert!(shown["bytes_about"].as_u64().is_some_and(|bytes| bytes > 0 && bytes % (16 << 20) == 0), "{shown}");
+    // Node b says that its 256 partitions take 64 MiB.
+    assert!(shown["bytes_about"].as_u64().is_some_and(|bytes| bytes > 0 && bytes % (256 << 10) == 0), "{shown}");
     let looks = [CallBody::Node(NodeCall::Layout), CallBody::Node(NodeCall::Status)];
     assert!(node.calls().iter().all(|call| looks.contains(call)), "nothing else is asked");
 }

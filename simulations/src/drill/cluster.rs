@@ -95,7 +95,8 @@ impl ProcessCluster {
         fs::create_dir_all(&logs).map_err(|cause| DrillError::Io { path: logs.clone(), cause })?;
         let bundles = directory.join("cluster");
         let admin = Client::connect(load(&bundles.join("admin"))?, ClientConfig::default())?;
-        let members: Vec<&str> = admin.ring().layout().members.iter().map(|member| member.name.as_str()).collect();
+        let ring = admin.ring();
+        let members: Vec<&str> = ring.layout().members.iter().map(|member| member.name.as_str()).collect();
         if members != spec.nodes {
             return Err(DrillError::OtherNodes { directory: directory.to_owned(), members: members.join(", ") });
         }

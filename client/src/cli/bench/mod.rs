@@ -114,11 +114,13 @@ impl Bench {
             return Err(Failure::Usage(format!("--prefix: {error}; nothing was sent")));
         }
         let in_flight = usize::try_from(self.in_flight).unwrap_or(usize::MAX);
-        let client = global.client(ClientConfig {
-            in_flight_max: in_flight.clamp(1, 1 << 20),
-            connections_per_node: self.connections.into(),
-            ..ClientConfig::default()
-        })?;
+        let client = global
+            .client(ClientConfig {
+                in_flight_max: in_flight.clamp(1, 1 << 20),
+                connections_per_node: self.connections.into(),
+                ..ClientConfig::default()
+            })
+            .await?;
         for pid in &self.pids {
             watch::cpu_time(*pid).map_err(Failure::Usage)?;
         }

@@ -76,7 +76,8 @@ impl SyncWatch {
             let mut tick = tokio::time::interval(SYNC_SAMPLE_INTERVAL);
             loop {
                 tick.tick().await;
-                for member in &client.ring().layout().members {
+                let ring = client.ring();
+                for member in &ring.layout().members {
                     let Ok(status) = client.status(member.id, &Options::default()).await else { continue };
                     if status.last_sync_us > 0 {
                         let mut samples = shared.lock().unwrap_or_else(PoisonError::into_inner);

@@ -73,6 +73,7 @@ enum Action {
 
 impl Cluster {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        global.refresh(client).await;
         match &self.action {
             Action::Show(show) => {
                 let (teller, ring) = client.present_ring(&global.options()).await?;

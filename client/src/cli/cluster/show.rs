@@ -70,8 +70,10 @@ impl Show {
         if let Some(balance) = moves.balance() {
             output::line(&format!("balance  {balance:.3}: the heaviest load in units of its fair share"));
         }
-        if layout.epoch != client.ring().epoch() {
-            let (theirs, ours) = (layout.epoch.number, client.ring().epoch().number);
+        if let Ok(bundle) = global.bundle()
+            && layout.epoch != bundle.ring().epoch()
+        {
+            let (theirs, ours) = (layout.epoch.number, bundle.ring().epoch().number);
             output::line(&format!("this bundle has layout {ours}, {} has {theirs}", client.name_of(teller)));
         }
         Ok(())

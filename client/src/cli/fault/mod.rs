@@ -110,8 +110,8 @@ impl Fault {
 
 impl Split {
     async fn run(&self, client: &Client, global: &Global, everybody: &[NodeId]) -> Result<(), Failure> {
-        let layout = client.ring().layout();
-        let sides = Sides::parse(&self.sides, layout).map_err(Failure::Usage)?;
+        let ring = client.ring();
+        let sides = Sides::parse(&self.sides, ring.layout()).map_err(Failure::Usage)?;
         let effect = match self.delay {
             Some(delay) => Effect::Delay(delay),
             None => Effect::Cut,

@@ -9,7 +9,8 @@ use super::super::{everyone, fault, output};
 use super::{Asked, convergence, settling};
 
 pub(super) fn of(client: &Client, asked: &[Asked]) -> Value {
-    let layout = client.ring().layout();
+    let ring = client.ring();
+    let layout = ring.layout();
     json!({
         "cluster": layout.name,
         "cluster_id": layout.cluster.to_string(),

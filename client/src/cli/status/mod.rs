@@ -50,6 +50,7 @@ type Asked = (NodeId, Result<NodeStatus, Error>);
 
 impl Status {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        global.refresh(client).await;
         let nodes = match global.pinned(client)? {
             Some(node) => vec![node],
             None => client.ring().layout().members.iter().map(|member| member.id).collect(),
@@ -95,7 +96,8 @@ fn sum(asked: &[Asked]) -> Convergence {
 }
 
 fn headline(client: &Client) -> String {
-    let layout = client.ring().layout();
+    let ring = client.ring();
+    let layout = ring.layout();
     format!(
         "cluster {} ({}): layout {}, N={} R={} W={}, {} partitions, {}",
         layout.name,
