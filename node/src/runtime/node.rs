@@ -18,6 +18,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use starling::config::Candidate;
 use starling::config::ShardConfig;
+use starling::ids::NodeId;
 use starling::membership::layout::stored_layout;
 use starling::membership::{Layout, Member};
 use starling::message::peer::Frame;
@@ -47,6 +48,7 @@ use crate::exit::{self, Exit};
 use crate::metrics;
 use crate::status::{self, NodeFacts, StatusSource, SyncGauge};
 use crate::storage::{OpenStoreError, RocksStore, Tuning};
+use crate::transport::inbound::Inbound;
 use crate::transport::settings::Settings as DoorSettings;
 use crate::transport::tls::Credentials;
 use crate::transport::{NotSent, Transport, TransportError};
@@ -226,17 +228,18 @@ impl Node {
         door.close_grace = settings.stop_timeout.min(FLUSH_TIMEOUT);
         let credentials = Credentials { ca_pem, cert_pem, key_pem };
         let transport = Transport::start(door, &credentials, &ring, router.clone())?;
-        router.attach(Arc::new(transport.clone()));
+        let links: Arc<dyn PeerLinks> = Arc::new(Links { transport: transport.clone(), router: router.clone() });
+        router.attach(&links);
 
         let jobs = Arc::new(Jobs::default());
         let syncs = Arc::new(Syncs::new(shards.len()));
         let adopter = Arc::new(Adopter::default());
         let (ending, ended) = watch::channel(None);
-        let told = Told { node, links: Arc::new(transport.clone()), mailboxes: mailboxes.clone(), present, ending };
+        let told = Told { node, links: links.clone(), mailboxes: mailboxes.clone(), present, ending };
         let adopter_thread = start_adopter(&adopter, told)?;
         let outlets = Outlets {
             adopter: adopter.clone(),
-            links: Arc::new(transport.clone()),
+            links,
             connections,
             jobs: jobs.clone(),
             syncs: syncs.clone(),
@@ -363,18 +366,28 @@ impl Machine for Shard {
     }
 }
 
-impl PeerLinks for Transport {
-    fn send(&self, to: starling::ids::NodeId, frame: Frame) -> Result<(), NotSent> {
-        Transport::send(self, to, frame)
+/// The transport, and the short way to the other shards of this node.
+struct Links {
+    transport: Transport,
+    router: Router,
+}
+
+impl PeerLinks for Links {
+    fn send(&self, to: NodeId, frame: Frame) -> Result<(), NotSent> {
+        if to == self.transport.node() {
+            self.router.peer_frame(to, frame);
+            return Ok(());
+        }
+        self.transport.send(to, frame)
     }
-    fn send_back(&self, to: starling::ids::NodeId, start: starling::causality::Epoch, frame: Frame) {
-        Transport::send_back(self, to, start, frame);
+    fn send_back(&self, to: NodeId, start: starling::causality::Epoch, frame: Frame) {
+        self.transport.send_back(to, start, frame);
     }
     fn faults(&self) -> starling::message::client::FaultPlan {
-        Transport::faults(self)
+        self.transport.faults()
     }
     fn set_layout(&self, layout: &Arc<Layout>) {
-        Transport::set_layout(self, layout);
+        self.transport.set_layout(layout);
     }
 }
 

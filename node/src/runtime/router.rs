@@ -7,7 +7,7 @@
 //! Cheap to clone; every method may be called from any thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use starling::causality::Epoch;
 use starling::ids::{ConnectionId, NodeId, RequestId};
@@ -58,7 +58,7 @@ struct Shared {
     connections: Arc<Connections>,
     status: StatusSource,
     counters: Arc<Counters>,
-    links: OnceLock<Arc<dyn PeerLinks>>,
+    links: OnceLock<Weak<dyn PeerLinks>>,
     backups: OnceLock<Backups>,
     is_stopping: AtomicBool,
 }
@@ -81,8 +81,9 @@ impl Router {
     }
 
     /// Introduces the transport, once, before any call arrives. A second introduction is ignored.
-    pub fn attach(&self, links: Arc<dyn PeerLinks>) {
-        let _already_attached = self.shared.links.set(links).is_err();
+    pub fn attach(&self, links: &Arc<dyn PeerLinks>) {
+        // They lead back here, and must not keep it alive.
+        let _already_attached = self.shared.links.set(Arc::downgrade(links)).is_err();
     }
 
     /// Introduces what takes backups, once. A second introduction is ignored.
@@ -102,7 +103,7 @@ impl Router {
 
     /// Asks every shard how it is, and calls `done` with how the node is, on the thread of the shard that tells last.
     pub fn status(&self, done: impl FnOnce(NodeStatus) + Send + 'static) -> Result<(), Full> {
-        let faults = self.shared.links.get().map(|links| links.faults()).unwrap_or_default();
+        let faults = self.shared.links.get().and_then(Weak::upgrade).map(|links| links.faults()).unwrap_or_default();
         self.shared.status.ask(&self.shared.mailboxes, self.shared.ring.get().epoch(), faults, done)
     }
 
