@@ -62,6 +62,11 @@ impl Owed {
         self.by_owner.get(&owner).map_or(0, |rows| rows.count)
     }
 
+    /// Everybody who is owed something.
+    pub fn owners(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.by_owner.keys().copied()
+    }
+
     /// When the oldest of them arose, as far as it is known.
     pub fn oldest(&self, owner: NodeId) -> Option<WallTime> {
         let (second, _) = self.by_owner.get(&owner)?.seconds.first_key_value()?;

@@ -6,6 +6,7 @@
 
 use super::{Standing, family};
 use crate::causality::Tick;
+use crate::hints::retarget;
 use crate::ids::{NodeId, RowVersion};
 use crate::message::peer::Refusal;
 use crate::mutation::{self, Mutation};
@@ -26,16 +27,40 @@ pub(super) fn owe(
     if turn.row(row).is_none() {
         return;
     }
-    for owner in owners {
+    let partition = row.partition(env.ring.layout().partitions);
+    for owner in &retarget::debtees(env.ring, env.me, partition, owners) {
         let is_marked = turn.row(row).is_some_and(|stored| stored.header.debt_to(*owner).is_some());
         if !is_marked && turn.owed_to(*owner) >= env.config.debts_per_owner_max {
-            let partition = row.partition(env.ring.layout().partitions);
             turn.mark_for_repair(partition, *owner, env.now.mono);
             turn.out.observe(Observation::NeedsRepair { owner: *owner, partition });
             continue;
         }
         turn.row_mut(row).header.owe(*owner, version, since);
         turn.out.observe(Observation::DebtRecorded { owner: *owner, row: row.clone(), version });
+    }
+}
+
+/// Sets the marks that the present layout asks for in place of those of before. What stood in one mark may come to stand in
+/// several, beyond the bound too: nobody else may know of it.
+pub(super) fn retarget(env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
+    let partition = row.partition(env.ring.layout().partitions);
+    let Some(stored) = turn.row(row) else { return };
+    let marks = stored.header.debts.clone();
+    let (Some(since), version) = (marks.iter().map(|debt| debt.since).min(), stored.header.version) else { return };
+    let named: Vec<NodeId> = marks.iter().map(|debt| debt.owner).collect();
+    let mut owners = retarget::debtees(env.ring, env.me, partition, &named);
+    owners.extend(retarget::to_come(env.ring, partition).filter(|owner| *owner != env.me));
+    let is_left = |owner: NodeId| !owners.contains(&owner);
+    if !named.iter().any(|owner| is_left(*owner)) && owners.iter().all(|owner| named.contains(owner)) {
+        return;
+    }
+    let header = &mut turn.row_mut(row).header;
+    header.debts.retain(|debt| !is_left(debt.owner));
+    for owner in owners.iter().filter(|owner| !named.contains(owner)) {
+        header.owe(*owner, version, since);
+    }
+    for owner in owners.into_iter().filter(|owner| !named.contains(owner)) {
+        turn.out.observe(Observation::DebtRecorded { owner, row: row.clone(), version });
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn side_rows(env: &Env<'_>, task: &Task) -> Vec<RowKey> {
             parts.iter().map(|part| &part.row).filter(|row| **row != task.row).cloned().collect()
         }
         TaskBody::Read { beside: Wanted::Elements(rows), .. } => rows.clone(),
-        TaskBody::Read { .. } | TaskBody::Show { .. } | TaskBody::Owe { .. } => Vec::new(),
+        TaskBody::Read { .. } | TaskBody::Show { .. } | TaskBody::Owe { .. } | TaskBody::Retarget { .. } => Vec::new(),
         // The main row knows what its side rows add up to.
         TaskBody::Strike { .. }
         | TaskBody::Lose { .. }

@@ -131,6 +131,7 @@ impl Replica {
                 | TaskBody::Lose { .. }
                 | TaskBody::Settle { .. }
                 | TaskBody::Drop { .. }
+                | TaskBody::Retarget { .. }
         );
         if self.parked_count >= env.config.parked_max && !is_own {
             refuse(env, turn, task, &Refusal::Busy);
@@ -160,6 +161,10 @@ impl Replica {
             TaskBody::Owe { owners, version, since } => debts::owe(env, turn, &row, &owners, version, since),
             TaskBody::Strike { owner, version } => debts::strike(env, turn, &row, owner, version),
             TaskBody::Lose { owner, sealed } => debts::lose(env, turn, &row, owner, sealed),
+            TaskBody::Retarget { op } => {
+                debts::retarget(env, turn, &row);
+                turn.out.tell(Local::Retargeted { op, is_done: true });
+            }
             TaskBody::Drop { partition } => {
                 discard::discard(env, turn, &row, partition);
                 turn.out.tell(Local::Dropped(partition));
@@ -203,6 +208,7 @@ fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
         // The sweep is not whole, and will be repeated.
         TaskBody::Settle { op } => turn.out.tell(Local::Settled { op, is_done: false }),
         // It stays, and is found by the next look.
+        TaskBody::Retarget { op } => turn.out.tell(Local::Retargeted { op, is_done: false }),
         TaskBody::Drop { partition } => turn.out.tell(Local::Dropped(partition)),
         TaskBody::Merge { source, .. } => apply::acknowledge_merge(env, turn, row, source, Err(refusal.clone())),
     }

@@ -4,6 +4,7 @@
 //! roles of the own partitions, with what was remembered for the earlier ones      one write, before anything else
 //! who is a member: liveness, claims; what went to who is none any more            ended
 //! exchanges and walks under way, on both sides                                    ended: their pages are of before
+//! debts to who is no owner any more                                               become debts to those that are (`hints`)
 //! what is compared with whom, trees, what stability was told                      begun anew where it changed
 //! open requests                                                                   go on by the new lists
 //! ```
@@ -68,6 +69,7 @@ impl Shard {
         self.site.exchanged.retain(is_pair);
         self.compared.retain(is_pair);
         self.schedule.rebuild(&self.site.env(now), &own);
+        self.retargets.on_layout(&self.turn);
         self.on_moves_changed(now);
     }
 

@@ -44,6 +44,13 @@ pub enum Local {
     },
     /// For stability: what a survey counted is durable.
     Surveyed(Surveyed),
+    /// For the hints: a row has the marks that the present layout asks for, or could not be read.
+    Retargeted {
+        /// The look through the debts.
+        op: OpId,
+        /// It has.
+        is_done: bool,
+    },
     /// For stability: a row of a sweep was settled, or could not be.
     Settled {
         /// The sweep.
@@ -144,6 +151,11 @@ pub enum TaskBody {
         state: Bytes,
         /// Where it came from.
         source: MergeSource,
+    },
+    /// What is owed to a node that is no owner any more is owed to those that are.
+    Retarget {
+        /// The look through the debts.
+        op: OpId,
     },
     /// Write the row with what is settled summed up, and delete it if nothing is left.
     Settle {

@@ -52,7 +52,7 @@ use crate::antientropy::{
 use crate::config::ShardConfig;
 use crate::coordinator::Coordinator;
 use crate::council::Council;
-use crate::hints::{Delivery, Ledger};
+use crate::hints::{Delivery, Ledger, Retargets};
 use crate::ids::{ConnectionId, NodeId, OpId, PartitionId, RequestId, Ticket};
 use crate::limits;
 use crate::membership::claims::{Change, Claims, Question};
@@ -77,6 +77,7 @@ pub struct Shard {
     replica: Replica,
     ledger: Ledger,
     delivery: Delivery,
+    retargets: Retargets,
     schedule: Schedule,
     exchanges: Exchanges,
     walks: Walks,
@@ -156,6 +157,7 @@ impl Shard {
             replica: Replica::default(),
             ledger: Ledger::default(),
             delivery: Delivery::default(),
+            retargets: Retargets::default(),
             schedule: Schedule::default(),
             exchanges: Exchanges::default(),
             walks: Walks::default(),

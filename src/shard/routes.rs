@@ -243,6 +243,9 @@ impl Shard {
                     let hurries = stability.on_surveyed(&site.env(now), turn, surveyed, || next_op(next_exchange));
                     self.on_hurries(now, hurries);
                 }
+                Local::Retargeted { op, is_done } => {
+                    self.retargets.on_retargeted(&self.site.env(now), &mut self.turn, op, is_done);
+                }
                 Local::Dropped(partition) => self.on_dropped(now, partition),
                 Local::Settled { op, is_done } => {
                     let Shard { site, turn, stability, next_exchange, .. } = self;
@@ -285,6 +288,9 @@ impl Shard {
             JobResult::Rows { op, outcome } => self.responders.on_page(&env, &mut self.turn, op, outcome),
             JobResult::Family { op, outcome } => {
                 self.replica.on_side_rows(&env, &mut self.turn, op, outcome);
+            }
+            JobResult::Debts { op, outcome } if self.retargets.has(op) => {
+                self.retargets.on_page(&env, &mut self.turn, op, outcome);
             }
             JobResult::Debts { op, outcome } => {
                 self.delivery.on_page(&env, &mut self.turn, op, outcome);
@@ -365,6 +371,7 @@ impl Shard {
             self.turn.out.observe(observation);
         }
         self.sweep_expired(now);
+        self.retargets.begin(&self.site.env(now), &mut self.turn);
         let owing: Vec<NodeId> = self.site.liveness.peers().filter(|node| self.turn.owed_to(*node) > 0).collect();
         for node in owing {
             self.delivery.kick(&self.site.env(now), &mut self.turn.out, node);

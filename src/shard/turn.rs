@@ -339,6 +339,11 @@ impl Turn {
         self.owed.rows(owner)
     }
 
+    /// Everybody who is owed a row.
+    pub fn owed_owners(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.owed.owners()
+    }
+
     /// When the oldest of them arose, as far as it is known.
     pub fn owed_since(&self, owner: NodeId) -> Option<WallTime> {
         self.owed.oldest(owner)

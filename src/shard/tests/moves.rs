@@ -257,14 +257,93 @@ fn a_read_that_is_under_way_when_the_layout_changes_asks_the_readers_to_come() {
     assert_eq!(answered, switched.readers(change.partition).iter().copied().collect());
 }
 
+/// An owner is away when a key is written, and leaves before the hint for it is paid: those who own the key then get it.
+fn does_a_hint_for_who_leaves_reach_those_who_own_then() -> bool {
+    let mut bus = Bus::with(5, only_writes());
+    let change = Move::of(&bus);
+    let [moving, switched, closing, steady] = &change.phases;
+    bus.cut.insert(change.leaver);
+    bus.run(Duration::from_secs(3));
+    for _ in 0..3 {
+        written(&bus.increment(change.stayers[0], &change.key, 7));
+    }
+    bus.run(Duration::from_secs(4));
+    assert!(bus.debts() > 0, "the owner that is away is owed it");
+    bus.adopt(bus.everyone(), moving);
+    bus.join(&change);
+    bus.run(Duration::from_secs(4));
+    let is_owed_to_who_comes = bus.shows(change.joiner, &change.key) == Some(number(21));
+    bus.nodes.get_mut(&change.joiner).unwrap().shard.turn.establish(change.partition);
+    for phase in [switched, closing, steady] {
+        bus.adopt(bus.everyone(), phase);
+        bus.run(Duration::from_secs(4));
+    }
+    let owed = |node: &Node| node.shard.turn.owed_to(change.leaver);
+    let others = bus.nodes.iter().filter(|(id, _)| **id != change.leaver);
+    is_owed_to_who_comes
+        && others.map(|(_, node)| owed(node)).sum::<u64>() == 0
+        && bus.value(change.joiner, &change.key) == number(21)
+}
+
+#[test]
+fn what_is_owed_to_an_owner_that_leaves_is_owed_to_those_that_own_then() {
+    assert!(does_a_hint_for_who_leaves_reach_those_who_own_then());
+}
+
+#[test]
+fn a_hint_whose_owner_has_left_goes_to_every_owner_and_a_start_in_between_forgets_none() {
+    let mut bus = Bus::with(5, only_writes());
+    let change = Move::of(&bus);
+    let (owners, fallbacks) = bus.list(&change.key);
+    let holder = *fallbacks.iter().find(|node| **node != change.joiner).unwrap();
+    bus.cut = owners.iter().copied().chain([change.joiner]).collect();
+    bus.run(Duration::from_secs(3));
+    let id = bus.send(holder, &change.key, Command::Increment { by: 5 }, Options { w: Some(1), ..Options::default() });
+    bus.run(Duration::from_secs(1));
+    written(&bus.replies[&id]);
+    // The stand-in is away while the layout changes, and its hint is for an owner that is none any more when it comes back.
+    let node = bus.nodes.remove(&holder).unwrap();
+    for phase in &change.phases {
+        bus.adopt(bus.everyone().into_iter().chain([holder]), phase);
+        bus.nodes.get_mut(&change.joiner).unwrap().shard.turn.establish(change.partition);
+    }
+    bus.start(holder, node.store);
+    bus.cut = BTreeSet::from([change.leaver]);
+    bus.run(Duration::from_secs(8));
+    for owner in change.phases[3].owners(change.partition) {
+        assert_eq!(bus.shows(*owner, &change.key), Some(number(5)), "{owner}");
+    }
+    assert_eq!((bus.debts(), bus.stored(holder, &change.key)), (0, None));
+}
+
+#[test]
+fn what_was_answered_before_and_is_noted_as_owed_after_the_change_is_owed_to_the_present_owners() {
+    let mut bus = Bus::with(5, only_writes());
+    let change = Move::of(&bus);
+    let writer = change.stayers[0];
+    let id = bus.send(writer, &change.key, Command::Increment { by: 5 }, Options::default());
+    bus.cut.insert(change.leaver);
+    bus.run(Duration::from_millis(200));
+    written(&bus.replies[&id]);
+    assert_eq!(bus.debts(), 0, "the ledger still waits for the owner that is away");
+    for phase in &change.phases {
+        bus.adopt(bus.everyone(), phase);
+        bus.nodes.get_mut(&change.joiner).unwrap().shard.turn.establish(change.partition);
+    }
+    bus.run(Duration::from_secs(5));
+    assert_eq!(bus.shows(change.joiner, &change.key), Some(number(5)));
+    assert_eq!(bus.nodes[&writer].shard.turn.owed_owners().count(), 0);
+}
+
 #[cfg(feature = "mutations")]
 #[test]
 fn without_its_protection_each_of_them_goes_wrong() {
     use crate::mutation::{Mutation, switch_off};
-    let stories: [(Mutation, fn() -> bool); 3] = [
+    let stories: [(Mutation, fn() -> bool); 4] = [
         (Mutation::QuorumInNewOnly, is_w_of_those_to_come_too_few),
         (Mutation::StaleWriterTaken, does_an_older_writer_wait_until_it_has_heard),
         (Mutation::JoinerCountsAsReader, does_a_read_ask_the_owners_of_before),
+        (Mutation::HintNotRetargeted, does_a_hint_for_who_leaves_reach_those_who_own_then),
     ];
     for (protection, story) in stories {
         switch_off(Some(protection));
