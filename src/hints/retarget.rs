@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
-use crate::membership::layout::Phase;
 use crate::mutation::{self, Mutation};
 use crate::ring::RingView;
 use crate::shard::{DebtPage, Env, Job, Local, Task, TaskBody, Turn};
@@ -132,27 +131,8 @@ impl Retargets {
     }
 }
 
-/// Whether a mark of this owner is not what it would be if it were set now.
+/// Whether a mark of this owner may not be all that it would be if it were set now.
 fn is_of_before(ring: &RingView, partition: PartitionId, owner: NodeId) -> bool {
-    let is_owner = ring.is_owner(partition, owner) || mutation::is_off(Mutation::HintNotRetargeted);
-    !is_owner || to_come(ring, partition).next().is_some()
-}
-
-/// The owners to come, while they are loaded from those of before.
-pub fn to_come(ring: &RingView, partition: PartitionId) -> impl Iterator<Item = NodeId> + '_ {
-    let is_loading = ring.layout().phase == Phase::Moving && !mutation::is_off(Mutation::HintNotRetargeted);
-    let readers = ring.readers(partition);
-    ring.owners(partition).iter().copied().filter(move |owner| is_loading && !readers.contains(owner))
-}
-
-/// Whom a node owes what it is to owe to these: themselves, and for those of them that are no owners any more all that are.
-pub fn debtees(ring: &RingView, me: NodeId, partition: PartitionId, named: &[NodeId]) -> Vec<NodeId> {
-    let owners = ring.owners(partition);
-    let is_left = |node: &NodeId| !owners.contains(node) && !mutation::is_off(Mutation::HintNotRetargeted);
-    let mut present: Vec<NodeId> = named.iter().copied().filter(|node| !is_left(node)).collect();
-    if named.iter().any(is_left) {
-        let others = owners.iter().filter(|owner| **owner != me && !named.contains(owner));
-        present.extend(others);
-    }
-    present
+    let is_left = !ring.is_owner(partition, owner) || ring.joiners(partition).next().is_some();
+    is_left && !mutation::is_off(Mutation::HintNotRetargeted)
 }

@@ -6,8 +6,7 @@
 
 use super::{Standing, family};
 use crate::causality::Tick;
-use crate::hints::retarget;
-use crate::ids::{NodeId, RowVersion};
+use crate::ids::{NodeId, PartitionId, RowVersion};
 use crate::message::peer::Refusal;
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Observation, Turn};
@@ -28,7 +27,7 @@ pub(super) fn owe(
         return;
     }
     let partition = row.partition(env.ring.layout().partitions);
-    for owner in &retarget::debtees(env.ring, env.me, partition, owners) {
+    for owner in &debtees(env, partition, owners) {
         let is_marked = turn.row(row).is_some_and(|stored| stored.header.debt_to(*owner).is_some());
         if !is_marked && turn.owed_to(*owner) >= env.config.debts_per_owner_max {
             turn.mark_for_repair(partition, *owner, env.now.mono);
@@ -48,8 +47,10 @@ pub(super) fn retarget(env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
     let marks = stored.header.debts.clone();
     let (Some(since), version) = (marks.iter().map(|debt| debt.since).min(), stored.header.version) else { return };
     let named: Vec<NodeId> = marks.iter().map(|debt| debt.owner).collect();
-    let mut owners = retarget::debtees(env.ring, env.me, partition, &named);
-    owners.extend(retarget::to_come(env.ring, partition).filter(|owner| *owner != env.me));
+    let mut owners = debtees(env, partition, &named);
+    let joiners = env.ring.joiners(partition).filter(|owner| *owner != env.me);
+    let joiners: Vec<NodeId> = joiners.filter(|owner| !owners.contains(owner)).collect();
+    owners.extend(joiners);
     let is_left = |owner: NodeId| !owners.contains(&owner);
     if !named.iter().any(|owner| is_left(*owner)) && owners.iter().all(|owner| named.contains(owner)) {
         return;
@@ -62,6 +63,17 @@ pub(super) fn retarget(env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
     for owner in owners.into_iter().filter(|owner| !named.contains(owner)) {
         turn.out.observe(Observation::DebtRecorded { owner, row: row.clone(), version });
     }
+}
+
+/// Whom a node owes what it is to owe to these: themselves, and for those of them that are no owners any more all that are.
+fn debtees(env: &Env<'_>, partition: PartitionId, named: &[NodeId]) -> Vec<NodeId> {
+    let owners = env.ring.owners(partition);
+    let is_left = |node: &NodeId| !owners.contains(node) && !mutation::is_off(Mutation::HintNotRetargeted);
+    let mut present: Vec<NodeId> = named.iter().copied().filter(|node| !is_left(node)).collect();
+    if named.iter().any(is_left) {
+        present.extend(owners.iter().filter(|owner| **owner != env.me && !named.contains(owner)));
+    }
+    present
 }
 
 /// An owner acknowledged the row up to a version.

@@ -52,7 +52,7 @@ impl Standing {
         settles: bool,
     ) -> Standing {
         if ring.is_owner(partition, node) {
-            let is_to_come = !ring.readers(partition).contains(&node);
+            let is_to_come = ring.joiners(partition).any(|joiner| joiner == node);
             match (memory.is_established, is_to_come && memory.knows_seal) {
                 (true, _) => Standing::Owner,
                 (false, true) => Standing::Joining,

@@ -129,6 +129,13 @@ impl RingView {
         self.transition(partition).map_or_else(|| self.read_set(partition), |transition| &transition.accept_set)
     }
 
+    /// Who is to own the partition and is loaded by those of before; in the moving phase only.
+    pub fn joiners(&self, partition: PartitionId) -> impl Iterator<Item = NodeId> + '_ {
+        let readers = self.readers(partition);
+        let is_moving = self.layout.phase.reads_before();
+        self.owners(partition).iter().copied().filter(move |owner| is_moving && !readers.contains(owner))
+    }
+
     /// Who owned the partition before and now hands over what it still has; in the closing phase only.
     pub fn leavers(&self, partition: PartitionId) -> &[NodeId] {
         self.transition(partition).map_or(&[], |transition| &transition.leavers)
