@@ -24,10 +24,10 @@ SEEDS ?= 300
 FUZZ_ROUNDS ?= 50000
 FIRST ?= 1
 
-.PHONY: help deps env build demo drill cluster test fmt purity lint check-tests check-drill mutants docs fuzz soak bench
+.PHONY: help deps env build demo drill drill-members cluster test fmt purity lint check-tests check-drill mutants docs fuzz soak bench
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/\$$\$$/, "$$", $$2); printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/\$$\$$/, "$$", $$2); printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 deps: ## Checks the tools, and installs libclang (for RocksDB's bindings) where it is missing
 	@bash .ci/deps '$(cache)/libclang'
@@ -61,6 +61,9 @@ demo: build ## Five processes, two network splits, three configurations; ends wi
 
 drill: build ## Another plan on real processes: make drill PLAN=isolate_one (a name, or a TOML file)
 	@$(bin)/starling-sim drill '$(PLAN)'
+
+drill-members: build ## Members join, leave, die and are wiped under load, on real processes; prints what each took
+	cargo test --release --workspace --locked --test it -- membership:: --nocapture --test-threads 1
 
 cluster: build ## Five nodes in the foreground; Ctrl-C stops them
 	@$(bin)/starling-sim cluster

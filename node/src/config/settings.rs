@@ -216,6 +216,14 @@ pub const SETTINGS: &[Setting] = &[
         |to, text| to.shard.exchange_interval = units::duration(text)?
     ),
     setting!(
+        "stability_interval",
+        "stability-interval",
+        "DURATION",
+        Some("5s"),
+        "How often what can be settled, and how far a change of the members is, is asked about",
+        |to, text| to.shard.stability_interval = units::duration(text)?
+    ),
+    setting!(
         "exchange",
         "exchange",
         SWITCH,

@@ -59,6 +59,8 @@ counters! {
     replies,
     /// Frames handed to the transport.
     frames_sent,
+    /// Bytes of peers' messages that came, as `message::weight` counts.
+    peer_bytes_received,
     /// Messages of peers dropped because the mailbox was full.
     peer_messages_dropped,
     /// Client requests answered `Busy` because the mailbox was full.

@@ -187,6 +187,7 @@ impl Inbound for Router {
     /// Never waits: requests for which there is no room are dropped and counted, and the peer's deadlines handle it.
     /// Waiting would hold up the answers behind them in the same stream.
     fn peer_frame(&self, from: NodeId, frame: Frame) {
+        self.shared.counters.peer_bytes_received.add(weight::of_frame(&frame) as u64);
         for (shard, frame) in frame.by_shard(self.shards()) {
             let Some(mailbox) = self.shared.mailboxes.get(shard) else { continue };
             let (answers, requests) = frame.apart();

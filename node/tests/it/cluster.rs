@@ -56,6 +56,25 @@ impl Cluster {
         Cluster { place, addresses }
     }
 
+    /// Makes the bundle of one more member, on a free port.
+    pub fn issue(&mut self, member: &str) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap().to_string();
+        drop(socket);
+        let made = starling_node()
+            .current_dir(self.place.path())
+            .args(["issue-member", member, &address, "--ca", "cluster"])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        self.addresses.insert(member.to_owned(), address);
+    }
+
+    /// An admin of the cluster. Within a tokio runtime.
+    pub fn admin(&self) -> Client {
+        Client::connect(Bundle::load(self.directory().join("admin")).unwrap(), ClientConfig::default()).unwrap()
+    }
+
     pub fn address(&self, member: &str) -> &str {
         &self.addresses[member]
     }

@@ -7,5 +7,6 @@ mod claimants;
 mod cluster;
 mod command;
 mod data;
+mod membership;
 mod start;
 mod stop;

@@ -14,7 +14,10 @@ pub(super) fn text(client: &Client, sum: &Convergence) -> String {
         let age = lag.oldest_ms.map_or(String::new(), |ms| format!(", {}", uptime(ms / 1000)));
         (lag.operations > 0).then(|| format!("{}: {}{age}", client.name_of(*peer), lag.operations))
     };
-    let behind = sum.peers.iter().filter_map(behind).collect::<Vec<_>>();
+    // The one that is furthest behind comes first.
+    let mut peers: Vec<_> = sum.peers.iter().collect();
+    peers.sort_by_key(|(_, lag)| std::cmp::Reverse((lag.oldest_ms, lag.operations)));
+    let behind = peers.into_iter().filter_map(behind).collect::<Vec<_>>();
     let rows = match sum.cluster.operations {
         0 => "every write that was answered is confirmed by all its owners".to_owned(),
         rows => format!(
@@ -40,6 +43,9 @@ pub(super) fn text(client: &Client, sum: &Convergence) -> String {
     let silent: Vec<String> = sum.silent.iter().map(|node| client.name_of(*node)).collect();
     if silent.is_empty() {
         return format!("convergence: {rows}{compared}");
+    }
+    if sum.answering == 0 {
+        return "convergence: nobody answers, so nothing is known".to_owned();
     }
     let answering = sum.answering as u64;
     format!(
