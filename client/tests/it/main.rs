@@ -12,6 +12,7 @@ mod cluster_commands;
 mod command_line;
 mod drills;
 mod fake_node;
+mod following;
 mod kept_sessions;
 mod looking;
 mod lost_calls;
