@@ -96,6 +96,15 @@ impl<A> Tally<A> {
         was_awaited
     }
 
+    /// A node may be asked again. True if it was still awaited.
+    pub fn forget(&mut self, node: NodeId) -> bool {
+        let was_awaited = matches!(self.asked.get(&node), Some(Slot::Waiting));
+        if was_awaited {
+            self.asked.remove(&node);
+        }
+        was_awaited
+    }
+
     /// Another layout is taken up: who refused or was lost may be asked again.
     pub fn forget_failures(&mut self) {
         self.asked.retain(|_, slot| matches!(slot, Slot::Waiting | Slot::Answered(_)));

@@ -274,6 +274,8 @@ impl WriteOp {
             Err(refusal) => {
                 let why = || format!("{from}: {refusal}");
                 let was_awaited = match refusal {
+                    // It was said before this node took that layout up: once more.
+                    Refusal::StaleLayout { have } if have <= env.ring.epoch().number => tally.forget(from),
                     Refusal::StaleLayout { .. } => tally.defer(from, why),
                     _ => tally.fail(from, why),
                 };

@@ -53,8 +53,10 @@ struct Look {
 
 impl Retargets {
     /// Another layout is taken up, or opened with: everything that is owed is looked at.
-    pub fn on_layout(&mut self, turn: &Turn) {
-        self.queue = turn.owed_owners().collect();
+    pub fn on_layout(&mut self, env: &Env<'_>, turn: &Turn) {
+        // Under the founding layout nobody has owned anything before.
+        let is_first = env.ring.epoch().number <= 1;
+        self.queue = turn.owed_owners().filter(|_| !is_first).collect();
         self.look = None;
         self.at = Timestamp(0);
     }

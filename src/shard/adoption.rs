@@ -69,7 +69,7 @@ impl Shard {
         self.site.exchanged.retain(is_pair);
         self.compared.retain(is_pair);
         self.schedule.rebuild(&self.site.env(now), &own);
-        self.retargets.on_layout(&self.turn);
+        self.retargets.on_layout(&self.site.env(now), &self.turn);
         self.on_moves_changed(now);
     }
 

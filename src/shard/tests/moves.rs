@@ -156,6 +156,27 @@ fn a_writer_that_has_not_heard_of_the_change_is_refused_and_its_write_goes_on_wh
     assert!(does_an_older_writer_wait_until_it_has_heard());
 }
 
+#[test]
+fn a_write_that_is_on_its_way_while_everybody_takes_up_the_layout_is_sent_once_more() {
+    let mut bus = Bus::with(5, only_writes());
+    let change = Move::of(&bus);
+    let id = bus.send(change.stayers[0], &change.key, Command::Increment { by: 7 }, strict(3));
+    while !bus
+        .frames
+        .iter()
+        .any(|(_, _, frame)| frame.messages.iter().any(|told| matches!(told.message, PeerMessage::Replicate(_))))
+    {
+        bus.turn(change.stayers[0]);
+    }
+    bus.adopt(bus.everyone(), change.moving());
+    bus.join(&change);
+    bus.run(Duration::from_millis(80));
+    assert!(matches!(bus.replies.get(&id), Some(Response::Written(_))), "{:?}", bus.replies.get(&id));
+    for node in [&[change.leaver, change.joiner], &change.stayers[..]].concat() {
+        assert_eq!(bus.shows(node, &change.key), Some(number(7)), "{node}");
+    }
+}
+
 /// What a node answers to a write that was told under a layout, and waits for its row while the node takes up the next one.
 fn answer_after_the_change(layout: u64) -> (Result<crate::config::Durability, Refusal>, Option<Visible>) {
     let mut bus = Bus::with(5, only_writes());
