@@ -75,8 +75,8 @@ impl Global {
     pub(crate) async fn client(&self, config: ClientConfig) -> Result<Client, Failure> {
         let client = Client::connect(self.bundle()?, config)?;
         if self.node.is_some() && self.pinned(&client).is_err() {
-            // If nobody answers, the name is unknown as far as this client knows.
-            let _is_refreshed = client.refresh(&self.options()).await.is_ok();
+            // If nobody can be reached, the name is unknown as far as this client knows.
+            let _has_caught_up = client.catch_up(&self.options()).await.is_ok();
         }
         Ok(match self.pinned(&client)? {
             Some(node) => client.on(node),

@@ -124,7 +124,8 @@ async fn status_shows_every_node_and_marks_the_silent_ones() {
         "!c",
         "4 to c",
         "a does not see c (answered 3.2 s ago)",
-        "8 rows not confirmed, the oldest 63 s old (c: 8, 63 s); 50.0 % of copies",
+        "as far as the 2 nodes that answer know: 8 rows not confirmed, the oldest 63 s old (c: 8, 63 s); 50.0 % of their copies",
+        "what c alone knows is not in here",
         "0000000000000001",
     ] {
         assert!(text.contains(expected), "{expected} is missing:\n{text}");
@@ -208,7 +209,12 @@ async fn status_says_who_waits_for_whom() {
         unsettled_bytes: Some(2000),
         waiting: vec![Waiting { node: NodeId(node), need }],
     };
-    let settling = vec![waiting(1, 2, Need::Answer), waiting(4, 2, Need::Answer), waiting(5, 2, Need::Exchange)];
+    let settling = vec![
+        waiting(1, 2, Need::Answer),
+        waiting(4, 2, Need::Answer),
+        waiting(5, 2, Need::Exchange),
+        waiting(6, 2, Need::Seal),
+    ];
     let _nodes: Vec<_> = (1..=2)
         .map(|id| {
             let settling = if id == 1 { settling.clone() } else { Vec::new() };
@@ -223,14 +229,15 @@ async fn status_says_who_waits_for_whom() {
     let bundle = cluster.bundle();
     let text = stdout(&starling(&bundle, &["status"]).await);
     for expected in [
-        "3 (6 KiB)",
+        "4 (8 KiB)",
         "a cannot settle 2 partitions: waits for b to answer",
         "a cannot settle 1 partition: waits for b to become equal by exchange",
     ] {
         assert!(text.contains(expected), "{expected} is missing:\n{text}");
     }
+    assert!(!text.contains("to seal"), "a node that has just started has not asked yet:\n{text}");
     let shown = stdout_json(&starling(&bundle, &["--json", "status"]).await);
-    assert_eq!(shown["nodes"][0]["settling_partitions"], json!(3));
+    assert_eq!(shown["nodes"][0]["settling_partitions"], json!(4));
     assert_eq!(shown["nodes"][0]["settling"][0]["waits_for"], json!([{ "node": "b", "need": "answer" }]));
     assert_eq!(shown["nodes"][1]["settling"], json!([]));
 }

@@ -32,7 +32,7 @@ pub(super) fn sentences(client: &Client, name: &str, status: &NodeStatus) -> Vec
             need_text(need)
         )
     };
-    waits.retain(|_, _| !is_new);
+    waits.retain(|(_, need), _| !(is_new && *need == Need::Seal));
     waits.into_iter().map(sentence).chain(waits_for_time(name, status)).collect()
 }
 
