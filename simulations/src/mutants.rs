@@ -16,7 +16,11 @@ use crate::swarm::{SwarmOptions, Verdict, Without, run_seed};
 const HISTORIES: u64 = 500;
 
 /// Protections of settling that histories of shards must miss.
-const BY_SHARDS: [Mutation; 7] = [
+const BY_SHARDS: [Mutation; 11] = [
+    Mutation::TransferDropsBeforeProof,
+    Mutation::SyncWithOneTeacher,
+    Mutation::SettleWhileMoving,
+    Mutation::LeaverSealsAsOwner,
     Mutation::SealIgnored,
     Mutation::SealWithHints,
     Mutation::FreezeBeforeAllSealed,

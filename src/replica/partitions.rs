@@ -72,13 +72,17 @@ impl Partitions {
     ) -> Result<Partitions, OpenError> {
         let mut by_id = BTreeMap::new();
         for partition in ring.partitions().filter(|partition| is_mine(*partition)) {
-            let memory = match store.fetch(Space::Meta, &keyspace::partition_key(partition))? {
-                None => PartitionMemory::default(),
-                Some(record) => PartitionMemory::decode(&record)?,
-            };
-            by_id.insert(partition, memory);
+            by_id.insert(partition, Partitions::read(store, partition)?);
         }
         Ok(Partitions { by_id })
+    }
+
+    /// Reads the memory of one partition.
+    pub fn read(store: &dyn Store, partition: PartitionId) -> Result<PartitionMemory, OpenError> {
+        match store.fetch(Space::Meta, &keyspace::partition_key(partition))? {
+            None => Ok(PartitionMemory::default()),
+            Some(record) => PartitionMemory::decode(&record),
+        }
     }
 
     /// What is remembered of a partition.

@@ -19,6 +19,7 @@ mod stability;
 mod staleness;
 mod stories;
 mod tokens;
+mod transfer;
 mod trees;
 mod troubles;
 mod types;

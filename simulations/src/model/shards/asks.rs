@@ -11,7 +11,7 @@ use starling::time::WallTime;
 
 use super::clients::Op;
 use super::cluster::Cluster;
-use super::instance::{QUORUM, Topic};
+use super::instance::Topic;
 use super::record::{Fate, Place};
 use super::rows::Family;
 use super::step::{Ask, Change};
@@ -187,7 +187,7 @@ impl Cluster {
             was_wiped || holds(it)
         });
         let holders: Vec<String> = holders.map(|(it, _)| it.id.to_string()).collect();
-        if holders.len() < usize::from(QUORUM) {
+        if holders.len() < usize::from(self.instance.write_quorum) {
             let acks: Vec<String> = reply.acks.iter().map(|ack| ack.node.to_string()).collect();
             let text = format!(
                 "request {} on key {} is acknowledged by {}, and durable at {}",

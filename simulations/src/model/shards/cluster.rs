@@ -8,7 +8,7 @@
 //! A turn takes one input, except while nodes go on among themselves: then it takes all that has come. Everything is a
 //! function of the seed and the steps.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +47,10 @@ pub struct Finding {
 pub struct Cluster {
     /// What is explored.
     pub instance: Instance,
-    /// Who owns what.
+    /// Who owns what, by the last layout that was committed. Nodes may have taken up an earlier one.
     pub ring: Arc<RingView>,
+    /// Who has told that it is through with it.
+    pub(super) told: BTreeSet<u8>,
     /// The nodes.
     pub nodes: Vec<Node>,
     /// Since the beginning.
@@ -74,10 +76,13 @@ impl Cluster {
     /// A cluster whose nodes have all been started, and have found each other.
     pub fn new(instance: &Instance, seed: u64) -> Result<Cluster, LayoutError> {
         let mut entropy = Chance::new(seed, Use::Entropy);
-        let nodes = (0..instance.nodes).map(|node| Node::new(Instance::id(node), entropy.number())).collect();
+        let ring = instance.ring()?;
+        let node = |node: usize| Node::new(Instance::id(node), ring.clone(), entropy.number());
+        let nodes = (0..instance.nodes).map(node).collect();
         let mut cluster = Cluster {
             instance: instance.clone(),
-            ring: instance.ring()?,
+            ring,
+            told: BTreeSet::new(),
             nodes,
             now: Timestamp(1_000_000),
             clients: Clients::new(instance),
@@ -153,6 +158,10 @@ impl Cluster {
                 }
                 is_down
             }
+            Step::Adopt { node } => self.adopt(node),
+            Step::Tell { node } => self.tell(node),
+            Step::Change { drained } => self.change(drained),
+            Step::Revert => self.revert(),
             Step::Clock { node, off } => {
                 let Some(it) = self.nodes.get_mut(usize::from(node)) else { return false };
                 it.off = (i64::from(off) * 1_000).clamp(-SKEW_MAX, SKEW_MAX);
@@ -380,10 +389,10 @@ impl Cluster {
 
     fn start(&mut self, node: usize) {
         let entropy = std::array::from_fn(|_| self.entropy.number());
-        let (config, ring, now) = (self.instance.config(), self.ring.clone(), self.now);
+        let (config, now) = (self.instance.config(), self.now);
         let not_in_memory = self.instance.not_in_memory_per_mille;
         if let Some(it) = self.nodes.get_mut(node) {
-            it.start(config, &ring, entropy, now, not_in_memory);
+            it.start(config, entropy, now, not_in_memory);
         }
     }
 

@@ -47,6 +47,10 @@ enum Kind {
     Wipe,
     Start,
     Clock,
+    Adopt,
+    Tell,
+    Change,
+    Revert,
 }
 
 impl Mood {
@@ -76,6 +80,10 @@ impl Mood {
             (Kind::Kill, some(crashes, 12)),
             (Kind::Wipe, some(wipes, 10)),
             (Kind::Clock, some(clocks, 10)),
+            (Kind::Adopt, if instance.changes { 60 } else { 0 }),
+            (Kind::Tell, if instance.changes { 90 } else { 0 }),
+            (Kind::Change, if instance.changes { 30 } else { 0 }),
+            (Kind::Revert, some(instance.changes, 2)),
         ];
         let total = weights.iter().map(|(_, weight)| weight).sum();
         let wiped = chance.below(instance.nodes as u64) as u8;
@@ -131,6 +139,10 @@ impl Mood {
             Kind::Kill => Step::Kill { node },
             Kind::Wipe => Step::Wipe { node: self.wiped },
             Kind::Start => Step::Start { node },
+            Kind::Adopt => Step::Adopt { node },
+            Kind::Tell => Step::Tell { node },
+            Kind::Change => Step::Change { drained: node },
+            Kind::Revert => Step::Revert,
             Kind::Clock => Step::Clock {
                 node,
                 off: (chance.below(2 * SKEW_MAX as u64 + 1) as i64 - SKEW_MAX).div_euclid(1_000) as i16,

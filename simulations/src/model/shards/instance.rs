@@ -26,6 +26,10 @@ pub struct Instance {
     pub sessions: u8,
     /// What may go wrong beside the network.
     pub faults: Faults,
+    /// W.
+    pub write_quorum: u8,
+    /// The members change: the last one carries nothing at first.
+    pub changes: bool,
     /// Of 1000 reads within a turn, how many must wait for the disk.
     pub not_in_memory_per_mille: u16,
     /// Drawn steps of a history.
@@ -70,7 +74,7 @@ impl Faults {
 /// N.
 pub const OWNERS: usize = 3;
 
-/// W and R.
+/// R, and W unless an instance says otherwise.
 pub const QUORUM: u8 = 2;
 
 /// How far a wall clock may be off, either way. Unit: microseconds.
@@ -78,7 +82,7 @@ pub const SKEW_MAX: i64 = 400_000;
 
 /// The worlds of `starling-sim model shards`.
 pub fn all() -> Vec<Instance> {
-    vec![counting(), resetting(), collecting(), moving()]
+    vec![counting(), resetting(), collecting(), moving(), changing(), changing_alone()]
 }
 
 /// Four nodes, one partition: three owners and a fallback. Everything happens to a few rows.
@@ -91,6 +95,8 @@ pub fn counting() -> Instance {
         keys: &[Topic::Counter, Topic::Counter],
         sessions: 3,
         faults: Faults::ALL,
+        write_quorum: QUORUM,
+        changes: false,
         not_in_memory_per_mille: 60,
         length: 260,
     }
@@ -123,6 +129,24 @@ pub fn moving() -> Instance {
     }
 }
 
+/// Three owners, a fallback, and one who carries nothing: it comes, and one of the others goes, again and again.
+pub fn changing() -> Instance {
+    Instance {
+        name: "owners come and go",
+        nodes: 5,
+        keys: &[Topic::Counter, Topic::String, Topic::Set],
+        changes: true,
+        length: 420,
+        ..counting()
+    }
+}
+
+/// The same where one node's word is enough for a write: what it alone has must be handed over. No directory is lost then.
+pub fn changing_alone() -> Instance {
+    let faults = Faults { wipes: false, ..Faults::ALL };
+    Instance { name: "owners come and go, W = 1", write_quorum: 1, faults, ..changing() }
+}
+
 impl Instance {
     /// The member id of a node.
     pub fn id(node: usize) -> NodeId {
@@ -137,7 +161,12 @@ impl Instance {
         layout.partitions = self.partitions;
         layout.fallbacks = Fallbacks::Next(self.fallbacks);
         layout.read_quorum = QUORUM;
-        layout.write_quorum = QUORUM;
+        layout.write_quorum = self.write_quorum;
+        if self.changes
+            && let Some(last) = layout.members.last_mut()
+        {
+            last.weight = 0;
+        }
         Ok(Arc::new(RingView::new(layout.seal()?)?))
     }
 

@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `instance`, `step` | what is explored; what can happen |
 //! | `node`, `cluster` | a shard on a directory; frames under way, turns, effects |
+//! | `changes` | layouts that follow one another, and who has taken up which |
 //! | `clients`, `asks` | under which names clients ask; requests and answers |
 //! | `record`, `writes`, `rows` | what is known from outside of increments and of writes; what stands in a directory |
 //! | `rules` | the rules of forgetting, seen by one who sees all nodes |
@@ -29,6 +30,7 @@
 //! The front page of `model` says what is not covered.
 
 mod asks;
+mod changes;
 pub mod clients;
 pub mod cluster;
 pub mod draw;

@@ -31,6 +31,8 @@ pub fn wall(now: Timestamp) -> WallTime {
 pub struct Node {
     /// The member.
     pub id: NodeId,
+    /// The layout that it has taken up, which outlives its directory: others would tell it.
+    pub ring: Arc<RingView>,
     /// The directory as the process sees it.
     pub store: MemoryStore,
     /// The directory as a power cut would leave it.
@@ -53,9 +55,10 @@ pub struct Node {
 
 impl Node {
     /// A node that has never run.
-    pub fn new(id: NodeId, seed: u64) -> Node {
+    pub fn new(id: NodeId, ring: Arc<RingView>, seed: u64) -> Node {
         Node {
             id,
+            ring,
             store: MemoryStore::new(seed),
             disk: MemoryStore::new(seed),
             unsynced: VecDeque::new(),
@@ -81,18 +84,11 @@ impl Node {
     }
 
     /// Starts its process on what the disk has.
-    pub fn start(
-        &mut self,
-        config: ShardConfig,
-        ring: &Arc<RingView>,
-        entropy: [u64; 3],
-        now: Timestamp,
-        not_in_memory_per_mille: u16,
-    ) {
+    pub fn start(&mut self, config: ShardConfig, entropy: [u64; 3], now: Timestamp, not_in_memory_per_mille: u16) {
         let [epoch, base, seed] = entropy;
         self.mono_base = base % 1_000_000_000;
         let clock = self.clock(now);
-        let identity = match begin_start(&self.disk, ring.layout(), self.id, epoch) {
+        let identity = match begin_start(&self.disk, self.ring.layout(), self.id, epoch) {
             Ok(identity) => identity,
             Err(error) => panic!("{} cannot start: {error}", self.id),
         };
@@ -100,7 +96,7 @@ impl Node {
         self.store = self.disk.copy(seed);
         let scope = ShardScope { index: 0, count: 1 };
         let store: Arc<dyn Store> = Arc::new(self.store.clone());
-        match Shard::open(config, identity, scope, ring.clone(), store, seed, clock) {
+        match Shard::open(config, identity, scope, self.ring.clone(), store, seed, clock) {
             Ok(shard) => self.shard = Some(shard),
             Err(error) => panic!("{} cannot open its shard: {error}", self.id),
         }

@@ -132,6 +132,7 @@ impl Cluster {
                     self.wrong("dots", text);
                 }
             }
+            Observation::ForeignLayout { .. } if self.instance.changes => {}
             Observation::Amnesia { .. } | Observation::Malformed { .. } | Observation::ForeignLayout { .. } => {
                 self.wrong("dots", format!("n{} reports what nothing explains: {fact:?}", node + 1));
             }

@@ -18,6 +18,9 @@ use super::step::{Step, Talk};
 /// From one look to the next.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// A change that is under way is through within this.
+const CHANGES_WITHIN: Duration = Duration::from_secs(40);
+
 impl Cluster {
     /// Ends all faults and waits. `arrives`: what is under way arrives; else it is lost.
     pub fn come_to_rest(&mut self, arrives: bool) {
@@ -32,7 +35,7 @@ impl Cluster {
         let give_up = self.now.after(self.rests_within());
         loop {
             self.flow(u8::MAX, LOOK, Talk::Nothing);
-            let unrest = self.unrest();
+            let unrest = self.go_on_with_change().map_or_else(|| self.unrest(), |change| vec![change]);
             if unrest.is_empty() || self.found.is_some() {
                 return;
             }
@@ -50,6 +53,7 @@ impl Cluster {
             + config.clock_ahead_max * 2
             + config.stability_interval * 20
             + config.exchange_interval * 3
+            + if self.instance.changes { CHANGES_WITHIN } else { Duration::ZERO }
     }
 
     /// What keeps the cluster from being at rest.

@@ -8,6 +8,7 @@
 //!                                  live dots of these ticks
 //! R10  the first owner folds t     they have the same baselines of ticks ≤ t
 //! R11  anybody says anything       it is established
+//! moves  anybody says anything      writes are not counted in two placements, and of who hands over nothing is left
 //! ```
 //!
 //! A step that a rule forbids often does no harm by itself, because another rule stands behind it; here it is seen at once.
@@ -108,8 +109,11 @@ impl Cluster {
             _ => return,
         };
         let Some(it) = self.nodes.get(usize::from(node)) else { return };
-        let wrong = if !memory(&it.store, &self.ring, partition).is_established {
+        let present = memory(&it.store, partition);
+        let wrong = if !present.is_established && !present.is_cleared {
             Some(("R11", "it is newborn".to_owned()))
+        } else if let Some(text) = unsettleable(it, partition).or_else(|| self.still_held(it, partition, fact)) {
+            Some(("moves", text))
         } else {
             match fact {
                 Observation::Sealed { .. } => self.unsealable(it, partition, tick).map(|text| ("R6", text)),
@@ -129,23 +133,35 @@ impl Cluster {
 
     /// What a fallback holds and must deliver first.
     fn unsealable(&self, it: &Node, partition: PartitionId, tick: Tick) -> Option<String> {
-        if self.ring.is_owner(partition, it.id) {
+        if it.ring.is_owner(partition, it.id) {
             return None;
         }
-        let memory = memory(&it.store, &self.ring, partition);
-        let old = Old::of(&it.store, &self.ring, (partition, tick), &memory);
+        let memory = memory(&it.store, partition);
+        let old = Old::of(&it.store, &it.ring, (partition, tick), &memory);
         let closed = Closed::to_fallback(tick);
         let holds = old.rows.iter().find(|(_, row)| Row::default().touches(row, closed));
         holds.map(|(row, _)| format!("holds {row} for its owners"))
     }
 
+    /// What a node that hands over still holds, when an owner settles.
+    fn still_held(&self, first: &Node, partition: PartitionId, fact: &Observation) -> Option<String> {
+        let settles = !matches!(fact, Observation::Sealed { .. });
+        let leavers = if settles { first.ring.leavers(partition) } else { &[] };
+        let holder = self.nodes.iter().filter(|it| leavers.contains(&it.id)).find(|it| {
+            let rows = rows::all(&it.disk, Space::Rows).into_iter();
+            let mut its = rows.filter_map(|(key, _)| RowKey::parse(key).ok());
+            its.any(|row| row.partition(first.ring.layout().partitions) == partition)
+        });
+        holder.map(|it| format!("{} has not handed over all of it", it.id))
+    }
+
     /// Who has not sealed.
     fn unfreezable(&self, first: &Node, partition: PartitionId, tick: Tick) -> Option<String> {
-        let accept_set = self.ring.accept_set(partition);
+        let accept_set = first.ring.accept_set(partition);
         self.nodes.iter().filter(|it| accept_set.contains(&it.id)).find_map(|it| {
             // What it has announced is durable; of itself it may know more.
             let store = if it.id == first.id { &it.store } else { &it.disk };
-            let memory = memory(store, &self.ring, partition);
+            let memory = memory(store, partition);
             (memory.is_established && memory.sealed < tick)
                 .then(|| format!("{} has sealed only {:?}", it.id, memory.sealed))
         })
@@ -160,10 +176,10 @@ impl Cluster {
         reached: impl Fn(&PartitionMemory) -> Tick,
         lacks: impl Fn(&Old, &Old) -> Option<String>,
     ) -> Option<String> {
-        let owners = self.ring.owners(partition);
+        let owners = first.ring.readers(partition);
         let is_owner = |it: &&Node| owners.contains(&it.id);
         let memories: Vec<(&Node, PartitionMemory)> =
-            self.nodes.iter().filter(is_owner).map(|it| (it, memory(&it.store, &self.ring, partition))).collect();
+            self.nodes.iter().filter(is_owner).map(|it| (it, memory(&it.store, partition))).collect();
         let others = memories.iter().filter(|(it, memory)| it.id != first.id && memory.is_established);
         if others.clone().any(|(_, memory)| reached(memory) >= tick) {
             return None;
@@ -171,7 +187,7 @@ impl Cluster {
         // As it was before: the first one has gone on already.
         let before = others.map(|(_, memory)| memory).max_by_key(|memory| (memory.compacted, memory.folded))?;
         let old_of = |(it, memory): &(&Node, PartitionMemory)| {
-            let old = Old::of(&it.store, &self.ring, (partition, tick), before);
+            let old = Old::of(&it.store, &first.ring, (partition, tick), before);
             memory.is_established.then_some((it.id, old))
         };
         let all: Vec<(NodeId, Old)> = memories.iter().filter_map(old_of).collect();
@@ -192,13 +208,13 @@ impl Cluster {
         if inputs.iter().any(may_change) || !inputs.iter().any(brings) {
             return Vec::new();
         }
-        let owned = self.ring.partitions().filter(|partition| self.ring.is_owner(*partition, it.id));
-        let frozen = owned.map(|partition| (partition, memory(&it.store, &self.ring, partition)));
+        let owned = it.ring.partitions().filter(|partition| it.ring.is_owner(*partition, it.id));
+        let frozen = owned.map(|partition| (partition, memory(&it.store, partition)));
         frozen
             .filter(|(_, memory)| memory.is_established && memory.frozen > Tick(0))
             .map(|(partition, memory)| {
                 let place = (partition, memory.frozen);
-                (partition, memory.frozen, Old::of(&it.store, &self.ring, place, &memory))
+                (partition, memory.frozen, Old::of(&it.store, &it.ring, place, &memory))
             })
             .collect()
     }
@@ -207,8 +223,8 @@ impl Cluster {
     pub(super) fn check_frozen(&mut self, node: u8, before: Vec<(PartitionId, Tick, Old)>) {
         for (partition, frozen, before) in before {
             let Some(it) = self.nodes.get(usize::from(node)) else { return };
-            let memory = memory(&it.store, &self.ring, partition);
-            let after = Old::of(&it.store, &self.ring, (partition, frozen), &memory);
+            let memory = memory(&it.store, partition);
+            let after = Old::of(&it.store, &it.ring, (partition, frozen), &memory);
             let entry = after.entries.iter().find(|(place, event)| before.entries.get(*place) < Some(*event));
             let dot = after.live.iter().find(|it| !before.live.contains(it));
             let brought = entry.map(|((row, actor), event)| format!("event {event} of {actor} in {row}"));
@@ -218,6 +234,11 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Why nothing may settle, if writes are counted in two placements.
+fn unsettleable(it: &Node, partition: PartitionId) -> Option<String> {
+    (!it.ring.may_settle(partition)).then(|| format!("the partition moves, by layout {}", it.ring.epoch().number))
 }
 
 /// Whether it may change what is frozen, if its sender is known.
@@ -239,9 +260,9 @@ fn is_write(message: &PeerMessage) -> bool {
 }
 
 /// What a directory remembers of a partition.
-fn memory(store: &MemoryStore, ring: &RingView, partition: PartitionId) -> PartitionMemory {
-    match Partitions::open(store, ring, |it| it == partition) {
-        Ok(partitions) => partitions.get(partition),
+fn memory(store: &MemoryStore, partition: PartitionId) -> PartitionMemory {
+    match Partitions::read(store, partition) {
+        Ok(memory) => memory,
         Err(error) => panic!("a directory cannot be read: {error}"),
     }
 }

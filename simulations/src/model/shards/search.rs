@@ -30,6 +30,8 @@ pub struct Seen {
     pub refusals: u64,
     /// Hints that were delivered and dropped.
     pub hints: u64,
+    /// Layouts after the first.
+    pub layouts: u64,
 }
 
 impl Seen {
@@ -43,6 +45,7 @@ impl Seen {
         self.folds += count("folded");
         self.refusals += count("frozen refused");
         self.hints += count("hint dropped");
+        self.layouts += count("layouts");
     }
 }
 
@@ -149,11 +152,11 @@ fn found(outcome: Result<Option<Finding>, String>) -> Option<Finding> {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Seen { histories, steps, requests, restarts, compactions, folds, refusals, hints } = self;
+        let Seen { histories, steps, requests, restarts, compactions, folds, refusals, hints, layouts } = self;
         write!(
             f,
             "{histories} histories, {steps} steps, {requests} requests, {restarts} restarts, {compactions} settlements, \
-             {folds} folds, {refusals} refusals of what is frozen, {hints} hints"
+             {folds} folds, {refusals} refusals of what is frozen, {hints} hints, {layouts} layouts"
         )
     }
 }

@@ -126,6 +126,23 @@ pub enum Step {
         /// Where.
         node: u8,
     },
+    /// A node takes up the last layout that was committed.
+    Adopt {
+        /// Who.
+        node: u8,
+    },
+    /// A node tells that it is through with the last layout.
+    Tell {
+        /// Who.
+        node: u8,
+    },
+    /// A change of the members begins.
+    Change {
+        /// Who is to carry nothing.
+        drained: u8,
+    },
+    /// The change is taken back.
+    Revert,
     /// A wall clock is off from now on. Unit: milliseconds.
     Clock {
         /// Whose.
@@ -330,6 +347,10 @@ impl fmt::Display for Step {
             Step::Kill { node } => write!(f, "the process of {} is killed", n(node)),
             Step::Wipe { node } => write!(f, "{} loses its directory", n(node)),
             Step::Start { node } => write!(f, "{} is started", n(node)),
+            Step::Adopt { node } => write!(f, "{} takes up the last layout", n(node)),
+            Step::Tell { node } => write!(f, "{} tells that it is through with the layout", n(node)),
+            Step::Change { drained } => write!(f, "a change begins that drains {}", n(drained)),
+            Step::Revert => write!(f, "the change is taken back"),
             Step::Clock { node, off } => write!(f, "the wall clock of {} is {off} ms off", n(node)),
         }
     }

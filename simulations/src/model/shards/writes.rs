@@ -13,11 +13,10 @@ use starling::ids::OpId;
 use starling::message::contexts::CounterContext;
 use starling::message::peer::{PeerMessage, Replicate};
 use starling::message::token::Token;
-use starling::replica::StoredRow;
 use starling::sealed::SealKey;
 use starling::shard::{Effect, Observation};
 use starling::storage::memory::MemoryStore;
-use starling::storage::{RowKey, RowKind, Space, Store};
+use starling::storage::{RowKey, RowKind};
 use starling::time::WallTime;
 use starling::value::register::Stamp;
 use starling::value::{Row, Seen};
@@ -66,10 +65,10 @@ impl Record {
             match self.writes.iter_mut().skip(first).find(has_dot) {
                 Some(write) => write.dots.push((row, dot)),
                 None => {
-                    let stored = store.fetch(Space::Rows, row.as_bytes()).ok().flatten();
-                    let stored = stored.and_then(|bytes| StoredRow::decode(&bytes).ok());
-                    let parts = stored.map(|stored| (row.clone(), stored.row)).into_iter().collect();
+                    // What it covers of sessions stands in their rows.
                     let main = row.main_row();
+                    let family = Family::of(store, &main);
+                    let parts = family.rows().map(|(row, state)| (row.clone(), state.clone())).collect();
                     self.writes.push(Write { sent: None, main, parts, dots: vec![(row, dot)], is_acknowledged: false });
                 }
             }

@@ -1,0 +1,218 @@
+//! Loading owners to come, and clearing those who go: everything arrives, travels once, and is dropped by proof only.
+
+use super::moves::Move;
+use super::*;
+use crate::message::peer::{Deliver, MoveStep, OwedRow};
+use crate::transfer::TRANSFERS_MAX;
+
+/// Nothing repairs but what moves data.
+fn only_moves() -> ShardConfig {
+    ShardConfig { exchange: false, handoff: false, read_repair: false, ..ShardConfig::default() }
+}
+
+impl Bus {
+    /// Keys of the partition of this one.
+    fn keys_beside(&self, change: &Move, count: usize) -> Vec<String> {
+        let keys = (0..100_000).map(|number| format!("beside-{number}"));
+        keys.filter(|key| self.partition(key) == change.partition).take(count).collect()
+    }
+
+    fn move_state(&self, at: NodeId) -> crate::message::peer::MoveState {
+        self.nodes[&at].shard.move_state(self.now_at(at))
+    }
+
+    /// Everybody takes the phases up to this one, and each runs for a while.
+    fn go_through(&mut self, change: &Move, phases: std::ops::Range<usize>) {
+        for phase in &change.phases[phases] {
+            self.adopt(self.everyone(), phase);
+            self.run(Duration::from_secs(8));
+        }
+    }
+
+    fn rows_of(&self, at: NodeId, partition: PartitionId) -> usize {
+        let count = self.ring.layout().partitions;
+        self.row_keys(at).iter().filter(|row| row.partition(count) == partition).count()
+    }
+
+    fn synced(&self, at: NodeId, partition: PartitionId) -> Option<(u64, u64)> {
+        self.nodes[&at].observations.iter().find_map(|seen| match seen {
+            Observation::PartitionSynced { partition: of, rows, bytes } if *of == partition => Some((*rows, *bytes)),
+            _ => None,
+        })
+    }
+}
+
+/// Each owner of before has a key that the others lack.
+fn with_a_key_each(bus: &mut Bus, change: &Move) -> Vec<(NodeId, String)> {
+    let before: Vec<NodeId> = change.stayers.iter().copied().chain([change.leaver]).collect();
+    let keys = bus.keys_beside(change, before.len());
+    for (node, key) in before.iter().zip(&keys) {
+        bus.cut = bus.everyone().into_iter().filter(|other| other != node).collect();
+        bus.run(Duration::from_secs(3));
+        let options = Options { w: Some(1), ..Options::default() };
+        let id = bus.send(*node, key, Command::Increment { by: 7 }, options);
+        bus.run(Duration::from_millis(400));
+        written(&bus.replies[&id]);
+    }
+    bus.cut.clear();
+    bus.run(Duration::from_secs(3));
+    before.into_iter().zip(keys).collect()
+}
+
+#[test]
+fn an_owner_to_come_has_what_any_single_owner_of_before_had() {
+    let mut bus = Bus::with(5, only_moves());
+    let change = Move::of(&bus);
+    let keys = with_a_key_each(&mut bus, &change);
+    bus.adopt(bus.everyone(), change.moving());
+    bus.run(Duration::from_secs(8));
+    for (node, key) in keys {
+        assert_eq!(bus.shows(change.joiner, &key), Some(number(7)), "{node} had it alone");
+    }
+    assert_eq!(bus.standing(change.joiner, change.partition), Standing::Owner);
+    assert!(bus.synced(change.joiner, change.partition).is_some());
+}
+
+#[test]
+fn an_owner_to_come_waits_for_every_owner_of_before_and_says_for_whom() {
+    let mut bus = Bus::with(5, only_moves());
+    let change = Move::of(&bus);
+    let silent = change.stayers[0];
+    written(&bus.increment(silent, &change.key, 7));
+    bus.cut = BTreeSet::from([silent]);
+    bus.run(Duration::from_secs(3));
+    bus.adopt(bus.everyone(), change.moving());
+    bus.run(Duration::from_secs(8));
+    assert_eq!(bus.standing(change.joiner, change.partition), Standing::Joining, "it takes what is written");
+    let state = bus.move_state(change.joiner);
+    let waiting = state.waiting.iter().find(|waiting| waiting.partition == change.partition).expect("it waits");
+    assert_eq!(waiting.step, MoveStep::WaitsFor(silent));
+    bus.cut.clear();
+    bus.run(Duration::from_secs(8));
+    assert_eq!(bus.standing(change.joiner, change.partition), Standing::Owner);
+    assert_eq!(bus.move_state(change.joiner).unsynced, 0);
+}
+
+#[test]
+fn a_row_travels_once_to_an_owner_to_come_however_many_owners_of_before_have_it() {
+    let mut bus = Bus::with(5, only_moves());
+    let change = Move::of(&bus);
+    let keys = bus.keys_beside(&change, 120);
+    for key in &keys {
+        let value = bytes::Bytes::from(vec![b'x'; 400]);
+        bus.send(change.stayers[0], key, Command::Put { value }, Options::default());
+    }
+    bus.run(Duration::from_secs(3));
+    let before = bus.compared.bytes;
+    bus.adopt(bus.everyone(), change.moving());
+    bus.run(Duration::from_secs(8));
+    let (rows, bytes) = bus.synced(change.joiner, change.partition).expect("it is synced");
+    assert_eq!(rows, keys.len() as u64, "each row once");
+    let travelled = (bus.compared.bytes - before) as u64;
+    assert!(travelled * 10 < bytes * 16, "{travelled} bytes travelled for {bytes} bytes of rows");
+}
+
+#[test]
+fn at_most_two_partitions_are_loaded_at_once_and_none_while_moving_is_halted() {
+    let mut bus = Bus::with(5, only_moves());
+    let change = Move::of(&bus);
+    for number in 0..200 {
+        bus.send(change.stayers[0], &format!("k{number}"), Command::Increment { by: 1 }, Options::default());
+    }
+    bus.run(Duration::from_secs(3));
+    for node in bus.everyone() {
+        let now = bus.now;
+        bus.nodes.get_mut(&node).unwrap().shard.pause_moves(now, true);
+    }
+    bus.adopt(bus.everyone(), change.moving());
+    bus.run(Duration::from_secs(5));
+    assert_eq!(bus.standing(change.joiner, change.partition), Standing::Joining);
+    assert!(bus.move_state(change.joiner).waiting.iter().all(|waiting| waiting.step == MoveStep::Queued));
+    for node in bus.everyone() {
+        let now = bus.now;
+        bus.nodes.get_mut(&node).unwrap().shard.pause_moves(now, false);
+    }
+    for _ in 0..400 {
+        bus.run(Duration::from_millis(20));
+        for node in bus.nodes.values() {
+            assert!(node.shard.exchanges.loading().len() <= TRANSFERS_MAX);
+        }
+    }
+    assert!(bus.everyone().into_iter().all(|node| bus.standing(node, change.partition) != Standing::Joining));
+}
+
+#[test]
+fn an_owner_to_come_founds_nothing_however_long_those_of_before_are_silent() {
+    let mut bus = Bus::with(5, only_moves());
+    let change = Move::of(&bus);
+    written(&bus.increment(change.stayers[0], &change.key, 7));
+    bus.cut = change.stayers.iter().copied().chain([change.leaver]).collect();
+    bus.adopt(bus.everyone(), change.moving());
+    bus.run(Duration::from_secs(20));
+    assert_eq!(bus.standing(change.joiner, change.partition), Standing::Newborn);
+}
+
+#[test]
+fn what_only_an_owner_of_before_was_given_reaches_all_owners_before_it_drops_anything() {
+    let mut bus = Bus::with(5, ShardConfig { exchange_interval: Duration::from_secs(2), ..ShardConfig::default() });
+    let change = Move::of(&bus);
+    let (leaver, silent) = (change.leaver, change.stayers[0]);
+    written(&bus.increment(silent, &change.key, 7));
+    let late = bus.keys_beside(&change, 1).remove(0);
+    bus.go_through(&change, 0..2);
+    // A hint comes to it alone, after everybody was synced.
+    bus.cut = bus.everyone().into_iter().filter(|node| *node != leaver).collect();
+    bus.run(Duration::from_secs(2));
+    let row = RowKey::main(&Key::new(late.clone()).unwrap());
+    let state = bus.stored(silent, &change.key).unwrap().row.encode();
+    let rows = vec![OwedRow { row, version: crate::ids::RowVersion(1), state }];
+    let hint = Deliver { op: OpId(900), rows, marks: None };
+    bus.hear(leaver, change.joiner, &late, PeerMessage::Deliver(hint));
+    assert_eq!(bus.shows(leaver, &late), Some(number(7)));
+    bus.cut = BTreeSet::from([silent]);
+    bus.adopt(bus.everyone(), &change.phases[2]);
+    bus.run(Duration::from_secs(12));
+    assert_eq!(bus.standing(leaver, change.partition), Standing::Leaving);
+    assert!(bus.rows_of(leaver, change.partition) >= 2, "one owner has not taken it yet");
+    let state = bus.move_state(leaver);
+    assert!(!state.is_cleared() && state.waiting.iter().any(|it| it.step == MoveStep::WaitsFor(silent)), "{state:?}");
+    bus.cut.clear();
+    bus.run(Duration::from_secs(12));
+    assert_eq!(bus.rows_of(leaver, change.partition), 0);
+    assert!(bus.move_state(leaver).is_cleared() && bus.nodes[&leaver].shard.turn.memory(change.partition).is_cleared);
+    for owner in change.stayers.iter().chain([&change.joiner]) {
+        assert_eq!(bus.shows(*owner, &late), Some(number(7)), "{owner}");
+    }
+}
+
+#[test]
+fn who_hands_over_begins_again_after_a_restart_and_ends() {
+    let mut bus = Bus::with(5, ShardConfig::default());
+    let change = Move::of(&bus);
+    written(&bus.increment(change.stayers[0], &change.key, 7));
+    bus.go_through(&change, 0..2);
+    bus.adopt(bus.everyone(), &change.phases[2]);
+    bus.restart(change.leaver);
+    bus.run(Duration::from_secs(12));
+    assert_eq!(bus.rows_of(change.leaver, change.partition), 0);
+    bus.restart(change.leaver);
+    assert!(bus.nodes[&change.leaver].shard.turn.memory(change.partition).is_cleared, "it is remembered");
+    assert!(bus.move_state(change.leaver).is_cleared());
+}
+
+#[test]
+fn what_a_change_that_was_taken_back_has_left_behind_is_handed_over_and_dropped() {
+    let mut bus = Bus::with(5, ShardConfig::default());
+    let change = Move::of(&bus);
+    written(&bus.increment(change.stayers[0], &change.key, 7));
+    bus.adopt(bus.everyone(), change.moving());
+    bus.run(Duration::from_secs(8));
+    assert!(bus.rows_of(change.joiner, change.partition) > 0);
+    let reverted = Arc::new(RingView::new(change.moving().layout().reverted().unwrap()).unwrap());
+    bus.adopt(bus.everyone(), &reverted);
+    assert!(bus.nodes[&change.joiner].shard.turn.memory(change.partition).has_strays);
+    bus.run(Duration::from_secs(12));
+    assert_eq!(bus.rows_of(change.joiner, change.partition), 0);
+    assert!(!bus.nodes[&change.joiner].shard.turn.memory(change.partition).has_strays);
+    assert_eq!(bus.value(change.stayers[0], &change.key), number(7));
+}
