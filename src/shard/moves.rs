@@ -7,7 +7,7 @@ use super::*;
 use crate::antientropy::Aim;
 use crate::causality::Tick;
 use crate::message::peer::MoveState;
-use crate::transfer::{Cleared, Incoming, Transfer};
+use crate::transfer::{Incoming, Looked, Transfer};
 
 impl Shard {
     /// How far this shard is with the layout that it acts by. What it says is durable once the memory of its partitions is.
@@ -53,15 +53,14 @@ impl Shard {
         let Shard { site, turn, transfer, schedule, stability, .. } = self;
         let env = site.env(now);
         match transfer.outgoing.on_page(&env, turn, op, outcome) {
-            Some(Cleared(partition)) => {
+            Some(Looked::Cleared(partition)) => {
                 schedule.remove(partition);
                 stability.forget(turn, partition);
             }
-            None => {
-                for partition in transfer.outgoing.giving() {
-                    env.ring.owners(partition).iter().for_each(|owner| schedule.add(&env, partition, *owner));
-                }
+            Some(Looked::Gives(partition)) => {
+                env.ring.owners(partition).iter().for_each(|owner| schedule.add(&env, partition, *owner));
             }
+            None => {}
         }
         self.begin_moves(now);
     }

@@ -24,7 +24,7 @@ mod outgoing;
 mod progress;
 
 pub use incoming::Incoming;
-pub use outgoing::{Cleared, Outgoing};
+pub use outgoing::{Looked, Outgoing};
 
 use crate::ids::{NodeId, PartitionId};
 use crate::ring::{PreferenceList, RingView};

@@ -78,9 +78,14 @@ pub(super) enum Stage {
     },
 }
 
-/// Nothing is left of a partition.
+/// What a look through the rows of a partition has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cleared(pub PartitionId);
+pub enum Looked {
+    /// Rows: every owner is to take what it lacks.
+    Gives(PartitionId),
+    /// Nothing is left.
+    Cleared(PartitionId),
+}
 
 impl Outgoing {
     /// A layout is taken up, or opened with: everything is looked at anew.
@@ -148,14 +153,14 @@ impl Outgoing {
         turn.out.start_job(Job::ScanRows { op, range: rest, limit });
     }
 
-    /// A page of rows was read. Tells if nothing is left.
+    /// A page of rows was read.
     pub fn on_page(
         &mut self,
         env: &Env<'_>,
         turn: &mut Turn,
         op: OpId,
         outcome: Result<Page, StoreError>,
-    ) -> Option<Cleared> {
+    ) -> Option<Looked> {
         let (_, partition) = self.scan.take_if(|(open, _)| *open == op)?;
         let leaving = self.by_id.get_mut(&partition)?;
         let Ok(page) = outcome else {
@@ -187,6 +192,7 @@ impl Outgoing {
                     leaving.at = env.now.mono.after(LOOK_AGAIN);
                 } else {
                     leaving.stage = Stage::Giving;
+                    return Some(Looked::Gives(partition));
                 }
             }
             Stage::Dropping { rest, tasks, is_last: ends } => {
@@ -227,18 +233,12 @@ impl Outgoing {
         }
     }
 
-    /// The partitions that are handed over now.
-    pub fn giving(&self) -> impl Iterator<Item = PartitionId> + '_ {
-        let is_giving = |(_, leaving): &(&PartitionId, &Leaving)| matches!(leaving.stage, Stage::Giving);
-        self.by_id.iter().filter(is_giving).map(|(partition, _)| *partition)
-    }
-
     pub(super) fn leaving(&self) -> impl Iterator<Item = (PartitionId, &Leaving)> {
         self.by_id.iter().map(|(partition, leaving)| (*partition, leaving))
     }
 
     /// Nothing is left: what was remembered of the partition goes too, but for the tenure, under which nothing is minted again.
-    fn clear(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId) -> Option<Cleared> {
+    fn clear(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId) -> Option<Looked> {
         let leaving = self.by_id.get_mut(&partition)?;
         match leaving.kind {
             Kind::StoodIn => {
@@ -259,7 +259,7 @@ impl Outgoing {
         self.by_id.remove(&partition);
         self.cleared += 1;
         turn.out.observe(Observation::PartitionCleared { partition, rows, bytes, number: env.ring.epoch().number });
-        Some(Cleared(partition))
+        Some(Looked::Cleared(partition))
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Args {
     /// Of a failing history of shards, all that the nodes said
     #[arg(long)]
     long: bool,
+    /// Go on after a failing history of shards: tell of each what is wrong, and make none short
+    #[arg(long)]
+    all: bool,
     /// Only worlds of shards, or rules, whose name contains this
     #[arg(long, default_value = "")]
     only: String,
@@ -109,6 +112,13 @@ pub fn run(args: &Args) -> ExitCode {
 fn of_shards(args: &Args, world: &shards::instance::Instance) -> bool {
     let began = Instant::now();
     let mut seen = shards::search::Seen::default();
+    if args.all {
+        let seeds = args.first..args.first.saturating_add(args.histories);
+        let failed = seeds.filter_map(|seed| shards::search::one(world, seed, &mut seen));
+        let failed = failed.inspect(|failure| println!("seed {}: {}", failure.seed, failure.found)).count();
+        println!("{}: {seen}, {failed} failed, {:.1} s", world.name, began.elapsed().as_secs_f64());
+        return failed == 0;
+    }
     let failure = shards::search::random(world, args.histories, args.first, &mut seen);
     println!("{}: {seen}, {:.1} s", world.name, began.elapsed().as_secs_f64());
     if let Some(failure) = &failure {

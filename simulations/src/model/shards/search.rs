@@ -62,7 +62,8 @@ pub fn anywhere(histories: u64, first: u64, seen: &mut Seen) -> Option<Failure> 
         .find_map(|seed| instances.iter().find_map(|instance| one(instance, seed, seen)))
 }
 
-fn one(instance: &Instance, seed: u64, seen: &mut Seen) -> Option<Failure> {
+/// The history of a seed, if it fails, as long as it is.
+pub fn one(instance: &Instance, seed: u64, seen: &mut Seen) -> Option<Failure> {
     let (steps, found) = history(instance, seed, seen);
     Some(Failure { instance: instance.name, seed, steps, found: found? })
 }
