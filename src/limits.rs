@@ -63,6 +63,9 @@ pub const MEMBERS_MAX: usize = 1024;
 /// Layouts that a decided one remembers as its past. One that was away for longer is believed without proof.
 pub const LINEAGE_MAX: usize = 4096;
 
+/// Partitions that one shard takes over at once while the members change, and that one shard gives at once.
+pub const TRANSFERS_MAX: usize = 2;
+
 /// Partitions that are not through with a change, of a member, that are named. The rest are only counted.
 pub const MOVES_SHOWN_MAX: usize = 64;
 

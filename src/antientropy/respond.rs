@@ -7,7 +7,7 @@
 //!
 //! A node that only gives, because it is no owner any more, is answered with what is wanted, and shown nothing.
 //!
-//! Bounded: [`OPEN_MAX`] dialogues, each of a page at most, and [`TRANSFERS_MAX`] partitions that owners to come are loaded with;
+//! Bounded: [`OPEN_MAX`] dialogues, each of a page at most, and [`limits::TRANSFERS_MAX`] partitions that owners to come are loaded with;
 //! a further one is answered `Busy` and tried again by its initiator.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,6 @@ use crate::replica::{PartitionMemory, Standing, marks, normal};
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::time::Timestamp;
-use crate::transfer::TRANSFERS_MAX;
 use crate::value::Row;
 
 /// Offers and pushes under way at once, together. Each holds one page in memory.
@@ -213,7 +212,7 @@ impl Responders {
             return true;
         }
         self.teaching.retain(|_, at| env.now.mono.since(*at) < SILENCE_MAX);
-        if !self.teaching.contains_key(&pupil) && self.teaching.len() >= TRANSFERS_MAX {
+        if !self.teaching.contains_key(&pupil) && self.teaching.len() >= limits::TRANSFERS_MAX {
             return false;
         }
         self.teaching.insert(pupil, env.now.mono);

@@ -42,6 +42,12 @@ impl Standing {
         Standing::by(env.ring, env.me, partition, &turn.memory(partition), env.config.stability)
     }
 
+    /// Whether this node is an owner to come that owners of before must load first.
+    pub fn is_loading(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> bool {
+        let is_to_come = env.ring.owners_to_come(partition).contains(&env.me);
+        is_to_come && !env.ring.readers(partition).contains(&env.me) && !turn.memory(partition).is_established
+    }
+
     /// The same of any node that remembers this; `settles`: partitions are settled in this cluster, so a stand-in must know how
     /// far they are.
     pub fn by(

@@ -141,6 +141,27 @@ impl RingView {
         self.transition(partition).map_or(&[], |transition| &transition.leavers)
     }
 
+    /// The owners of before of a partition that moves, while writes are counted among them and those to come; else nobody.
+    pub fn owners_before(&self, partition: PartitionId) -> &[NodeId] {
+        self.counted_owners(partition, <[PreferenceList]>::first)
+    }
+
+    /// The owners to come of a partition that moves, while writes are counted among them and those of before; else nobody.
+    pub fn owners_to_come(&self, partition: PartitionId) -> &[NodeId] {
+        self.counted_owners(partition, <[PreferenceList]>::last)
+    }
+
+    fn counted_owners(
+        &self,
+        partition: PartitionId,
+        which: impl Fn(&[PreferenceList]) -> Option<&PreferenceList>,
+    ) -> &[NodeId] {
+        if self.may_settle(partition) {
+            return &[];
+        }
+        which(self.write_sets(partition)).map_or(&[], PreferenceList::owners)
+    }
+
     /// Whether the partition's owners change.
     pub fn is_moved(&self, partition: PartitionId) -> bool {
         self.transition(partition).is_some_and(|transition| transition.is_moved)

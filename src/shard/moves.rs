@@ -7,7 +7,7 @@ use super::*;
 use crate::antientropy::Aim;
 use crate::causality::Tick;
 use crate::message::peer::MoveState;
-use crate::transfer::{Incoming, Looked, Transfer};
+use crate::transfer::{Incoming, Lesson, Looked, Transfer};
 
 impl Shard {
     /// How far this shard is with the layout that it acts by. What it says is durable once the memory of its partitions is.
@@ -34,7 +34,7 @@ impl Shard {
             let Shard { site, turn, .. } = self;
             let env = site.env(now);
             for partition in env.ring.partitions().filter(|partition| env.scope.has(*partition)) {
-                if Incoming::is_loading(&env, turn, partition) {
+                if Standing::is_loading(&env, turn, partition) {
                     turn.learn_seal(partition, Tick(0), Tick(0));
                 }
             }
@@ -97,7 +97,7 @@ impl Shard {
             let takes = matches!(aim, Aim::Take | Aim::TakeOver) && !turn.memory(partition).is_established;
             // Who is newborn learns from one owner at a time, whose rows are of one moment.
             let is_too_early = takes && exchanges.has_partition(partition)
-                || Incoming::is_loading(&env, turn, partition) && !Incoming::has_room(partition, &exchanges.loading());
+                || Standing::is_loading(&env, turn, partition) && !Incoming::has_room(partition, &exchanges.loading());
             if is_too_early {
                 schedule.on_end(&env, partition, peer, false);
                 continue;
@@ -149,9 +149,10 @@ impl Shard {
     fn on_exchange_end(&mut self, now: Now, outcome: &Outcome) {
         let Outcome { partition, peer, aim, is_complete, is_current, began, marks, received, sent, .. } = *outcome;
         self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
-        self.transfer.incoming.note(outcome);
-        if aim == Aim::Give {
-            self.transfer.outgoing.on_exchanged(&self.site.env(now), outcome);
+        match aim {
+            Aim::Both => {}
+            Aim::Take | Aim::TakeOver => self.transfer.incoming.note(partition, received, outcome.bytes),
+            Aim::Give => self.transfer.outgoing.note(partition, sent, outcome.bytes),
         }
         if !is_complete {
             return;
@@ -160,7 +161,7 @@ impl Shard {
         self.exchanged_rows += received + sent;
         self.turn.out.observe(Observation::ExchangeDone { partition, peer, received, sent });
         if aim == Aim::Give {
-            return;
+            return self.transfer.outgoing.on_taken(&self.site.env(now), partition, peer);
         }
         self.site.exchanged.note(partition, peer, began.at);
         self.compared.note(partition, peer, began.at, received + sent == 0);
@@ -170,7 +171,7 @@ impl Shard {
             self.turn.prove_repair(partition, peer, began.at);
             self.turn.out.send(peer, partition, PeerMessage::ExchangeDone(done));
         }
-        if Incoming::is_loading(&self.site.env(now), &self.turn, partition) {
+        if Standing::is_loading(&self.site.env(now), &self.turn, partition) {
             // Its ticks come with the last one.
             if is_current {
                 self.on_credit(now, partition, peer, marks);
@@ -221,9 +222,10 @@ fn aim(
         let may_give = !transfer.is_paused && transfer.outgoing.may_give(env, partition, peer);
         return may_give.then_some(Aim::Give);
     }
-    if Incoming::is_loading(env, turn, partition) {
+    if Standing::is_loading(env, turn, partition) {
         let marks = |node| stability.marks_of(partition, node);
-        return transfer.incoming.aim(env, turn, (partition, peer), marks).filter(|_| !transfer.is_paused);
+        let lesson = transfer.incoming.lesson(env, turn, (partition, peer), marks).filter(|_| !transfer.is_paused)?;
+        return Some(if lesson == Lesson::First { Aim::TakeOver } else { Aim::Take });
     }
     if !turn.memory(partition).is_established || stability.is_catching_up(partition, peer) {
         return Some(Aim::TakeOver);

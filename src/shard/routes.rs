@@ -211,6 +211,8 @@ impl Shard {
             ended.extend(self.walks.abandon(&mut self.turn.out, partition));
             self.on_exchange_ends(now, ended);
         }
+        let hurry = self.stability.follow_while_moving(&self.site.env(now), &self.turn, (partition, from), marks);
+        self.on_hurries(now, hurry.into_iter().collect());
     }
 
     /// What the parts told each other, until they are silent.

@@ -56,11 +56,10 @@ use crate::message::peer::{
     Lifetimes, Marks, PeerMessage, Report, StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState,
 };
 use crate::mutation::{self, Mutation};
-use crate::replica::{PartitionMemory, marks};
+use crate::replica::{PartitionMemory, Standing, marks};
 use crate::shard::{Env, Local, Observation, TimerKey, Turn};
 use crate::storage::{Page, StoreError};
 use crate::time::{Timestamp, WallTime, micros};
-use crate::transfer::Incoming;
 use part::Part;
 use scan::Scans;
 

@@ -26,7 +26,7 @@ impl Stability {
         let strangers: Vec<PartitionId> = turn
             .memories()
             .filter(|(partition, memory)| {
-                let is_to_learn = Incoming::is_loading(env, turn, *partition) && !memory.knows_seal;
+                let is_to_learn = Standing::is_loading(env, turn, *partition) && !memory.knows_seal;
                 !memory.is_established && (is_fallback(env, *partition) || is_to_learn)
             })
             .map(|(partition, _)| partition)
@@ -175,7 +175,7 @@ impl Stability {
             // It counts other nodes as owners, or has not stopped settling for those who come.
             return Vec::new();
         }
-        if Incoming::is_loading(env, turn, partition) {
+        if Standing::is_loading(env, turn, partition) {
             return self.on_answer_to_come(env, turn, (partition, from), state);
         }
         if is_fallback(env, partition) && !turn.memory(partition).is_established {

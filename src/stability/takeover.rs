@@ -8,6 +8,25 @@ impl Stability {
         self.catching_up.contains(&(partition, node))
     }
 
+    /// An owner is ahead of this one while the partition moves: what it rests on was decided before, so it is caught up with, or the
+    /// two could not exchange what is frozen before the change ends, and the change not end before they have.
+    pub fn follow_while_moving(
+        &mut self,
+        env: &Env<'_>,
+        turn: &Turn,
+        (partition, peer): (PartitionId, NodeId),
+        theirs: Marks,
+    ) -> Option<Hurry> {
+        let memory = turn.memory(partition);
+        let are_owners = [env.me, peer].into_iter().all(|node| env.ring.is_owner(partition, node));
+        let is_ahead = theirs.compacted > memory.compacted || theirs.folded > memory.folded;
+        let is_asked = env.config.stability && memory.is_established && !env.ring.may_settle(partition);
+        if !is_asked || !are_owners || !is_ahead || !theirs.are_in_order() || loss::is_proved(&memory, &theirs) {
+            return None;
+        }
+        self.catching_up.insert((partition, peer)).then_some(Hurry { partition, node: peer })
+    }
+
     /// An exchange that this node began is complete. `first` and `last` are what the other side said of itself in its
     /// first answer and in its last. A newborn owner takes over its ticks, and so does one that was behind: what it was
     /// settled as far as at the beginning, all rows that came are settled as far as too.
@@ -20,13 +39,12 @@ impl Stability {
         last: Marks,
     ) {
         let (partition, _) = with;
-        self.catching_up.remove(&with);
+        let was_catching_up = self.catching_up.remove(&with);
         let memory = turn.memory(partition);
         if first.compacted <= memory.compacted && first.folded <= memory.folded && memory.is_established {
             return;
         }
-        if memory.is_established && !may_settle(env, partition) {
-            // It settles when nobody counts in two placements any more.
+        if memory.is_established && !may_settle(env, partition) && !was_catching_up {
             return;
         }
         if loss::is_proved(&memory, &first) && memory.is_established {

@@ -13,12 +13,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{TRANSFERS_MAX, owners_before, owners_to_come};
-use crate::antientropy::{Aim, Outcome};
 use crate::causality::Tick;
 use crate::ids::{NodeId, PartitionId};
+use crate::limits;
 use crate::message::peer::Marks;
 use crate::mutation::{self, Mutation};
+use crate::replica::Standing;
 use crate::shard::{Env, Observation, Turn};
 
 /// The partitions that this shard's node is to own.
@@ -50,23 +50,17 @@ impl Incoming {
         }
     }
 
-    /// Whether this node is an owner to come that is not loaded yet.
-    pub fn is_loading(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> bool {
-        let is_to_come = env.ring.layout().phase.reads_before() && !env.ring.readers(partition).contains(&env.me);
-        is_to_come && owners_to_come(env.ring, partition).contains(&env.me) && !turn.memory(partition).is_established
-    }
-
     /// Whether this node must still exchange everything with owners of before.
     pub fn is_unsynced(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> bool {
         env.ring.layout().phase.reads_before()
-            && owners_to_come(env.ring, partition).contains(&env.me)
+            && env.ring.owners_to_come(partition).contains(&env.me)
             && turn.memory(partition).synced < env.ring.since(partition)
     }
 
     /// The owners of before with whom it must.
     pub fn teachers<'a>(env: &Env<'a>, partition: PartitionId) -> impl Iterator<Item = NodeId> + use<'a> {
         let me = env.me;
-        owners_before(env.ring, partition).iter().copied().filter(move |node| *node != me)
+        env.ring.owners_before(partition).iter().copied().filter(move |node| *node != me)
     }
 
     /// Whether an exchange with this peer is still lacking.
@@ -76,39 +70,37 @@ impl Incoming {
             && !self.credits(partition).is_some_and(|credits| credits.contains(&peer))
     }
 
-    /// How rows are to be taken from this peer now; `None`: not now. `marks` tells what a teacher said of itself last.
-    pub fn aim(
+    /// How an owner to come is to be loaded from this peer now; `None`: not now. `marks` tells what a teacher said of itself last.
+    pub fn lesson(
         &self,
         env: &Env<'_>,
         turn: &Turn,
         (partition, peer): (PartitionId, NodeId),
         marks: impl Fn(NodeId) -> Option<Marks>,
-    ) -> Option<Aim> {
+    ) -> Option<Lesson> {
         if !turn.memory(partition).knows_seal || env.is_below_reserve || !self.lacks(env, turn, partition, peer) {
             return None;
         }
         if self.by_id.get(&partition).is_some_and(|load| load.first.is_some()) {
-            return Some(Aim::Take);
+            return Some(Lesson::Further);
         }
         // What the most folded one has forgotten is taken from none of the others as something new.
         let rank = |node: NodeId| marks(node).map_or((Tick(0), Tick(0)), |marks| (marks.folded, marks.compacted));
         let reachable = Incoming::teachers(env, partition).filter(|node| env.liveness.is_reachable(*node));
         let best = reachable.max_by_key(|node| (rank(*node), std::cmp::Reverse(*node)));
-        (best == Some(peer)).then_some(Aim::TakeOver)
+        (best == Some(peer)).then_some(Lesson::First)
     }
 
     /// Whether one partition more may be loaded, beside these.
     pub fn has_room(partition: PartitionId, loading: &BTreeSet<PartitionId>) -> bool {
-        loading.contains(&partition) || loading.len() < TRANSFERS_MAX
+        loading.contains(&partition) || loading.len() < limits::TRANSFERS_MAX
     }
 
-    /// An exchange that this node began has ended: what came by it counts as progress.
-    pub fn note(&mut self, outcome: &Outcome) {
-        if matches!(outcome.aim, Aim::Take | Aim::TakeOver) {
-            let load = self.by_id.entry(outcome.partition).or_default();
-            load.rows += outcome.received;
-            load.bytes += outcome.bytes;
-        }
+    /// So much came from an owner of before.
+    pub fn note(&mut self, partition: PartitionId, rows: u64, bytes: u64) {
+        let load = self.by_id.entry(partition).or_default();
+        load.rows += rows;
+        load.bytes += bytes;
     }
 
     /// An exchange with this peer is complete, and both sides began it under the present layout. `marks`: what it said of
@@ -123,7 +115,7 @@ impl Incoming {
         if !self.lacks(env, turn, partition, peer) {
             return None;
         }
-        let is_loading = Incoming::is_loading(env, turn, partition);
+        let is_loading = Standing::is_loading(env, turn, partition);
         let load = self.by_id.entry(partition).or_default();
         load.credits.insert(peer);
         if let Some((first, last)) = marks {
@@ -163,6 +155,15 @@ impl Incoming {
     fn credits(&self, partition: PartitionId) -> Option<&BTreeSet<NodeId>> {
         self.by_id.get(&partition).map(|load| &load.credits)
     }
+}
+
+/// What comes of an exchange with an owner of before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lesson {
+    /// The first: its ticks will be the own ones, and what it has forgotten is given up.
+    First,
+    /// A further one: what it has besides.
+    Further,
 }
 
 /// Everything that the owners of before had is here.

@@ -15,7 +15,7 @@
 //!
 //! Rows travel by the exchange of [`crate::antientropy`], so what is there already does not travel again, and an exchange
 //! that was cut off goes on from what it brought. How fast is for [`crate::antientropy::Pace`] to say. Called by the shard.
-//! Bounded: [`TRANSFERS_MAX`] partitions are loaded at once, here and by one teacher; one look through the rows at a time.
+//! Bounded: [`crate::limits::TRANSFERS_MAX`] partitions are loaded at once, here and by one teacher; one look through the rows at a time.
 //! Memory: one entry per partition that moves. Source: Riak KV's handoff and ScyllaDB's bootstrap and decommission, for the
 //! order of phases; the proof obligations are those of `simulations/src/model/shards`.
 
@@ -23,14 +23,8 @@ mod incoming;
 mod outgoing;
 mod progress;
 
-pub use incoming::Incoming;
+pub use incoming::{Incoming, Lesson, Loaded};
 pub use outgoing::{Looked, Outgoing};
-
-use crate::ids::{NodeId, PartitionId};
-use crate::ring::{PreferenceList, RingView};
-
-/// Partitions that one shard loads at once, and that one shard teaches at once.
-pub const TRANSFERS_MAX: usize = 2;
 
 /// What a shard knows of the moves that it takes part in.
 #[derive(Debug, Default)]
@@ -41,25 +35,4 @@ pub struct Transfer {
     pub outgoing: Outgoing,
     /// An operator has halted the moving of data.
     pub is_paused: bool,
-}
-
-/// The owners of before of a partition that moves, while writes are counted among them and those to come; else nobody.
-pub fn owners_before(ring: &RingView, partition: PartitionId) -> &[NodeId] {
-    of_both(ring, partition, <[PreferenceList]>::first)
-}
-
-/// The owners to come of a partition that moves, while writes are counted among them and those of before; else nobody.
-pub fn owners_to_come(ring: &RingView, partition: PartitionId) -> &[NodeId] {
-    of_both(ring, partition, <[PreferenceList]>::last)
-}
-
-fn of_both(
-    ring: &RingView,
-    partition: PartitionId,
-    which: impl Fn(&[PreferenceList]) -> Option<&PreferenceList>,
-) -> &[NodeId] {
-    if !ring.is_moved(partition) || !ring.layout().phase.writes_to_both() {
-        return &[];
-    }
-    which(ring.write_sets(partition)).map_or(&[], PreferenceList::owners)
 }

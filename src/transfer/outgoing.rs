@@ -16,7 +16,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::antientropy::Outcome;
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::membership::layout::Phase;
@@ -220,15 +219,21 @@ impl Outgoing {
         leaving.end_page(env, partition);
     }
 
-    /// An exchange in which this node only gave has ended.
-    pub fn on_exchanged(&mut self, env: &Env<'_>, outcome: &Outcome) {
-        let Some(leaving) = self.by_id.get_mut(&outcome.partition) else { return };
-        leaving.rows += outcome.sent;
-        leaving.bytes += outcome.bytes;
-        if outcome.is_complete && matches!(leaving.stage, Stage::Giving) {
-            leaving.taken.insert(outcome.peer);
-            if leaving.has_been_taken(env, outcome.partition) {
-                leaving.stage = Stage::dropping(env, outcome.partition);
+    /// So much was given to an owner.
+    pub fn note(&mut self, partition: PartitionId, rows: u64, bytes: u64) {
+        if let Some(leaving) = self.by_id.get_mut(&partition) {
+            leaving.rows += rows;
+            leaving.bytes += bytes;
+        }
+    }
+
+    /// An owner has taken everything, in an exchange that both sides began under the present layout.
+    pub fn on_taken(&mut self, env: &Env<'_>, partition: PartitionId, owner: NodeId) {
+        let Some(leaving) = self.by_id.get_mut(&partition) else { return };
+        if matches!(leaving.stage, Stage::Giving) {
+            leaving.taken.insert(owner);
+            if leaving.has_been_taken(env, partition) {
+                leaving.stage = Stage::dropping(env, partition);
             }
         }
     }

@@ -1,9 +1,10 @@
 //! How far the present change is with one shard: what the next phase waits for, and what people are shown.
 
-use super::{Incoming, Transfer, owners_before, owners_to_come};
+use super::{Incoming, Transfer};
 use crate::ids::{NodeId, PartitionId};
 use crate::limits;
 use crate::message::peer::{MoveState, MoveStep, PartitionMove};
+use crate::replica::Standing;
 use crate::shard::{Env, Turn};
 
 impl Transfer {
@@ -12,7 +13,7 @@ impl Transfer {
         let mut state = MoveState::default();
         for (partition, _) in turn.memories() {
             let comes_or_goes = |nodes: &[NodeId]| nodes.contains(&env.me);
-            let (before, to_come) = (owners_before(env.ring, partition), owners_to_come(env.ring, partition));
+            let (before, to_come) = (env.ring.owners_before(partition), env.ring.owners_to_come(partition));
             let is_leaver = comes_or_goes(env.ring.leavers(partition));
             state.moved += u32::from(comes_or_goes(before) != comes_or_goes(to_come) || is_leaver);
             if Incoming::is_unsynced(env, turn, partition) {
@@ -55,7 +56,7 @@ impl Transfer {
         let teachers = || Incoming::teachers(env, partition);
         let lacks = |node: &NodeId| self.incoming.lacks(env, turn, partition, *node);
         let count = |nodes: usize| u8::try_from(nodes).unwrap_or(u8::MAX);
-        let is_loading = Incoming::is_loading(env, turn, partition);
+        let is_loading = Standing::is_loading(env, turn, partition);
         let silent = teachers().filter(lacks).find(|node| !env.liveness.is_reachable(*node));
         let done = teachers().filter(|node| !lacks(node)).count();
         let step = match silent {

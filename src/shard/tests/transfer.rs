@@ -3,7 +3,6 @@
 use super::moves::Move;
 use super::*;
 use crate::message::peer::{Deliver, MoveStep, OwedRow};
-use crate::transfer::TRANSFERS_MAX;
 
 /// Nothing repairs but what moves data.
 fn only_moves() -> ShardConfig {
@@ -136,7 +135,7 @@ fn at_most_two_partitions_are_loaded_at_once_and_none_while_moving_is_halted() {
     for _ in 0..400 {
         bus.run(Duration::from_millis(20));
         for node in bus.nodes.values() {
-            assert!(node.shard.exchanges.loading().len() <= TRANSFERS_MAX);
+            assert!(node.shard.exchanges.loading().len() <= limits::TRANSFERS_MAX);
         }
     }
     assert!(bus.everyone().into_iter().all(|node| bus.standing(node, change.partition) != Standing::Joining));
