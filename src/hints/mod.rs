@@ -20,7 +20,7 @@ mod delivery;
 pub mod lag;
 mod ledger;
 mod repair_marks;
-pub mod retarget;
+mod retarget;
 
 pub use delivery::Delivery;
 pub use ledger::Ledger;

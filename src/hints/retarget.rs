@@ -12,7 +12,7 @@
 //! is set for the present owners at once.
 //!
 //! Begun when another layout is taken up, and at each start. Costs a look at each entry of the index; one page and its tasks at
-//! a time. A row that cannot be read keeps its marks and is tried again after [`AGAIN_AFTER`].
+//! a time. A row that cannot be read keeps its marks and is tried again after five seconds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -36,15 +36,15 @@ impl Shard {
         self.site.ring = ring;
         self.take_roles();
         self.turn.out.observe(Observation::LayoutAdopted { number });
+        // First by the new lists: who is asked in place of one that is gone must be of these.
+        self.coordinator.on_ring_changed(&self.site.env(now), &mut self.turn.out);
         self.forget_strangers(now);
         self.exchanges.abandon_all(&mut self.turn.out);
         self.walks.abandon_all(&mut self.turn.out);
         self.responders.refuse_all(&mut self.turn.out, &Refusal::StaleLayout { have: number });
         self.newborns = Newborns::default();
         self.take_partitions(now);
-        let env = self.site.env(now);
-        self.stability.on_layout(&env, &mut self.turn);
-        self.coordinator.on_ring_changed(&env, &mut self.turn.out);
+        self.stability.on_layout(&self.site.env(now), &mut self.turn);
         for timer in [TimerKey::Newborn, TimerKey::Stability] {
             self.turn.out.set_timer(timer, now.mono);
         }
