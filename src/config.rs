@@ -55,12 +55,15 @@ pub struct ShardConfig {
     pub read_repair: bool,
     /// Such repairs that this node sends at most, one per owner and read; reads beyond it repair nothing. Default 64 per second.
     pub read_repairs_per_second: u32,
+    /// Bytes of rows in them, per shard. Default 4 MiB per second. Zero: no limit.
+    pub read_repair_bytes_per_second: u64,
     /// Whether owners keep trees of what they hold, and compare these first. Off only in experiments.
     pub trees: bool,
     /// Each tree is built anew this often, which finds rows that were lost without a trace. Default 24 h. Zero: never.
     pub tree_rebuild_interval: Duration,
     /// So many bytes of rows an exchange may read and give, per shard. Default 16 MiB per second, a quarter while clients are
-    /// busy. Zero: no limit. More repairs sooner and takes the disk from clients.
+    /// busy. Zero: no limit. More repairs sooner and takes the disk from clients. An owner that has lost its data, and who
+    /// gives it the other owners', are held up only while clients are busy, and then by the whole of it.
     pub repair_bytes_per_second: u64,
     /// So many whole rows exchanges may take and give, per shard. Default 20,000 per second, a quarter while clients are busy.
     /// Zero: no limit.
@@ -113,6 +116,7 @@ impl Default for ShardConfig {
             exchange: true,
             read_repair: true,
             read_repairs_per_second: 64,
+            read_repair_bytes_per_second: 4 << 20,
             trees: true,
             tree_rebuild_interval: Duration::from_secs(24 * 3600),
             repair_bytes_per_second: 16 << 20,

@@ -95,6 +95,8 @@ pub enum Mutation {
     RoleKeepsEstablished,
     /// What is owed to a node that is no owner any more stays owed to it alone.
     HintNotRetargeted,
+    /// Rows that are gone from the disk stay loaded.
+    LostRowsCached,
     /// Whatever answer comes in a comparison of co-owners counts as that to the question that is open.
     AnyAnswerTaken,
     /// An owner of before drops its rows before the others have them.
@@ -113,7 +115,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 51] = [
+    pub const ALL: [Mutation; 52] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -165,6 +167,7 @@ impl Mutation {
         Mutation::LeaverSealsAsOwner,
         Mutation::FencedSpeaks,
         Mutation::PhaseWithoutBarrier,
+        Mutation::LostRowsCached,
     ];
 }
 

@@ -163,6 +163,7 @@ fn merge(sum: &mut ShardStatus, shard: ShardStatus) {
     sum.read_repairs.outdated += shard.read_repairs.outdated;
     sum.read_repairs.left_out += shard.read_repairs.left_out;
     sum.read_repairs.taken += shard.read_repairs.taken;
+    sum.read_repairs.not_taken += shard.read_repairs.not_taken;
     sum.amnesia_alarms += shard.amnesia_alarms;
     sum.conflicts += shard.conflicts;
     sum.conflicting.extend(shard.conflicting);

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 
 use super::exchanged::Began;
+use super::pace::Haste;
 use super::walk::is_step;
 use crate::causality::Tick;
 use crate::ids::{NodeId, OpId, PartitionId};
@@ -109,6 +110,7 @@ struct Exchange {
     aim: Aim,
     stage: Stage,
     began: Began,
+    haste: Haste,
     /// Every row so far was shown and taken.
     is_whole: bool,
     /// The number of the page.
@@ -217,6 +219,7 @@ impl Exchanges {
             aim,
             began,
             stage: Stage::Reading,
+            haste: haste(env, turn, partition),
             is_whole: true,
             step: 0,
             marks,
@@ -272,7 +275,7 @@ impl Exchanges {
         let marks = marks::marks(env, turn, exchange.partition);
         let memory = turn.memory(exchange.partition);
         let Ok(page) = outcome else { return self.end(&mut turn.out, op, false) };
-        turn.pace.charge(env, page.bytes(), 0);
+        turn.pace.charge(env, exchange.haste, page.bytes(), 0);
         let end = match page.entries.last() {
             Some((last, _)) if !page.is_last => keyspace::after(last),
             _ => exchange.range.end.clone().unwrap_or_default(),
@@ -284,7 +287,8 @@ impl Exchanges {
         exchange.step = exchange.step.saturating_add(1);
         let hashes = rows.iter().map(|(row, state)| (row.clone(), Row::state_hash_of(state))).collect();
         let (step, start, gives) = (exchange.step, exchange.range.start.clone(), exchange.aim == Aim::Give);
-        let offer = ExchangeOffer { op, step, start, end: end.clone(), hashes, marks, gives };
+        let takes_over = exchange.haste == Haste::TakingOver;
+        let offer = ExchangeOffer { op, step, start, end: end.clone(), hashes, takes_over, marks, gives };
         // The page may show rows of every turn sealed so far.
         out.send_after(out.sealed_ticket(), exchange.peer, exchange.partition, PeerMessage::ExchangeOffer(offer));
         exchange.stage = Stage::Offered { end, rows, marks };
@@ -338,7 +342,7 @@ impl Exchanges {
         exchange.is_whole &= !findings.leaves_out;
         let mut rows = if takes_nothing { Vec::new() } else { findings.rows };
         let bytes = bytes_of(&rows);
-        turn.pace.charge(env, bytes, rows.len());
+        turn.pace.charge(env, exchange.haste, bytes, rows.len());
         exchange.received += rows.len() as u64;
         exchange.bytes += bytes as u64;
         if has_slept {
@@ -361,7 +365,7 @@ impl Exchanges {
         exchange.sent += wanted.len() as u64;
         if is_pushing {
             let bytes = bytes_of(&wanted);
-            turn.pace.charge(env, bytes, wanted.len());
+            turn.pace.charge(env, exchange.haste, bytes, wanted.len());
             exchange.bytes += bytes as u64;
             let push = ExchangePush { op, step: exchange.step, rows: wanted, marks: *own_marks };
             out.send(exchange.peer, exchange.partition, PeerMessage::ExchangePush(push));
@@ -455,7 +459,7 @@ impl Exchange {
     /// Reads the next page, or waits until it may.
     fn read_page(&self, env: &Env<'_>, turn: &mut Turn, op: OpId) {
         let out = &mut turn.out;
-        if let Some(wait) = turn.pace.wait(env) {
+        if let Some(wait) = turn.pace.wait(env, self.haste) {
             out.cancel_timer(&TimerKey::ExchangeTimeout(op));
             return out.set_timer(TimerKey::Pace(op), env.now.mono.after(wait));
         }
@@ -463,6 +467,12 @@ impl Exchange {
         out.start_job(Job::ScanRows { op, range: self.range.clone(), limit });
         out.set_timer(TimerKey::ExchangeTimeout(op), env.now.mono.after(SILENCE_MAX));
     }
+}
+
+/// An owner that does not hold its data, and is read from nevertheless, is in haste. One to come is not: the others serve.
+fn haste(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> Haste {
+    let is_reader = env.ring.readers(partition).contains(&env.me);
+    if is_reader && !turn.memory(partition).is_established { Haste::TakingOver } else { Haste::Comparing }
 }
 
 pub(super) fn bytes_of(rows: &[(RowKey, Bytes)]) -> usize {

@@ -37,7 +37,7 @@ pub use compared::Compared;
 pub use exchange::{Aim, Exchanges, Outcome, Plan};
 pub use exchanged::{Began, Exchanged};
 pub use newborn::{Finding, Newborns};
-pub use pace::Pace;
+pub use pace::{Haste, Pace};
 pub use respond::Responders;
 pub use schedule::Schedule;
 pub use trees::{Built, Trees};

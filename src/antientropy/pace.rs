@@ -2,7 +2,8 @@
 //!
 //! What a page cost is taken when it is known, so a bucket may fall below nothing; the next page waits until it is there
 //! again. While clients are busy both fill at a quarter of their rate. Time is the input's, so a pause is the same in every
-//! run. The initiator waits as long as it must, since only it decides when the next page is asked for; the responder holds
+//! run. Who has lost its data, and who gives it the others', has buckets of its own ([`Haste::TakingOver`]): until it has all,
+//! one owner fewer holds what is written, so it waits only while clients are busy. The initiator waits as long as it must, since only it decides when the next page is asked for; the responder holds
 //! an answer up by [`PAUSE_MAX`] at most, so that it is not taken for dead.
 //!
 //! Called by the exchange, on both sides, once per page; the building of trees and the delivery of debts have pauses of
@@ -22,9 +23,24 @@ const BURST: u64 = 500_000;
 /// Clients are busy while deliveries are asked to pause for so long between pages. Unit: milliseconds.
 const BUSY_FROM_MS: u32 = 4;
 
+/// How much an exchange matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// Owners compare what they have.
+    Comparing,
+    /// An owner that has nothing yet takes over what the others have.
+    TakingOver,
+}
+
 /// The buckets of a shard.
 #[derive(Debug, Default)]
 pub struct Pace {
+    comparing: Buckets,
+    taking_over: Buckets,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
     bytes: Bucket,
     rows: Bucket,
     /// When they were filled last; `None` while they are full.
@@ -54,35 +70,45 @@ impl Bucket {
 
 impl Pace {
     /// A page took so many bytes and rows.
-    pub fn charge(&mut self, env: &Env<'_>, bytes: usize, rows: usize) {
-        self.fill(env);
+    pub fn charge(&mut self, env: &Env<'_>, haste: Haste, bytes: usize, rows: usize) {
+        let buckets = self.filled(env, haste);
         let taken = |count: usize| (count as u64).saturating_mul(1_000_000);
-        self.bytes.missing = self.bytes.missing.saturating_add(taken(bytes));
-        self.rows.missing = self.rows.missing.saturating_add(taken(rows));
+        buckets.bytes.missing = buckets.bytes.missing.saturating_add(taken(bytes));
+        buckets.rows.missing = buckets.rows.missing.saturating_add(taken(rows));
     }
 
     /// How long the next page must wait, if it must.
-    pub fn wait(&mut self, env: &Env<'_>) -> Option<Duration> {
-        self.fill(env);
-        let (bytes, rows) = rates(env);
-        let wait = self.bytes.wait(bytes).max(self.rows.wait(rows));
+    pub fn wait(&mut self, env: &Env<'_>, haste: Haste) -> Option<Duration> {
+        let buckets = self.filled(env, haste);
+        let (bytes, rows) = rates(env, haste);
+        let wait = buckets.bytes.wait(bytes).max(buckets.rows.wait(rows));
         (wait > 0).then(|| Duration::from_micros(wait).min(PAUSE_MAX))
     }
 
-    fn fill(&mut self, env: &Env<'_>) {
+    fn filled(&mut self, env: &Env<'_>, haste: Haste) -> &mut Buckets {
+        let buckets = match haste {
+            Haste::Comparing => &mut self.comparing,
+            Haste::TakingOver => &mut self.taking_over,
+        };
         let now = env.now.mono;
-        let passed = micros(now.since(self.at.replace(now).unwrap_or(now)));
-        let (bytes, rows) = rates(env);
-        self.bytes.fill(bytes, passed);
-        self.rows.fill(rows, passed);
+        let passed = micros(now.since(buckets.at.replace(now).unwrap_or(now)));
+        let (bytes, rows) = rates(env, haste);
+        buckets.bytes.fill(bytes, passed);
+        buckets.rows.fill(rows, passed);
+        buckets
     }
 }
 
 /// Bytes and rows per second.
-fn rates(env: &Env<'_>) -> (u64, u64) {
-    let share = if env.delivery_pause_ms >= BUSY_FROM_MS { 4 } else { 1 };
-    // A limit stays one, however small.
-    let of = |rate: u64| if rate == 0 { 0 } else { (rate / share).max(1) };
+fn rates(env: &Env<'_>, haste: Haste) -> (u64, u64) {
+    let is_busy = env.delivery_pause_ms >= BUSY_FROM_MS;
+    let of = |rate: u64| match (haste, is_busy) {
+        (Haste::TakingOver, false) => 0,
+        (Haste::TakingOver, true) | (Haste::Comparing, false) => rate,
+        // A limit stays one, however small.
+        (Haste::Comparing, true) if rate > 0 => (rate / 4).max(1),
+        (Haste::Comparing, true) => 0,
+    };
     (of(env.config.repair_bytes_per_second), of(u64::from(env.config.repair_rows_per_second)))
 }
 

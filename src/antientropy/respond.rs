@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::exchange::{SILENCE_MAX, bytes_of, readable};
+use super::pace::Haste;
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
@@ -90,8 +91,9 @@ impl Responders {
         if let Some(refusal) = refusal {
             return asker.answer_offer(&mut turn.out, Err(refusal));
         }
+        let haste = haste(&offer);
         self.offers.insert(op, (asker, offer));
-        match turn.pace.wait(env) {
+        match turn.pace.wait(env, haste) {
             Some(wait) => turn.out.set_timer(TimerKey::Pace(op), env.now.mono.after(wait)),
             None => self.on_paced(turn, op),
         }
@@ -112,7 +114,8 @@ impl Responders {
         let memory = turn.memory(asker.partition);
         let offer_end = offer.end.clone();
         let has_slept = offer.marks.compacted < marks.folded && !offer.gives;
-        turn.pace.charge(env, outcome.as_ref().map_or(0, Page::bytes), 0);
+        let haste = haste(&offer);
+        turn.pace.charge(env, haste, outcome.as_ref().map_or(0, Page::bytes), 0);
         let findings = |page: Page| {
             let end = match page.entries.last() {
                 Some((last, _)) if !page.is_last => keyspace::after(last),
@@ -132,7 +135,7 @@ impl Responders {
             self.teaching.remove(&(asker.node, asker.partition));
         }
         if let Ok(found) = &outcome {
-            turn.pace.charge(env, bytes_of(&found.rows), found.rows.len());
+            turn.pace.charge(env, haste, bytes_of(&found.rows), found.rows.len());
         }
         asker.answer_offer(&mut turn.out, outcome);
     }
@@ -171,7 +174,7 @@ impl Responders {
         if push.rows.is_empty() {
             return asker.answer_push(out, Ok(()));
         }
-        turn.pace.charge(env, bytes_of(&push.rows), push.rows.len());
+        turn.pace.charge(env, Haste::Comparing, bytes_of(&push.rows), push.rows.len());
         let out = &mut turn.out;
         self.pushes.insert(op, Push { asker, merging: push.rows.len(), refused: None });
         for (row, state) in push.rows {
@@ -243,6 +246,10 @@ impl Asker {
         let Asker { node, epoch, partition, op, step } = self;
         out.send(node, partition, PeerMessage::ExchangePushed(ExchangePushed { op, step, epoch, outcome }));
     }
+}
+
+fn haste(offer: &ExchangeOffer) -> Haste {
+    if offer.takes_over { Haste::TakingOver } else { Haste::Comparing }
 }
 
 /// Whether these can be the rows of one page: it ends with the row with which it reaches its bounds.
@@ -375,6 +382,7 @@ mod tests {
             start: Bytes::new(),
             end: Bytes::from_static(&[0xff; 4]),
             hashes,
+            takes_over: false,
             marks: Marks::default(),
             gives: false,
         }

@@ -146,7 +146,9 @@ impl MerkleTree {
 
     /// Whether it has so many rows that it should have more leaves.
     pub fn is_crowded(&self) -> bool {
-        self.leaf_bits < LEAF_BITS_MAX && self.root.rows >> self.leaf_bits >= ROWS_PER_LEAF_MAX
+        // More than half of all numbers: fewer than none, of a tree that counted rows that were gone from the disk.
+        let rows = if self.root.rows > u32::MAX / 2 { 0 } else { self.root.rows };
+        self.leaf_bits < LEAF_BITS_MAX && rows >> self.leaf_bits >= ROWS_PER_LEAF_MAX
     }
 
     /// Bits of the number of a leaf.

@@ -112,6 +112,12 @@ impl Trees {
         self.by_id.get(&partition)?.whole.as_ref()
     }
 
+    /// Whether the first tree of a partition is still to come: it waits, or is being built, and no page of it has failed.
+    pub fn is_awaited(&self, env: &Env<'_>, partition: PartitionId) -> bool {
+        let is_coming = |entry: &Entry| entry.whole.is_none() && entry.due.is_none_or(|due| due <= env.now.mono);
+        env.config.trees && self.by_id.get(&partition).is_some_and(is_coming)
+    }
+
     /// Every tree that is whole.
     pub fn iter(&self) -> impl Iterator<Item = (PartitionId, &MerkleTree)> {
         self.by_id.iter().filter_map(|(partition, entry)| Some((*partition, entry.whole.as_ref()?)))
@@ -141,6 +147,13 @@ impl Trees {
             Some(build) => build.replace(row, before, now),
             None if is_crowded => self.schedule(partition, Timestamp(0)),
             None => {}
+        }
+    }
+
+    /// What is kept of a partition is in doubt: its tree is built anew at once.
+    pub fn rebuild(&mut self, partition: PartitionId) {
+        if self.build.as_ref().is_none_or(|build| build.partition != partition) {
+            self.schedule(partition, Timestamp(0));
         }
     }
 

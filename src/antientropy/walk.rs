@@ -4,7 +4,8 @@
 //! root ──equal──────────────────────────────────────────────────────────────────→ complete: both have the same
 //!   └differs──→ its children that differ … ──→ leaves ──pause──→ the leaves once more ──equal──→ complete
 //!                                                                       └differ──→ ranges for the exchange of rows
-//! the trees say nothing of each other (not whole, not swept, not settled equally far) ──→ the exchange of all rows
+//! the trees say nothing of each other (not swept, not settled equally far) ──→ the exchange of all rows
+//! one of them is still being built ──→ later, but for what is known to be lacking there: rows
 //! ```
 //!
 //! What is being written stands on one owner a moment before it stands on the other: so only what differs both times, with
@@ -138,7 +139,7 @@ impl Walks {
             Ok(findings) if marks::is_known(env, turn, walk.peer, &findings.marks) => findings,
             Ok(_) | Err(_) => return self.end(&mut turn.out, op, false),
         };
-        let TreeFindings { differing, leaf_bits, marks } = findings;
+        let TreeFindings { differing, is_building, leaf_bits, marks } = findings;
         let first = walk.marks.map_or(marks, |(first, _)| first);
         if first.incarnation != marks.incarnation {
             return self.end(&mut turn.out, op, false);
@@ -146,7 +147,10 @@ impl Walks {
         walk.marks = Some((first, marks));
         walk.leaf_bits = walk.leaf_bits.min(leaf_bits);
         let (Some(differing), Some(tree)) = (differing, turn.trees.whole(walk.partition)) else {
-            return self.give_up(env, &mut turn.out, op);
+            return match is_building && !turn.needs_repair(walk.partition, walk.peer) {
+                true => self.end(&mut turn.out, op, false),
+                false => self.give_up(env, &mut turn.out, op),
+            };
         };
         let mut least = 0;
         for place in differing {
@@ -292,6 +296,7 @@ fn findings(env: &Env<'_>, turn: &Turn, partition: PartitionId, offer: &TreeOffe
         Some((sum.rows, sum.hash) != (node.rows, node.hash))
     };
     let all: Option<Vec<bool>> = offer.nodes.iter().map(differs).collect();
+    let is_building = turn.trees.is_awaited(env, partition);
     let places = |all: Vec<bool>| (0_u16..).zip(all).filter(|(_, differs)| *differs).map(|(place, _)| place).collect();
-    TreeFindings { differing: all.map(places), leaf_bits: tree.map_or(0, |tree| tree.leaf_bits()), marks }
+    TreeFindings { differing: all.map(places), is_building, leaf_bits: tree.map_or(0, |tree| tree.leaf_bits()), marks }
 }

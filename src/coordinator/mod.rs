@@ -421,16 +421,16 @@ impl Coordinator {
         if let Some(response) = read.advance(env, out, op) {
             let (origin, partition) = (read.origin, read.quorum.candidates.partition);
             let row = read.quorum.row.clone();
-            let found = match &response {
-                Response::Failed(_) => Found::Nothing,
-                _ if !env.config.read_repair => Found::Nothing,
-                _ => read_repair::compare(env, &read.quorum),
+            let repairs = env.config.read_repair && !matches!(response, Response::Failed(_));
+            let writes = |op: &Op| matches!(op, Op::Write(write) if write.row == row);
+            let Some(Op::Read(read)) = self.ops.get(&op) else { return };
+            let found = match repairs && read.quorum.views().nth(1).is_some() {
+                true => self.repairs.look(env, &read.quorum, || self.ops.values().any(writes)),
+                false => Found::Nothing,
             };
             self.finish(out, op, partition, vec![(origin, response)]);
             // The answer does not wait for what it found.
-            let writes = |op: &Op| matches!(op, Op::Write(write) if write.row == row);
-            let is_written = found != Found::Nothing && self.ops.values().any(writes);
-            self.repairs.send(env, out, partition, found, is_written);
+            self.repairs.send(env, out, partition, found);
         }
     }
 

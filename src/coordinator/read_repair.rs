@@ -9,10 +9,13 @@
 //! would change its own, by the very rules of its merge; so a state that two owners only write down differently is no reason. Owners
 //! that have settled differently far are not compared: one's sum stands for the other's entries.
 //!
-//! The receiver takes it as a late message, which changes nothing that is frozen. Nobody answers. Bounded by `read_repairs_per_second`
-//! and a page of bytes; what is left out is the exchange's. Called by the coordinator. Source: Dynamo 2007 §5.
+//! The receiver takes it as a late message, which changes nothing that is frozen. Nobody answers, so a receiver may have refused
+//! it: a row is sent to the same owner again only after [`REPEATED_AFTER`]. Bounded by `read_repairs_per_second`, by
+//! `read_repair_bytes_per_second` and by a page of bytes each; nothing is compared while none may be sent. What is left out is
+//! the exchange's. Called by the coordinator. Source: Dynamo 2007 §5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -43,9 +46,9 @@ pub(super) enum Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stale {
     node: NodeId,
-    rows: Vec<(RowKey, Bytes)>,
-    missing: u64,
-    outdated: u64,
+    rows: Vec<(RowKey, Bytes, Why)>,
+    /// Rows for which there is no room.
+    left_out: u64,
 }
 
 /// What has been sent, and how much may still be sent in this second.
@@ -54,11 +57,23 @@ pub(super) struct ReadRepairs {
     status: ReadRepairStatus,
     /// Millionths of repairs that may be sent at once, as of `filled_at`.
     allowance: u64,
+    /// Millionths of bytes that were sent and are not made up for yet.
+    bytes_missing: u64,
     filled_at: Option<Timestamp>,
+    /// To whom which rows were sent a moment ago.
+    recent: BTreeMap<(NodeId, u128), Timestamp>,
+    /// The same, oldest first.
+    by_time: VecDeque<(Timestamp, NodeId, u128)>,
 }
 
-/// One repair.
+/// One repair, or one byte.
 const WHOLE: u64 = 1_000_000;
+
+/// An owner is not sent the same row again for so long.
+pub(super) const REPEATED_AFTER: Duration = Duration::from_secs(3);
+
+/// Rows that are remembered for that; of more, the oldest are forgotten.
+const RECENT_MAX: usize = 4_096;
 
 impl ReadRepairs {
     /// For `starling status`.
@@ -66,8 +81,22 @@ impl ReadRepairs {
         self.status
     }
 
-    /// Sends what was found, unless a write of the key is under way here: it is about to change what was compared.
-    pub fn send(&mut self, env: &Env<'_>, out: &mut Outbox, partition: PartitionId, found: Found, is_written: bool) {
+    /// Looks for what owners lack. A write of the key that is under way here is about to change what they showed.
+    pub fn look(&mut self, env: &Env<'_>, quorum: &QuorumRead, is_written: impl FnOnce() -> bool) -> Found {
+        let views = compared(env, quorum);
+        let Some(((_, first), others)) = views.split_first() else { return Found::Nothing };
+        if others.iter().all(|(_, view)| view.main == first.main && view.rows == first.rows) {
+            return Found::Nothing;
+        }
+        if is_written() || !self.has_room(env) {
+            self.status.left_out += 1;
+            return Found::Nothing;
+        }
+        compare(env, quorum, views)
+    }
+
+    /// Sends what was found.
+    pub fn send(&mut self, env: &Env<'_>, out: &mut Outbox, partition: PartitionId, found: Found) {
         let stale = match found {
             Found::Nothing => return,
             Found::Unlike(owners) => {
@@ -76,40 +105,81 @@ impl ReadRepairs {
             }
             Found::Stale(stale) => stale,
         };
-        for Stale { node, rows, missing, outdated } in stale {
-            if is_written || !self.may_send(env) {
+        self.forget(env);
+        for Stale { node, rows, left_out } in stale {
+            self.status.left_out += left_out;
+            let (mut fresh, mut bytes) = (Vec::with_capacity(rows.len()), 0);
+            for (row, state, why) in rows {
+                let name = (node, xxhash_rust::xxh3::xxh3_128(row.as_bytes()));
+                if self.recent.contains_key(&name) {
+                    self.status.not_taken += 1;
+                    continue;
+                }
+                bytes += row.as_bytes().len() + state.len();
+                fresh.push((row, state, why, name));
+            }
+            if fresh.is_empty() {
+                continue;
+            }
+            if !self.has_room(env) {
                 self.status.left_out += 1;
                 continue;
             }
-            self.status.missing += missing;
-            self.status.outdated += outdated;
-            out.send(node, partition, PeerMessage::Repair(Repair { rows }));
+            self.allowance -= WHOLE;
+            self.bytes_missing = self.bytes_missing.saturating_add((bytes as u64).saturating_mul(WHOLE));
+            let mut sent = Vec::with_capacity(fresh.len());
+            for (row, state, why, name) in fresh {
+                match why {
+                    Why::Missing => self.status.missing += 1,
+                    Why::Outdated => self.status.outdated += 1,
+                }
+                self.recent.insert(name, env.now.mono);
+                self.by_time.push_back((env.now.mono, name.0, name.1));
+                sent.push((row, state));
+            }
+            out.send(node, partition, PeerMessage::Repair(Repair { rows: sent }));
         }
     }
 
-    fn may_send(&mut self, env: &Env<'_>) -> bool {
-        let per_second = u64::from(env.config.read_repairs_per_second);
-        let full = per_second * WHOLE;
-        let refill = |at: Timestamp| (env.now.mono.since(at).as_micros() as u64).saturating_mul(per_second);
-        self.allowance = self.filled_at.map_or(full, |at| self.allowance.saturating_add(refill(at)).min(full));
-        self.filled_at = Some(env.now.mono);
-        let is_allowed = self.allowance >= WHOLE;
-        if is_allowed {
-            self.allowance -= WHOLE;
+    /// Forgets what was sent long enough ago, or is too much to remember.
+    fn forget(&mut self, env: &Env<'_>) {
+        while let Some((at, node, row)) = self.by_time.front().copied() {
+            if self.by_time.len() <= RECENT_MAX && env.now.mono.since(at) < REPEATED_AFTER {
+                return;
+            }
+            self.by_time.pop_front();
+            if self.recent.get(&(node, row)) == Some(&at) {
+                self.recent.remove(&(node, row));
+            }
         }
-        is_allowed
+    }
+
+    /// Whether one more may be sent now.
+    fn has_room(&mut self, env: &Env<'_>) -> bool {
+        let per_second = u64::from(env.config.read_repairs_per_second);
+        let bytes_per_second = env.config.read_repair_bytes_per_second;
+        let passed = self.filled_at.map_or(0, |at| env.now.mono.since(at).as_micros() as u64);
+        let full = per_second * WHOLE;
+        let came = passed.saturating_mul(per_second);
+        self.allowance = if self.filled_at.is_none() { full } else { self.allowance.saturating_add(came).min(full) };
+        let made_up = if bytes_per_second == 0 { u64::MAX } else { passed.saturating_mul(bytes_per_second) };
+        self.bytes_missing = self.bytes_missing.saturating_sub(made_up);
+        self.filled_at = Some(env.now.mono);
+        // A page over it is let through: it is made up for before the next one.
+        self.allowance >= WHOLE && self.bytes_missing == 0
     }
 }
 
-/// Compares what owners showed.
-pub(super) fn compare(env: &Env<'_>, quorum: &QuorumRead) -> Found {
+/// What the owners showed.
+fn compared<'a>(env: &Env<'_>, quorum: &'a QuorumRead) -> Vec<(NodeId, &'a View)> {
     let owners = quorum.candidates.readers(env);
     let is_compared = |node: &NodeId| owners.contains(node) || mutation::is_off(Mutation::RepairToFallback);
-    let views: Vec<(NodeId, &View)> = quorum.views().filter(|(node, _)| is_compared(node)).collect();
+    quorum.views().filter(|(node, _)| is_compared(node)).collect()
+}
+
+/// Compares what owners showed, who differ.
+fn compare(env: &Env<'_>, quorum: &QuorumRead, views: Vec<(NodeId, &View)>) -> Found {
     let Some(((_, first), others)) = views.split_first() else { return Found::Nothing };
-    if others.iter().all(|(_, view)| view.main == first.main && view.rows == first.rows) {
-        return Found::Nothing;
-    }
     let level = Level { compacted: first.settled, folded: first.folded };
     if others.iter().any(|(_, view)| (view.settled, view.folded) != (level.compacted, level.folded)) {
         return Found::Unlike(views.len() as u64);
@@ -126,7 +196,7 @@ pub(super) fn compare(env: &Env<'_>, quorum: &QuorumRead) -> Found {
         }
     }
     let stale = shown.iter().filter_map(|(node, view, rows)| {
-        let mut stale = Stale { node: *node, rows: Vec::new(), missing: 0, outdated: 0 };
+        let mut stale = Stale { node: *node, rows: Vec::new(), left_out: 0 };
         let mut bytes = 0;
         stale.note(&mut bytes, &quorum.row, level.lacks(env, &view.main, &main, &view.beside), &main);
         for (row, whole) in &beside {
@@ -134,7 +204,7 @@ pub(super) fn compare(env: &Env<'_>, quorum: &QuorumRead) -> Found {
             let own = rows.get(row).unwrap_or(&nothing);
             stale.note(&mut bytes, row, level.lacks(env, own, whole, &Beside::NONE), whole);
         }
-        (!stale.rows.is_empty()).then_some(stale)
+        (!stale.rows.is_empty() || stale.left_out > 0).then_some(stale)
     });
     let stale: Vec<Stale> = stale.collect();
     if stale.is_empty() { Found::Nothing } else { Found::Stale(stale) }
@@ -150,14 +220,15 @@ enum Why {
 impl Stale {
     /// A row that is lacked, while there is room for it.
     fn note(&mut self, bytes: &mut usize, row: &RowKey, why: Option<Why>, whole: &Row) {
-        let Some(why) = why.filter(|_| *bytes < limits::PAGE_BYTES_MAX) else { return };
+        let Some(why) = why else { return };
         let state = whole.encode();
-        *bytes += row.as_bytes().len() + state.len();
-        self.rows.push((row.clone(), state));
-        match why {
-            Why::Missing => self.missing += 1,
-            Why::Outdated => self.outdated += 1,
+        let size = row.as_bytes().len() + state.len();
+        if *bytes + size > limits::PAGE_BYTES_MAX {
+            self.left_out += 1;
+            return;
         }
+        *bytes += size;
+        self.rows.push((row.clone(), state, why));
     }
 }
 

@@ -63,6 +63,11 @@ impl RepairMarks {
         Some(self.record(partition))
     }
 
+    /// Whether an owner may lack something of a partition.
+    pub fn has(&self, partition: PartitionId, owner: NodeId) -> bool {
+        self.by_partition.get(&partition).is_some_and(|owners| owners.contains_key(&owner))
+    }
+
     /// The marks, by partition.
     pub fn iter(&self) -> impl Iterator<Item = (PartitionId, Vec<NodeId>)> + '_ {
         self.by_partition.iter().map(|(partition, owners)| (*partition, owners.keys().copied().collect()))

@@ -30,8 +30,7 @@ pub(super) fn owe(
     for owner in &debtees(env, partition, owners) {
         let is_marked = turn.row(row).is_some_and(|stored| stored.header.debt_to(*owner).is_some());
         if !is_marked && turn.owed_to(*owner) >= env.config.debts_per_owner_max {
-            turn.mark_for_repair(partition, *owner, env.now.mono);
-            turn.out.observe(Observation::NeedsRepair { owner: *owner, partition });
+            leave_to_exchange(env, turn, row, &[*owner]);
             continue;
         }
         turn.row_mut(row).header.owe(*owner, version, since);
@@ -74,6 +73,15 @@ fn debtees(env: &Env<'_>, partition: PartitionId, named: &[NodeId]) -> Vec<NodeI
         present.extend(owners.iter().filter(|owner| **owner != env.me && !named.contains(owner)));
     }
     present
+}
+
+/// What owners have not acknowledged cannot be written down as owed to them: the partition is marked as in need of repair.
+pub(super) fn leave_to_exchange(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owners: &[NodeId]) {
+    let partition = row.partition(env.ring.layout().partitions);
+    for owner in &debtees(env, partition, owners) {
+        turn.mark_for_repair(partition, *owner, env.now.mono);
+        turn.out.observe(Observation::NeedsRepair { owner: *owner, partition });
+    }
 }
 
 /// An owner acknowledged the row up to a version.

@@ -201,8 +201,8 @@ fn refuse(env: &Env<'_>, turn: &mut Turn, task: Task, refusal: &Refusal) {
         TaskBody::Read { asker, .. } | TaskBody::Show { asker, .. } => {
             view::refuse(env, turn, &row, asker, refusal);
         }
-        // The owner stays unacknowledged; the exchange closes what no mark tells.
-        TaskBody::Owe { .. } => {}
+        // The owners stay unacknowledged, and no debt tells of it: only an exchange closes that.
+        TaskBody::Owe { owners, .. } => debts::leave_to_exchange(env, turn, &row, &owners),
         // The mark stays, and the row is delivered again.
         TaskBody::Strike { .. } | TaskBody::Lose { .. } => {}
         // The sweep is not whole, and will be repeated.

@@ -72,10 +72,28 @@ impl Shard {
         transfer.outgoing.begin(&site.env(now), turn, || routes::next_op(next_exchange));
     }
 
-    /// Begins the comparisons that are due, as many as may run at once.
+    /// Begins the comparisons that are due, as many as may run at once: first the exchanges of partitions whose data was lost here,
+    /// then those of what was found to differ. Whoever has its data, and no tree of it yet, waits for that, unless something is known
+    /// to lack: with trees a comparison is a message, without them all rows.
     pub(super) fn begin_exchanges(&mut self, now: Now) {
         let env = self.site.env(now);
         let Shard { turn, exchanges, walks, schedule, stability, transfer, next_exchange, tree_walks, .. } = self;
+        let is_lost = |turn: &Turn, partition| {
+            !turn.memory(partition).is_established && env.ring.readers(partition).contains(&env.me)
+        };
+        let room = env.config.exchanges_max.saturating_sub(exchanges.len());
+        let may_begin = |partition, peer| {
+            is_lost(turn, partition) && aim(&env, turn, stability, transfer, (partition, peer)).is_some()
+        };
+        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
+            let aim = aim(&env, turn, stability, transfer, (partition, peer)).unwrap_or(Aim::TakeOver);
+            if exchanges.has_partition(partition) {
+                // Who is newborn learns from one owner at a time, whose rows are of one moment.
+                schedule.on_end(&env, partition, peer, false);
+                continue;
+            }
+            exchanges.start(&env, turn, routes::next_op(next_exchange), Plan::whole(&env, peer, partition, aim));
+        }
         while exchanges.len() < env.config.exchanges_max
             && let Some(plan) = exchanges.next_waiting()
         {
@@ -86,11 +104,16 @@ impl Shard {
             }
             exchanges.start(&env, turn, routes::next_op(next_exchange), plan);
         }
+        let awaits_tree = |turn: &Turn, partition, peer| {
+            turn.trees.is_awaited(&env, partition) && !turn.needs_repair(partition, peer)
+        };
         let walks_with = |turn: &Turn, partition, aim| aim == Aim::Both && Walks::may_begin(&env, turn, partition);
         let room = env.config.exchanges_max.saturating_sub(exchanges.len());
         let may_begin = |partition, peer| {
             let aim = aim(&env, turn, stability, transfer, (partition, peer));
-            aim.is_some_and(|aim| !walks_with(turn, partition, aim))
+            aim.is_some_and(|aim| {
+                !walks_with(turn, partition, aim) && !(aim == Aim::Both && awaits_tree(turn, partition, peer))
+            })
         };
         for (partition, peer) in schedule.take_due(&env, room, may_begin) {
             let aim = aim(&env, turn, stability, transfer, (partition, peer)).unwrap_or(Aim::Both);

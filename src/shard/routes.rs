@@ -7,6 +7,7 @@ use super::*;
 use crate::antientropy::Built;
 use crate::causality::Epoch;
 use crate::message::peer::LayoutMessage;
+use crate::mutation::{self, Mutation};
 use crate::replica::marks;
 
 /// While clients are busy, deliveries of debts are slowed down: a millisecond between pages for this many open requests.
@@ -284,6 +285,9 @@ impl Shard {
                 let built = turn.trees.on_page(&env, &mut turn.out, op, outcome);
                 if let Some(Built { partition, differs }) = built {
                     turn.out.observe(Observation::TreeBuilt { partition, differs });
+                    if differs && !mutation::is_off(Mutation::LostRowsCached) {
+                        turn.doubt_loaded(partition);
+                    }
                     turn.trees.begin(&env, &mut turn.out, || next_op(next_exchange));
                 }
             }

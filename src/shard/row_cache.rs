@@ -174,6 +174,31 @@ impl RowCache {
         self.unsynced.retain(|_, unsynced| *unsynced > ticket);
     }
 
+    /// Forgets those of these rows that are not about to be written; whether none of them is.
+    pub fn forget(&mut self, is_one: impl Fn(&RowKey) -> bool) -> bool {
+        let mut is_clean = true;
+        let generation = self.generation;
+        let RowCache { rows, bytes, used_bytes, durable, unsynced, .. } = self;
+        rows.retain(|row, loaded| {
+            if !is_one(row) {
+                return true;
+            }
+            if loaded.is_dirty {
+                is_clean = false;
+                return true;
+            }
+            *bytes -= loaded.bytes;
+            if loaded.generation == generation {
+                *used_bytes -= loaded.bytes;
+            }
+            if loaded.ticket > *durable {
+                unsynced.insert(row.clone(), loaded.ticket);
+            }
+            false
+        });
+        is_clean
+    }
+
     /// Changes every row that is held, in no order.
     pub fn for_each(&mut self, mut change: impl FnMut(&RowKey, &mut LoadedRow)) {
         self.rows.retain(|row, loaded| {
@@ -266,6 +291,25 @@ mod tests {
         assert_eq!(cache.ticket_of(&row(1), Ticket(10)), Ticket(9));
         cache.on_durable(Ticket(9));
         assert_eq!(cache.ticket_of(&row(1), Ticket(10)), Ticket(0));
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_forgotten_but_for_what_is_about_to_be_written() {
+        let mut cache = RowCache::new(Epoch(1), ROOM);
+        for number in 1..=3 {
+            keep(&mut cache, number);
+        }
+        let before = cache.bytes;
+        cache.soil(&row(2)).unwrap();
+        assert!(!cache.forget(|one| *one != row(3)));
+        let held = [1, 2, 3].map(|number| cache.get(&row(number)).is_some());
+        assert_eq!(held, [false, true, true]);
+        assert!(cache.bytes < before && cache.bytes == cache.used_bytes);
+        cache.take_dirty();
+        cache.write(&row(2), Ticket(4)).unwrap();
+        assert!(cache.forget(|_| true), "it is written");
+        assert_eq!(cache.bytes, 0);
+        assert_eq!(cache.ticket_of(&row(2), Ticket(5)), Ticket(4), "and still to be synced");
     }
 
     #[test]

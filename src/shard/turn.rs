@@ -296,6 +296,15 @@ impl Turn {
         });
     }
 
+    /// Rows of a partition were lost or changed beneath this shard: what is loaded of it may be what the disk has no more. What
+    /// is about to be written puts it there again, and the tree is looked up once more after that.
+    pub fn doubt_loaded(&mut self, partition: PartitionId) {
+        let count = self.partition_count;
+        if !self.rows.forget(|row| row.partition(count) == partition) {
+            self.trees.rebuild(partition);
+        }
+    }
+
     /// What a loaded row holds of what a survey counts; to be given to [`Turn::note_change`] when it has changed.
     pub fn held(&self, row: &RowKey, partition: PartitionId) -> Option<Held> {
         self.footing.before(partition, self.row(row))
@@ -362,6 +371,11 @@ impl Turn {
             self.memory_changes.insert(key, record);
             self.out.observe(Observation::RepairProved { owner, partition });
         }
+    }
+
+    /// Whether something of the partition is not written down as owed to the owner.
+    pub fn needs_repair(&self, partition: PartitionId, owner: NodeId) -> bool {
+        self.repair_marks.has(partition, owner)
     }
 
     /// Partitions of which owners may lack something, with these owners.

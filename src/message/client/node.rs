@@ -171,13 +171,17 @@ pub struct PartitionRepair {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReadRepairStatus {
-    /// Rows that this node, coordinating reads, sent to owners that had nothing of them.
+    /// Rows that this node, coordinating reads, sent to owners that had nothing of them. What they took they count as `taken`.
     pub missing: u64,
     /// Rows that it sent to owners that lacked a part of them.
     pub outdated: u64,
-    /// Owners that differed and were sent nothing: too many repairs within a second, a write of the key under way, or owners
-    /// that have settled differently far. The exchange finds these.
+    /// Owners, or rows, that differed and were sent nothing: too much was sent within a second, a write of the key was under way,
+    /// a row is too large, or owners have settled differently far. The exchange finds these.
     pub left_out: u64,
+    /// Rows that owners still lacked when they were read again within seconds after they had been sent: the owners refuse them, or
+    /// have not taken them yet. They are not sent again meanwhile.
+    #[serde(default)]
+    pub not_taken: u64,
     /// Rows that changed here because a reader's coordinator, this node or another one, sent them.
     pub taken: u64,
 }

@@ -41,6 +41,9 @@ pub struct ExchangeOffer {
     pub end: Bytes,
     /// The initiator's rows in the range with the hash of their state.
     pub hashes: Vec<(RowKey, u128)>,
+    /// The initiator is an owner that has lost what it had, or never had it, and takes it over.
+    #[serde(default)]
+    pub takes_over: bool,
     /// The initiator's directory, and how far the partition is settled there.
     pub marks: Marks,
     /// The initiator only gives, for it is no owner any more: it is shown nothing.

@@ -66,6 +66,9 @@ pub struct TreeFindings {
     /// Places, in the offer, of the nodes that add up to something else here. `None`: the two trees say nothing of each
     /// other now, so rows must be compared.
     pub differing: Option<Vec<u16>>,
+    /// The responder is still looking through the partition for its tree: asked again later, it may say more.
+    #[serde(default)]
+    pub is_building: bool,
     /// How many bits name a leaf of the responder's tree.
     pub leaf_bits: u8,
     /// The responder's directory, and how far the partition is settled there.

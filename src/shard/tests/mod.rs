@@ -5,6 +5,7 @@ mod bounds;
 mod clocks;
 mod council;
 mod covering;
+mod disk_full;
 mod faulty;
 mod identity;
 mod inspect;

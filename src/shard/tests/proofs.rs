@@ -130,7 +130,7 @@ fn an_answer_of_a_node_that_was_not_asked_is_not_taken() {
     let last = bus.nodes[&NODES[0]].shard.next_exchange;
     let answer = |op: u64, differing: Vec<u16>| {
         let marks = crate::message::peer::Marks::default();
-        let findings = TreeFindings { differing: Some(differing), leaf_bits: 10, marks };
+        let findings = TreeFindings { differing: Some(differing), is_building: false, leaf_bits: 10, marks };
         PeerMessage::TreeAnswer(TreeAnswer { op: OpId(op), step: 1, epoch, outcome: Ok(findings) })
     };
     let partition = PartitionId(0);
@@ -142,4 +142,44 @@ fn an_answer_of_a_node_that_was_not_asked_is_not_taken() {
         bus.nodes.get_mut(&NODES[0]).unwrap().shard.handle(bus.now, Input::Peer { from, frame });
     }
     assert_eq!(walks(&bus), open, "nothing has ended, nothing was asked on");
+}
+
+/// Rows that one side cannot read, each of a partition of its own: the initiator's, or the responder's.
+#[test]
+fn a_row_that_cannot_be_read_leaves_a_comparison_incomplete_on_whichever_side_it_stands() {
+    let mut bus = owners(300, &[]);
+    let partition = |bus: &Bus, number| row(number).partition(bus.ring.layout().partitions);
+    let first = partition(&bus, 1_000);
+    let other = (1_001..).find(|number| partition(&bus, *number) != first).unwrap();
+    for (node, number) in NODES.into_iter().zip([1_000, other]) {
+        let mut batch = crate::storage::Batch::default();
+        batch.put(Space::Rows, row(number).as_bytes().clone(), bytes::Bytes::from_static(b"no row"));
+        let store = bus.nodes.remove(&node).unwrap().store;
+        store.write(&batch).unwrap();
+        bus.start(node, store);
+    }
+    for partition in bus.ring.partitions().collect::<Vec<_>>() {
+        let now = bus.now.mono;
+        bus.nodes.get_mut(&NODES[0]).unwrap().shard.turn.mark_for_repair(partition, NODES[1], now);
+    }
+    bus.run(Duration::from_secs(3));
+    compare(&mut bus);
+    bus.run(Duration::from_secs(5));
+    let marked: Vec<PartitionId> =
+        bus.nodes[&NODES[0]].shard.turn.repair_marks().map(|(partition, _)| partition).collect();
+    let expected = BTreeSet::from([first, partition(&bus, other)]);
+    assert_eq!(marked.into_iter().collect::<BTreeSet<_>>(), expected, "the others are proved");
+}
+
+#[test]
+fn what_cannot_be_written_down_as_owed_because_its_row_cannot_be_read_is_left_to_an_exchange() {
+    let mut bus = owners(0, &[]);
+    let mut batch = crate::storage::Batch::default();
+    batch.put(Space::Rows, row(1).as_bytes().clone(), bytes::Bytes::from_static(b"no row"));
+    bus.nodes[&NODES[0]].store.write(&batch).unwrap();
+    let Shard { site, turn, replica, .. } = &mut bus.nodes.get_mut(&NODES[0]).unwrap().shard;
+    let body = TaskBody::Owe { owners: vec![NODES[1]], version: crate::ids::RowVersion(1), since: bus.now.wall };
+    replica.on_task(&site.env(bus.now), turn, Task { row: row(1), body });
+    let partition = row(1).partition(bus.ring.layout().partitions);
+    assert_eq!(turn.repair_marks().collect::<Vec<_>>(), [(partition, vec![NODES[1]])]);
 }

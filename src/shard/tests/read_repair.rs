@@ -149,6 +149,52 @@ fn no_more_is_sent_within_a_second_than_allowed_and_nothing_when_it_is_switched_
     }
 }
 
+#[test]
+fn an_owner_that_does_not_take_a_row_is_not_sent_it_with_every_read() {
+    let mut bus = Bus::with(3, only_reads());
+    let (owners, _) = bus.list(KEY);
+    bus.miss(&owners, KEY, Command::Increment { by: 5 });
+    bus.nodes.get_mut(&owners[2]).unwrap().shard.handle(bus.now, Input::DiskReserve { is_below: true });
+    for _ in 0..5 {
+        bus.read(owners[0], KEY, all_owners());
+    }
+    let ReadRepairStatus { missing, not_taken, taken, left_out, .. } = bus.repairs(owners[0]);
+    assert_eq!((missing, not_taken, taken, left_out), (1, 4, 0, 0));
+    bus.nodes.get_mut(&owners[2]).unwrap().shard.handle(bus.now, Input::DiskReserve { is_below: false });
+    bus.run(Duration::from_secs(4));
+    bus.read(owners[0], KEY, all_owners());
+    assert_eq!((bus.repairs(owners[0]).missing, bus.repairs(owners[2]).taken), (2, 1), "some seconds later it is");
+}
+
+#[test]
+fn repairs_are_bounded_in_bytes_and_a_row_that_is_too_large_is_left_to_the_exchange() {
+    let mut bus = Bus::with(3, ShardConfig { read_repair_bytes_per_second: 1_000, ..only_reads() });
+    let partition_of = |bus: &Bus, key: &str| bus.ring.partition_of(&Key::new(key.to_owned()).unwrap());
+    let same =
+        (0..).map(|number| format!("k{number}")).filter(|key| partition_of(&bus, key) == partition_of(&bus, KEY));
+    let keys: Vec<String> = same.take(3).collect();
+    let (owners, _) = bus.list(KEY);
+    let put = |bytes: usize| Command::Put { value: vec![7; bytes].into() };
+    bus.miss(&owners, &keys[0], put(10_000));
+    bus.miss(&owners, &keys[1], put(100));
+    bus.miss(&owners, &keys[2], put(limits::PAGE_BYTES_MAX));
+    // A peer that was lost three times is believed late.
+    bus.run(Duration::from_secs(6));
+    for key in &keys {
+        let reply = bus.read(owners[0], key, all_owners());
+        assert!(matches!(&reply, Response::Value(_)), "{key}: {:.300}", format!("{reply:?}"));
+    }
+    let ReadRepairStatus { missing, left_out, .. } = bus.repairs(owners[0]);
+    assert_eq!((missing, left_out), (1, 2), "the first has used up what may be sent for ten seconds");
+    bus.run(Duration::from_secs(11));
+    for key in &keys[1..] {
+        bus.read(owners[0], key, all_owners());
+        bus.run(Duration::from_secs(1));
+    }
+    assert!(bus.stored(owners[2], &keys[1]).is_some() && bus.stored(owners[2], &keys[2]).is_none());
+    assert_eq!(bus.repairs(owners[0]).left_out, 3);
+}
+
 /// A fallback has nothing of the key, and says so to a reader. Whether it has nothing of it afterwards: a row there without a
 /// mark would be owed to nobody, and stay for ever.
 fn has_the_fallback_nothing() -> bool {

@@ -120,32 +120,34 @@ fn what_differs_in_the_last_leaf_of_a_partition_is_exchanged_too() {
     assert_eq!(StoredRow::state_bytes(&there.unwrap()), StoredRow::state_bytes(&stored(2)));
 }
 
+/// Every tree says what a look through the rows says.
+pub(super) fn are_trees_right(bus: &Bus) {
+    let partitions = bus.ring.layout().partitions;
+    let all = Range { start: Bytes::new(), end: None };
+    for node in bus.nodes.values() {
+        for (partition, kept) in node.shard.trees().iter() {
+            let mut scanned = tree::MerkleTree::new(partition, partitions);
+            for (key, value) in node.store.scan(Space::Rows, &all, EVERYTHING).unwrap().entries {
+                if RowKey::parse(key.clone()).unwrap().partition(partitions) == partition {
+                    scanned.replace(&key, None, tree::contribution(&key, &value));
+                }
+            }
+            assert!(kept.means(&scanned), "{partition}");
+        }
+        assert_eq!(node.shard.trees().waiting(), 0);
+    }
+}
+
 #[test]
 fn a_tree_is_kept_up_through_writes_deletions_and_restarts() {
     let mut bus = Bus::with(3, ShardConfig { row_cache_bytes: 1, ..ShardConfig::default() });
-    let is_right = |bus: &Bus| {
-        let partitions = bus.ring.layout().partitions;
-        let all = Range { start: Bytes::new(), end: None };
-        for node in bus.nodes.values() {
-            for (partition, kept) in node.shard.trees().iter() {
-                let mut scanned = tree::MerkleTree::new(partition, partitions);
-                for (key, value) in node.store.scan(Space::Rows, &all, EVERYTHING).unwrap().entries {
-                    if RowKey::parse(key.clone()).unwrap().partition(partitions) == partition {
-                        scanned.replace(&key, None, tree::contribution(&key, &value));
-                    }
-                }
-                assert!(kept.means(&scanned), "{partition}");
-            }
-            assert_eq!(node.shard.trees().waiting(), 0);
-        }
-    };
     for number in 0..40 {
         written(&bus.increment(NodeId(1 + number % 3), &format!("k{}", number % 12), 1));
         if number % 5 == 4 {
             bus.ask(NodeId(1), &format!("k{}", number % 7), Command::Delete);
         }
     }
-    is_right(&bus);
+    are_trees_right(&bus);
     assert!(bus.nodes[&NodeId(1)].shard.trees().bytes() > 0);
     let store = bus.nodes.remove(&NodeId(2)).unwrap().store;
     bus.increment(NodeId(1), "k3", 1);
@@ -153,7 +155,7 @@ fn a_tree_is_kept_up_through_writes_deletions_and_restarts() {
     // Trees are being built while rows change.
     bus.increment(NodeId(2), "k3", 1);
     bus.run(Duration::from_secs(3));
-    is_right(&bus);
+    are_trees_right(&bus);
 }
 
 #[test]
@@ -174,6 +176,10 @@ fn a_tree_that_is_not_whole_is_not_asked_and_all_rows_are_compared() {
 fn rows_that_vanish_beneath_a_shard_are_found_by_the_next_look_and_brought_back() {
     let mut bus = owners(200, &[]);
     let lost = row(5);
+    // Half of the nodes have it loaded, and one more that is changed later.
+    for key in ["key/5", "key/6"] {
+        bus.ask(NODES[1], key, Command::Inspect);
+    }
     let mut batch = Batch::default();
     batch.delete(Space::Rows, lost.as_bytes().clone());
     bus.nodes[&NODES[1]].store.write(&batch).unwrap();
@@ -185,7 +191,55 @@ fn rows_that_vanish_beneath_a_shard_are_found_by_the_next_look_and_brought_back(
     let found = |observation: &&Observation| matches!(observation, Observation::TreeBuilt { differs: true, .. });
     assert_eq!(bus.nodes[&NODES[1]].observations.iter().filter(found).count(), 1);
     assert_eq!(bus.nodes[&NODES[0]].observations.iter().filter(found).count(), 0);
-    assert!(fetch(&bus).is_some(), "it came back from the other owner");
+    assert!(fetch(&bus).is_some(), "it came back from the other owner, although it was loaded");
+    are_trees_right(&bus);
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_its_protection_what_vanished_stays_away_while_it_is_loaded() {
+    use crate::mutation::{Mutation, switch_off};
+    switch_off(Some(Mutation::LostRowsCached));
+    let is_well =
+        std::panic::catch_unwind(rows_that_vanish_beneath_a_shard_are_found_by_the_next_look_and_brought_back);
+    switch_off(None);
+    assert!(is_well.is_err());
+}
+
+/// An owner without data takes it over as fast as it comes, while what is compared waits for its turn.
+#[test]
+fn who_has_lost_its_data_gets_it_back_without_a_pause_and_before_anything_is_compared() {
+    let mut bus = owners(3_000, &[]);
+    for id in NODES {
+        let config = &mut bus.nodes.get_mut(&id).unwrap().shard.site.config;
+        (config.repair_rows_per_second, config.repair_bytes_per_second) = (10, 1_000);
+    }
+    (bus.config.repair_rows_per_second, bus.config.repair_bytes_per_second) = (10, 1_000);
+    bus.config.exchange = true;
+    bus.start(NODES[0], Arc::new(MemoryStore::new(9)));
+    bus.run(Duration::from_secs(20));
+    assert_eq!(bus.status(NODES[0]).newborn_partitions, 0);
+    assert_eq!(bus.nodes[&NODES[0]].store.len(Space::Rows), 3_000);
+}
+
+#[test]
+fn after_a_restart_owners_compare_by_trees_as_soon_as_they_have_them_and_row_by_row_only_what_is_known_to_lack() {
+    let mut bus = owners(4_000, &[]);
+    bus.config.exchange = true;
+    bus.nodes.get_mut(&NODES[1]).unwrap().shard.site.config.exchange = true;
+    let partitions = usize::from(bus.ring.layout().partitions);
+    let marked = PartitionId(3);
+    let now = bus.now.mono;
+    bus.nodes.get_mut(&NODES[0]).unwrap().shard.turn.mark_for_repair(marked, NODES[1], now);
+    bus.settle();
+    let store = bus.nodes.remove(&NODES[0]).unwrap().store;
+    bus.compared = Compared::default();
+    bus.start(NODES[0], store);
+    bus.run(Duration::from_secs(6));
+    assert_eq!(bus.status(NODES[0]).exchanges, partitions as u64, "every pair was compared");
+    assert_eq!(bus.status(NODES[0]).needs_repair_partitions, 0);
+    let of_one = bus.compared.messages - 2 * (partitions - 1);
+    assert!((2..=6).contains(&of_one), "{of_one} messages for the partition that is marked");
 }
 
 #[test]

@@ -119,6 +119,7 @@ fn read_repairs_json(status: &NodeStatus) -> Value {
         "missing": repairs.missing,
         "outdated": repairs.outdated,
         "left_out": repairs.left_out,
+        "not_taken": repairs.not_taken,
         "taken": repairs.taken,
     })
 }

@@ -111,9 +111,14 @@ fn read_repairs(name: &str, status: &NodeStatus) -> Option<String> {
         0 => String::new(),
         owners => format!(" ({} left to the exchange)", output::count(owners, "owner")),
     };
+    let not_taken = match repairs.not_taken {
+        0 => String::new(),
+        times => format!("; {} a later read found them still lacking it", output::count(times, "time")),
+    };
     (repairs.missing + repairs.outdated + repairs.left_out > 0).then(|| {
         format!(
-            "{name}: its reads since the start repaired {} that owners lacked and {} of which they lacked a part{left_out}",
+            "{name}: its reads since the start sent owners {} that they lacked and {} of which they lacked a part\
+             {not_taken}{left_out}",
             output::count(repairs.missing, "row"),
             output::count(repairs.outdated, "row"),
         )
