@@ -97,6 +97,12 @@ pub enum Mutation {
     HintNotRetargeted,
     /// Rows that are gone from the disk stay loaded.
     LostRowsCached,
+    /// What cannot be read any more is refused to every reader, and nothing else is done about it.
+    DamageIgnored,
+    /// Trees that a start finds on disk are taken for true, whatever happened since they were written.
+    TreeTrustedAfterCrash,
+    /// Backups are restored although W owners or more have none.
+    RestoredWithoutQuorum,
     /// Whatever answer comes in a comparison of co-owners counts as that to the question that is open.
     AnyAnswerTaken,
     /// An owner of before drops its rows before the others have them.
@@ -115,7 +121,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 52] = [
+    pub const ALL: [Mutation; 55] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -167,6 +173,9 @@ impl Mutation {
         Mutation::LeaverSealsAsOwner,
         Mutation::FencedSpeaks,
         Mutation::PhaseWithoutBarrier,
+        Mutation::RestoredWithoutQuorum,
+        Mutation::TreeTrustedAfterCrash,
+        Mutation::DamageIgnored,
         Mutation::LostRowsCached,
     ];
 }

@@ -36,8 +36,12 @@ const SEEDS: u64 = 12;
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
 /// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,council}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
 /// What decides on layouts a search of every order of events plays (`src/membership/layout/paxos_tests.rs`).
-const BY_STORY: [Mutation; 20] = [
+/// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,trees}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
+/// What decides on layouts no world runs yet: a search of every order of events does (`src/membership/layout/paxos_tests.rs`).
+const BY_STORY: [Mutation; 22] = [
     Mutation::AnyAnswerTaken,
+    Mutation::RestoredWithoutQuorum,
+    Mutation::TreeTrustedAfterCrash,
     Mutation::LostRowsCached,
     Mutation::ReportsSurviveWipe,
     Mutation::StartsShareRounds,

@@ -10,6 +10,7 @@
 //! pace.rs      how fast rows may be read and given
 //! tree.rs      the sums of a partition, by ranges of keys
 //! trees.rs     keeping them up, and building them
+//! kept.rs      taking them over from the stop before a start
 //! walk.rs      comparing them, down to the ranges that differ
 //! ```
 //!
@@ -25,6 +26,7 @@
 mod compared;
 mod exchange;
 mod exchanged;
+pub(crate) mod kept;
 mod newborn;
 mod pace;
 mod respond;

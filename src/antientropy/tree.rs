@@ -221,6 +221,34 @@ impl MerkleTree {
         self.hashes.len() * LEAF_BYTES
     }
 
+    /// The sums, as [`MerkleTree::decode`] reads them: the bits of a leaf's number, then each leaf, if there ever was a row.
+    pub fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.push(self.leaf_bits);
+        for (hash, rows) in self.hashes.iter().zip(&self.rows) {
+            bytes.extend_from_slice(&hash.to_be_bytes());
+            bytes.extend_from_slice(&rows.to_be_bytes());
+        }
+    }
+
+    /// The tree of this one's partition whose sums these are; `None` if they are none.
+    pub fn decode(&self, bytes: &[u8]) -> Option<MerkleTree> {
+        let (leaf_bits, leaves) = bytes.split_first().filter(|(bits, _)| **bits <= LEAF_BITS_MAX)?;
+        let mut tree = MerkleTree { leaf_bits: *leaf_bits, ..self.blank() };
+        let (leaves, []) = leaves.as_chunks::<LEAF_BYTES>() else { return None };
+        if !leaves.is_empty() && leaves.len() != tree.leaves() {
+            return None;
+        }
+        for leaf in leaves {
+            let (hash, rows) = leaf.split_first_chunk::<{ size_of::<u128>() }>()?;
+            let (hash, rows) = (u128::from_be_bytes(*hash), u32::from_be_bytes(rows.try_into().ok()?));
+            tree.hashes.push(hash);
+            tree.rows.push(rows);
+            tree.root.hash = tree.root.hash.wrapping_add(hash);
+            tree.root.rows = tree.root.rows.wrapping_add(rows);
+        }
+        Some(tree)
+    }
+
     fn leaves(&self) -> usize {
         1 << self.leaf_bits
     }

@@ -118,6 +118,29 @@ impl Trees {
         env.config.trees && self.by_id.get(&partition).is_some_and(is_coming)
     }
 
+    /// The partitions that have a tree, or will have one.
+    pub(super) fn partitions(&self) -> Vec<PartitionId> {
+        self.by_id.keys().copied().collect()
+    }
+
+    /// How many partitions the cluster has.
+    pub(super) fn partition_count(&self) -> u16 {
+        self.partitions
+    }
+
+    /// The tree of a partition without rows.
+    pub(super) fn blank(&self, partition: PartitionId) -> MerkleTree {
+        MerkleTree::new(partition, self.partitions)
+    }
+
+    /// This is the tree of a partition that has none yet; it is built anew later.
+    pub(super) fn adopt(&mut self, partition: PartitionId, tree: MerkleTree, again: Timestamp) {
+        if let Some(entry) = self.by_id.get_mut(&partition) {
+            entry.whole = Some(tree);
+            self.schedule(partition, again);
+        }
+    }
+
     /// Every tree that is whole.
     pub fn iter(&self) -> impl Iterator<Item = (PartitionId, &MerkleTree)> {
         self.by_id.iter().filter_map(|(partition, entry)| Some((*partition, entry.whole.as_ref()?)))

@@ -50,6 +50,8 @@ pub enum Input {
     Durable(Ticket),
     /// A job ended.
     JobDone(JobResult),
+    /// The process ends in good order: the turn that is open is the last one. What is kept up in memory only is written with it.
+    Stopping,
     /// The node has adopted another layout, and remembers it durably. Every shard of it is told.
     RingChanged(Arc<RingView>),
     /// A peer's HELLO names a layout with a larger number than this node's: it is fetched.
@@ -118,6 +120,13 @@ pub enum Effect {
     Adopt(Box<Committed>),
     /// Reads from the store off the shard's thread; the result comes back as [`Input::JobDone`].
     StartJob(Job),
+    /// What stands on disk is damaged, and the other owners have it: the driver notes that in the directory, durably, and ends the
+    /// process. The next start sets the directory aside and begins with an empty one, as after the loss of a disk. Within one
+    /// process that could not be: what this start has said of its rows to others would be taken for true.
+    Restart {
+        /// For the log.
+        why: String,
+    },
     /// A fact for logs, metrics and checkers.
     Observe(Observation),
 }
@@ -190,6 +199,17 @@ pub enum JobResult {
         /// The page.
         outcome: Result<DebtPage, StoreError>,
     },
+}
+
+impl JobResult {
+    /// Why the job could not read, if it could not.
+    pub fn error(&self) -> Option<&StoreError> {
+        match self {
+            JobResult::Fetched { outcome, .. } => outcome.as_ref().err(),
+            JobResult::Rows { outcome, .. } | JobResult::Family { outcome, .. } => outcome.as_ref().err(),
+            JobResult::Debts { outcome, .. } => outcome.as_ref().err(),
+        }
+    }
 }
 
 /// A page of debts to one owner.

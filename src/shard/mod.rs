@@ -18,6 +18,7 @@
 mod adoption;
 mod cluster;
 mod convergence;
+mod damage;
 mod deadlines;
 mod env;
 mod input;
@@ -88,6 +89,7 @@ pub struct Shard {
     /// Numbers the dialogues of exchanges, begun here or there, and of scans.
     next_exchange: u64,
     compared: Compared,
+    damage: damage::Damage,
     exchanges_done: u64,
     exchanged_rows: u64,
     tree_walks: u64,
@@ -133,6 +135,7 @@ impl Shard {
             partitions,
             count,
             (identity.epoch, identity.start),
+            scope,
             config.row_cache_bytes,
             is_mine,
         )?;
@@ -167,6 +170,7 @@ impl Shard {
             stability: Stability::default(),
             next_exchange: 0,
             compared: Compared::default(),
+            damage: damage::Damage::default(),
             exchanges_done: 0,
             exchanged_rows: 0,
             tree_walks: 0,
@@ -179,6 +183,8 @@ impl Shard {
         }
         shard.take_roles();
         shard.take_partitions(now);
+        let again = shard.site.config.tree_rebuild_interval;
+        shard.turn.take_over_trees(if again.is_zero() { Timestamp(u64::MAX) } else { now.mono.after(again) });
         let shift = std::time::Duration::from_micros(seed % micros(shard.site.config.ping_interval).max(1));
         for timer in [TimerKey::Liveness, TimerKey::Newborn, TimerKey::ExchangeSchedule, TimerKey::Stability] {
             shard.turn.out.set_timer(timer, now.mono.after(shift));
@@ -205,6 +211,7 @@ impl Shard {
             Input::PeerQueueFull { node, frame } => self.on_not_sent(now, node, &frame),
             Input::Durable(ticket) => self.turn.on_durable(ticket),
             Input::JobDone(result) => self.on_job(now, result),
+            Input::Stopping => self.turn.is_stopping = true,
             Input::RingChanged(ring) => self.on_ring_changed(now, ring),
             Input::LayoutHeard { from, layout } => self.on_layout_heard(now, from, layout),
             Input::Admin { connection, request_id, call } => self.on_admin(now, (connection, request_id), call),

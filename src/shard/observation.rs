@@ -67,6 +67,12 @@ pub enum Observation {
         /// Where.
         partition: PartitionId,
     },
+    /// What stands on disk cannot be read any more, and never will be. Nobody takes it for absent; the node begins anew with an
+    /// empty directory as soon as the other owners can bring the data back.
+    Damaged {
+        /// What the store said.
+        detail: String,
+    },
     /// An exchange that began after that is complete: nothing of it is left.
     RepairProved {
         /// Who lacked something.

@@ -148,6 +148,11 @@ impl Outbox {
         self.released.push(Released::Effect(Effect::StartJob(job)));
     }
 
+    /// Something for the driver that waits for nothing.
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.released.push(Released::Effect(effect));
+    }
+
     /// Reports a fact.
     pub fn observe(&mut self, observation: Observation) {
         self.released.push(Released::Effect(Effect::Observe(observation)));

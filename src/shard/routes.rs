@@ -124,7 +124,10 @@ impl Shard {
                 let had_sealed = |row: &RowKey| stability.had_sealed(partition_of(&env, row));
                 delivery.on_delivered(&env, &mut turn.out, from, answer, had_sealed);
             }
-            PeerMessage::NewbornQuery(query) => Newborns::on_query(&env, turn, (from, epoch), partition, query),
+            PeerMessage::NewbornQuery(query) => {
+                Newborns::on_query(&env, turn, (from, epoch), partition, query);
+                self.on_newborn(now);
+            }
             PeerMessage::NewbornAnswer(answer) => {
                 let finding = self.newborns.on_answer(&env, turn, (from, epoch), partition, answer);
                 self.on_findings(now, finding);
@@ -264,6 +267,9 @@ impl Shard {
     }
 
     pub(super) fn on_job(&mut self, now: Now, result: JobResult) {
+        if let Some(error) = result.error() {
+            self.on_store_error(error);
+        }
         let env = self.site.env(now);
         match result {
             JobResult::Fetched { row, outcome } => {
@@ -373,6 +379,7 @@ impl Shard {
         self.challenge_claimants(now, partition);
         let open_ops = self.coordinator.open_ops() as u32;
         self.site.delivery_pause_ms = (open_ops / OPS_PER_PAUSE_MS).min(DELIVERY_PAUSE_MS_MAX);
+        self.heal(now);
         if let Some(observation) = self.site.check_clock() {
             self.turn.out.observe(observation);
         }

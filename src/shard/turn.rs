@@ -12,10 +12,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::deadlines::Deadlines;
+use super::env::ShardScope;
 use super::observation::Observation;
 use super::outbox::Outbox;
 use super::row_cache::{ReadRow, RowCache};
-use crate::antientropy::{Pace, Trees, tree};
+use crate::antientropy::{Pace, Trees, kept, tree};
 use crate::causality::{Epoch, Tenure, Tick};
 use crate::hints::RepairMarks;
 use crate::hints::lag::{self, Owed};
@@ -26,7 +27,7 @@ use crate::mutation::{self, Mutation};
 use crate::replica::normal::{self, Normal};
 use crate::replica::{OpenError, PartitionMemory, Partitions, StoredRow};
 use crate::stability::{Footing, Held};
-use crate::storage::{Batch, Lookup, PageLimit, RowKey, Space, Store, keyspace};
+use crate::storage::{Batch, Lookup, PageLimit, RowKey, Space, Store, StoreError, keyspace};
 use crate::time::{Timestamp, WallTime};
 use crate::value::DecodeError;
 
@@ -63,6 +64,13 @@ pub struct Turn {
     start: u32,
     changes: u64,
     bytes: usize,
+    /// A read that failed, not looked at yet.
+    failure: Option<StoreError>,
+    /// This is the last turn: the trees are left to the next start.
+    pub(super) is_stopping: bool,
+    scope: ShardScope,
+    /// The word of a stop in good order stands on disk.
+    has_stopped: bool,
 }
 
 impl Turn {
@@ -73,6 +81,7 @@ impl Turn {
         partitions: Partitions,
         partition_count: u16,
         (epoch, start): (Epoch, u32),
+        scope: ShardScope,
         row_cache_bytes: usize,
         is_mine: impl Fn(&RowKey) -> bool,
     ) -> Result<Turn, OpenError> {
@@ -111,7 +120,16 @@ impl Turn {
             start,
             changes: 0,
             bytes: 0,
+            failure: None,
+            is_stopping: false,
+            scope,
+            has_stopped: false,
         })
+    }
+
+    /// Takes over the trees of the stop right before this start, if it was one in good order; they are built anew at `again`.
+    pub(super) fn take_over_trees(&mut self, again: Timestamp) {
+        self.has_stopped = kept::take_over(&mut self.trees, self.store.as_ref(), self.scope, self.start, again);
     }
 
     /// Loads a row, if memory has it.
@@ -129,8 +147,17 @@ impl Turn {
                 Access::Ready
             }
             Lookup::NotInMemory => Access::NotInMemory,
-            Lookup::Failed(error) => Access::Failed(Refusal::Failed(error.to_string())),
+            Lookup::Failed(error) => {
+                let refusal = Refusal::Failed(error.to_string());
+                self.failure = self.failure.take().filter(StoreError::is_corrupt).or(Some(error));
+                Access::Failed(refusal)
+            }
         }
+    }
+
+    /// A read of the store that failed since the last call.
+    pub(super) fn take_failure(&mut self) -> Option<StoreError> {
+        self.failure.take()
     }
 
     /// Takes in a row that a job fetched. Replaces whatever is loaded: the caller knows that it is current.
@@ -453,6 +480,13 @@ impl Turn {
         }
         for (key, value) in std::mem::take(&mut self.memory_changes) {
             batch.put(Space::Meta, key, value);
+        }
+        if std::mem::take(&mut self.is_stopping) {
+            kept::keep(&self.trees, self.scope, self.start, &mut batch);
+            self.has_stopped = true;
+        } else if self.has_stopped && !batch.is_empty() {
+            kept::forget(self.scope, &mut batch);
+            self.has_stopped = false;
         }
         self.bytes = 0;
         self.rows.trim();

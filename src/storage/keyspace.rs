@@ -5,6 +5,7 @@
 //!        kind 0 main, no sub-key │ 1 session, its actor │ 2 member of a set │ 3 field of a map │ 4 member with a score
 //! Debts  owner u64 │ row key
 //! Meta   tag u8 │ …                                             (all numbers big-endian)
+//! Trees  tag u8 │ partition or shard u16
 //! ```
 //!
 //! A slot is one range, hence so is a partition; inside a slot rows stand in hash order, so a scan's place in it is

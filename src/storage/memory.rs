@@ -17,7 +17,7 @@
 //!
 //! A clone is a handle on the same directory; [`MemoryStore::copy`] is another directory with the same content.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +46,8 @@ pub struct MemoryFaults {
     pub fail_writes: bool,
     /// The next sync fails. What was unsynced stays so.
     pub fail_syncs: bool,
+    /// Reads show what has rotted as it was: for those who look at a world from outside.
+    pub sees_through_rot: bool,
 }
 
 /// How many unsynced batches survive a crash.
@@ -102,6 +104,7 @@ struct Inner {
     rows: BTreeMap<Bytes, Bytes>,
     debts: BTreeMap<Bytes, Bytes>,
     meta: BTreeMap<Bytes, Bytes>,
+    trees: BTreeMap<Bytes, Bytes>,
     /// How to undo the newest batches, oldest first; the first `synced` of them are synced.
     log: VecDeque<Vec<Undo>>,
     synced: usize,
@@ -110,6 +113,8 @@ struct Inner {
     /// After a failed write or sync everything fails until the next start, as the process must stop.
     broken: Option<StoreError>,
     faults: MemoryFaults,
+    /// Keys whose bytes are not what was written, until they are written again.
+    rotten: BTreeSet<(Space, Bytes)>,
     counters: MemoryCounters,
     rng: ChaCha8Rng,
 }
@@ -121,11 +126,13 @@ impl MemoryStore {
             rows: BTreeMap::new(),
             debts: BTreeMap::new(),
             meta: BTreeMap::new(),
+            trees: BTreeMap::new(),
             log: VecDeque::new(),
             synced: 0,
             written: 0,
             broken: None,
             faults: MemoryFaults::default(),
+            rotten: BTreeSet::new(),
             counters: MemoryCounters::default(),
             rng: ChaCha8Rng::seed_from_u64(seed),
         })
@@ -139,11 +146,13 @@ impl MemoryStore {
             rows: inner.rows.clone(),
             debts: inner.debts.clone(),
             meta: inner.meta.clone(),
+            trees: inner.trees.clone(),
             log: VecDeque::new(),
             synced: 0,
             written: 0,
             broken: None,
             faults: inner.faults,
+            rotten: inner.rotten.clone(),
             counters: MemoryCounters::default(),
             rng: ChaCha8Rng::seed_from_u64(seed),
         })
@@ -178,6 +187,18 @@ impl MemoryStore {
         inner.log.clear();
         inner.synced = 0;
         inner.broken = None;
+        inner.rotten.clear();
+    }
+
+    /// What stands under the keys of a range, at most `most` of them, is not what was written any more: whoever reads it is told
+    /// so, as by a checksum. Returns how many. One key is a block that has rotted, a long range a file that is gone.
+    pub fn rot(&self, space: Space, range: &Range, most: usize) -> usize {
+        let mut inner = self.inner();
+        let page = page(inner.map(space), range, PageLimit { rows: most.max(1), bytes: usize::MAX });
+        let keys = page.entries.into_iter().map(|(key, _)| (space, key));
+        let before = inner.rotten.len();
+        inner.rotten.extend(keys);
+        inner.rotten.len() - before
     }
 
     /// The number of the newest written batch.
@@ -244,6 +265,9 @@ impl Store for MemoryStore {
             inner.counters.not_in_memory += 1;
             return Lookup::NotInMemory;
         }
+        if let Err(error) = inner.sound(space, key) {
+            return Lookup::Failed(error);
+        }
         inner.map(space).get(key).cloned().map_or(Lookup::Absent, Lookup::Found)
     }
 
@@ -251,6 +275,7 @@ impl Store for MemoryStore {
         let mut inner = self.inner();
         inner.counters.fetches += 1;
         inner.readable()?;
+        inner.sound(space, key)?;
         Ok(inner.map(space).get(key).cloned())
     }
 
@@ -258,7 +283,9 @@ impl Store for MemoryStore {
         let mut inner = self.inner();
         inner.counters.scans += 1;
         inner.readable()?;
-        Ok(page(inner.map(space), range, limit))
+        let page = page(inner.map(space), range, limit);
+        page.entries.iter().try_for_each(|(key, _)| inner.sound(space, key))?;
+        Ok(page)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -276,6 +303,7 @@ impl Inner {
             Space::Rows => &self.rows,
             Space::Debts => &self.debts,
             Space::Meta => &self.meta,
+            Space::Trees => &self.trees,
         }
     }
 
@@ -284,6 +312,7 @@ impl Inner {
             Space::Rows => &mut self.rows,
             Space::Debts => &mut self.debts,
             Space::Meta => &mut self.meta,
+            Space::Trees => &mut self.trees,
         }
     }
 
@@ -291,9 +320,17 @@ impl Inner {
         let per_mille = self.faults.failed_reads_per_mille;
         if self.happens(per_mille) {
             self.counters.failures += 1;
-            return Err(StoreError("a read failed (injected); nothing was changed".into()));
+            return Err(StoreError::io("a read failed (injected); nothing was changed"));
         }
         Ok(())
+    }
+
+    fn sound(&self, space: Space, key: &[u8]) -> Result<(), StoreError> {
+        let is_sound = self.rotten.is_empty() || self.faults.sees_through_rot;
+        if is_sound || !self.rotten.contains(&(space, Bytes::copy_from_slice(key))) {
+            return Ok(());
+        }
+        Err(StoreError::corrupt("what stands on disk does not have its checksum (injected); nothing was changed"))
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -328,7 +365,7 @@ impl Inner {
     }
 
     fn fail(&mut self, text: &str) -> Result<(), StoreError> {
-        let error = StoreError(text.to_owned());
+        let error = StoreError::io(text);
         self.broken = Some(error.clone());
         self.counters.failures += 1;
         Err(error)
@@ -337,6 +374,7 @@ impl Inner {
     fn apply(&mut self, batch: &Batch) {
         let mut undo = Vec::with_capacity(batch.changes.len());
         for (space, key, change) in &batch.changes {
+            self.rotten.remove(&(*space, key.clone()));
             let map = self.map_mut(*space);
             let before = match change {
                 Change::Put(value) => map.insert(key.clone(), value.clone()),

@@ -231,3 +231,28 @@ fn the_store_in_memory_keeps_the_contract_of_a_store() {
         });
     }
 }
+
+#[test]
+fn what_has_rotted_is_an_error_for_every_reader_until_it_is_written_again() {
+    let store = MemoryStore::new(1);
+    let key = |name: &'static str| Bytes::from_static(name.as_bytes());
+    let mut batch = Batch::default();
+    for name in ["a", "b", "c"] {
+        batch.put(Space::Rows, key(name), key("value"));
+    }
+    store.write(&batch).unwrap();
+    let range = |start, end| Range { start: key(start), end: Some(key(end)) };
+    assert_eq!(store.rot(Space::Rows, &range("b", "z"), 1), 1);
+    assert!(matches!(store.get(Space::Rows, b"b"), Lookup::Failed(error) if error.is_corrupt()));
+    assert!(store.fetch(Space::Rows, b"b").is_err_and(|error| error.is_corrupt()));
+    let limit = PageLimit { rows: 10, bytes: 1_000 };
+    assert!(store.scan(Space::Rows, &range("a", "c"), limit).is_err_and(|error| error.is_corrupt()));
+    assert!(store.scan(Space::Rows, &range("c", "z"), limit).is_ok() && store.fetch(Space::Rows, b"a").is_ok());
+    store.set_faults(MemoryFaults { sees_through_rot: true, ..MemoryFaults::default() });
+    assert_eq!(store.fetch(Space::Rows, b"b"), Ok(Some(key("value"))));
+    store.set_faults(MemoryFaults::default());
+    let mut batch = Batch::default();
+    batch.put(Space::Rows, key("b"), key("new"));
+    store.write(&batch).unwrap();
+    assert_eq!(store.fetch(Space::Rows, b"b"), Ok(Some(key("new"))));
+}

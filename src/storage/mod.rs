@@ -33,11 +33,13 @@ pub enum Space {
     Debts,
     /// Small things about the directory and its partitions.
     Meta,
+    /// What a stop leaves to the next start that it could also find out by looking through all rows ([`crate::antientropy`]).
+    Trees,
 }
 
 impl Space {
     /// All of them.
-    pub const ALL: [Space; 3] = [Space::Rows, Space::Debts, Space::Meta];
+    pub const ALL: [Space; 4] = [Space::Rows, Space::Debts, Space::Meta, Space::Trees];
 }
 
 /// Answer of a point read that must not wait.
@@ -55,8 +57,40 @@ pub enum Lookup {
 
 /// A store that failed: a read that could not be answered, or a write or sync after which the process must stop.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("storage failed: {0}")]
-pub struct StoreError(pub String);
+#[error("storage failed: {detail}")]
+pub struct StoreError {
+    /// Of what kind.
+    pub kind: StoreErrorKind,
+    /// What happened, and what of the data.
+    pub detail: String,
+}
+
+/// What a failure of the store says of what stands in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The system refused or failed: tried again, it may be well.
+    Io,
+    /// What stands on disk is not what was written, or is gone: a checksum that does not fit, a file that is missing. It stays so;
+    /// only the other owners' copies help.
+    Corrupt,
+}
+
+impl StoreError {
+    /// The system refused or failed.
+    pub fn io(detail: impl Into<String>) -> StoreError {
+        StoreError { kind: StoreErrorKind::Io, detail: detail.into() }
+    }
+
+    /// What stands on disk is damaged.
+    pub fn corrupt(detail: impl Into<String>) -> StoreError {
+        StoreError { kind: StoreErrorKind::Corrupt, detail: detail.into() }
+    }
+
+    /// Whether what stands on disk is damaged.
+    pub fn is_corrupt(&self) -> bool {
+        self.kind == StoreErrorKind::Corrupt
+    }
+}
 
 /// One write of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

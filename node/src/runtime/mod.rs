@@ -21,6 +21,7 @@ pub mod mailbox;
 pub mod node;
 pub mod observer;
 pub mod present;
+pub mod restart;
 pub mod router;
 pub mod shard_thread;
 pub mod sync_thread;

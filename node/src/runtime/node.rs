@@ -38,6 +38,7 @@ use super::disk::{self, DiskGauge};
 use super::jobs::Jobs;
 use super::mailbox::{Control, Mailbox};
 use super::present::PresentRing;
+use super::restart;
 use super::router::{PeerLinks, Router};
 use super::shard_thread::{Machine, Outlets, ShardThread};
 use super::sync_thread::Syncs;
@@ -47,7 +48,7 @@ use crate::config::{MetricsAt, Settings};
 use crate::exit::{self, Exit};
 use crate::metrics;
 use crate::status::{self, NodeFacts, StatusSource, SyncGauge};
-use crate::storage::{OpenStoreError, RocksStore, Tuning};
+use crate::storage::{OpenStoreError, Tuning, heal};
 use crate::transport::inbound::Inbound;
 use crate::transport::settings::Settings as DoorSettings;
 use crate::transport::tls::Credentials;
@@ -158,10 +159,16 @@ impl Node {
     pub fn start(settings: &Settings) -> Result<Node, StartError> {
         let started = Instant::now();
         let Bundle { node, layout, candidate, ca_pem, cert_pem, key_pem, seal_key } = Bundle::load(&settings.bundle)?;
-        let open_error = |source| StartError::Open { data: settings.data.clone(), source };
+        let may_heal = heal::may_heal(&layout);
+        let open_error = |source| match source {
+            OpenError::Store(error) if may_heal && error.is_corrupt() => {
+                restart::begin_anew(&settings.data, &error.to_string())
+            }
+            source => StartError::Open { data: settings.data.clone(), source },
+        };
         let tuning = Tuning { block_cache_bytes: settings.block_cache as usize, ..Tuning::default() };
         let durability = settings.shard.durability;
-        let rocks = Arc::new(RocksStore::open_tuned(&settings.data, durability, &tuning)?);
+        let rocks = Arc::new(heal::open(&settings.data, durability, &tuning, may_heal)?);
         let store: Arc<dyn Store> = rocks.clone();
         let layout = newer(stored_layout(store.as_ref()).map_err(open_error)?, layout);
         let no_place = |ending| StartError::NoPlace { data: settings.data.clone(), ending };
@@ -251,7 +258,7 @@ impl Node {
         for (index, (shard, mailbox)) in shards.into_iter().zip(&mailboxes).enumerate() {
             let (mailbox, store) = (mailbox.clone(), store.clone());
             let thread = ShardThread::new(index, shard, mailbox, store, durability, clock, outlets.clone());
-            threads.push(start_shard(index, thread)?);
+            threads.push(start_shard(index, thread, may_heal.then(|| settings.data.clone()))?);
         }
         let mut watchers = vec![
             tokio::spawn(disk::watch(
@@ -439,10 +446,14 @@ fn random() -> Result<u64, StartError> {
     SysRng.try_next_u64().map_err(|_| StartError::NoEntropy)
 }
 
-fn start_shard(index: usize, thread: ShardThread<Shard>) -> std::io::Result<JoinHandle<()>> {
+/// `heals`: the data directory, if other members can bring back what is damaged in it.
+fn start_shard(index: usize, thread: ShardThread<Shard>, heals: Option<PathBuf>) -> std::io::Result<JoinHandle<()>> {
     let name = format!("shard-{index}");
     std::thread::Builder::new().name(name.clone()).spawn(move || {
         if let Err(error) = exit::guarded(&name, || thread.run()) {
+            if let Some(data) = heals.filter(|_| error.is_corrupt()) {
+                restart::begin_anew(&data, &error.to_string());
+            }
             exit::stop_now(Exit::Storage, format_args!("{name}: {error}; what was not written was not acknowledged"));
         }
     })

@@ -99,6 +99,11 @@ impl Observer {
                 "rows on disk are gone or changed that this node did not change; the other owners' copies repair them. Look \
                  at the disk"
             ),
+            Observation::Damaged { detail } => error!(
+                shard,
+                detail,
+                "the data directory is damaged: what cannot be read is read elsewhere, and the node begins anew without this                  directory as soon as every other owner answers. Look at the disk"
+            ),
             Observation::PeerSuspected { node } => info!(shard, peer = %node, "peer does not answer"),
             Observation::PeerReachable { node } => info!(shard, peer = %node, "peer answers"),
             Observation::Established { partition, is_founding: true } => debug!(shard, %partition, "founded"),

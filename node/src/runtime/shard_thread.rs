@@ -103,10 +103,14 @@ impl<M: Machine> ShardThread<M> {
         ShardThread { index, machine, mailbox, store, durability, clock, outlets, observer, waiting }
     }
 
-    /// Turns until [`Control::Stop`] (the last one is written) or a write that failed.
+    /// Turns until [`Control::Stop`] (the last one is written), a write that failed, or a directory that is damaged and is to be
+    /// given up: an error of that kind.
     pub fn run(mut self) -> Result<(), StoreError> {
         loop {
             let must_stop = self.fill_turn();
+            if must_stop {
+                self.machine.handle(self.clock.now(), Input::Stopping);
+            }
             self.close_turn()?;
             if must_stop {
                 return Ok(());
@@ -167,8 +171,12 @@ impl<M: Machine> ShardThread<M> {
                 Durability::Wal => self.waiting.push_front(Input::Durable(ticket)),
             }
         }
+        let damage = effects.iter().find_map(|effect| match effect {
+            Effect::Restart { why } => Some(StoreError::corrupt(why.clone())),
+            _ => None,
+        });
         self.perform(effects);
-        Ok(())
+        damage.map_or(Ok(()), Err)
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
@@ -188,6 +196,8 @@ impl<M: Machine> ShardThread<M> {
                 Effect::Send { to, frame } => self.send(to, frame),
                 Effect::SendBack { to, start, frame } => self.outlets.links.send_back(to, start, frame),
                 Effect::StartJob(job) => self.outlets.jobs.submit(job, self.mailbox.clone()),
+                // The thread ends with it, once all else has left.
+                Effect::Restart { .. } => {}
                 Effect::Observe(fact) => self.observer.observe(&fact),
             }
         }

@@ -76,7 +76,7 @@ impl Store for Outside {
     }
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         if self.disk_is_broken {
-            return Err(StoreError("no space left".into()));
+            return Err(StoreError::io("no space left"));
         }
         self.log.lock().unwrap().push(format!("write {}", batch.changes.len()));
         Ok(())
@@ -175,7 +175,7 @@ fn a_synced_turn_comes_back_as_durable() {
 fn nothing_goes_out_after_a_failed_write() {
     let Setup { log, mailbox, thread, .. } = set_up(Durability::Fsync, true);
     ask(&mailbox, 1);
-    assert_eq!(thread.run(), Err(StoreError("no space left".into())));
+    assert_eq!(thread.run(), Err(StoreError::io("no space left")));
     assert_eq!(*log.lock().unwrap(), ["client 1"]);
 }
 

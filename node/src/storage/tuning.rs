@@ -73,8 +73,13 @@ pub(super) fn database(tuning: &Tuning, durability: Durability) -> Options {
 
 /// Every column family with its options: one per space, and the default one, which RocksDB insists on and nobody uses.
 pub(super) fn column_families(tuning: &Tuning) -> Vec<ColumnFamilyDescriptor> {
+    families_of(tuning, Space::ALL)
+}
+
+/// Those of some spaces only: an earlier version made directories without the others.
+pub(super) fn families_of(tuning: &Tuning, spaces: impl IntoIterator<Item = Space>) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(tuning.block_cache_bytes);
-    let mut families: Vec<ColumnFamilyDescriptor> = Space::ALL
+    let mut families: Vec<ColumnFamilyDescriptor> = spaces
         .into_iter()
         .map(|space| ColumnFamilyDescriptor::new(family(space), family_options(space, tuning, &cache)))
         .collect();
@@ -90,6 +95,7 @@ pub(super) fn family(space: Space) -> &'static str {
         Space::Rows => "rows",
         Space::Debts => "debts",
         Space::Meta => "meta",
+        Space::Trees => "trees",
     }
 }
 
@@ -116,7 +122,7 @@ fn family_options(space: Space, tuning: &Tuning, cache: &Cache) -> Options {
         Space::Rows => tuning.memtable_bytes,
         // Debts come in bursts, during splits; Meta hardly changes.
         Space::Debts => (tuning.memtable_bytes / 4).max(64 * KIB),
-        Space::Meta => MIB.min(tuning.memtable_bytes),
+        Space::Meta | Space::Trees => MIB.min(tuning.memtable_bytes),
     });
     options
 }

@@ -6,6 +6,7 @@ mod backup;
 mod claimants;
 mod cluster;
 mod command;
+mod damage;
 mod data;
 mod membership;
 mod start;

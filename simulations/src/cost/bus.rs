@@ -181,7 +181,7 @@ impl Bus {
                 let result = job.run(&self.nodes[node].store);
                 self.nodes[node].inbox.push_back(Input::JobDone(result));
             }
-            Effect::Observe(_) | Effect::NodeReply { .. } | Effect::Adopt(_) => {}
+            Effect::Observe(_) | Effect::NodeReply { .. } | Effect::Adopt(_) | Effect::Restart { .. } => {}
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod acknowledged_then_lost;
 mod big_set;
+mod bit_rot;
 mod bridge_partition;
 mod changing_signs;
 mod cloned_directory;
@@ -116,6 +117,7 @@ pub const ALL: &[Scenario] = &[
     two_live_claimants::SCENARIO,
     type_conflict::SCENARIO,
     wiped_disk::SCENARIO,
+    bit_rot::SCENARIO,
     zombie_node::SCENARIO,
 ];
 

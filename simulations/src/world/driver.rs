@@ -157,12 +157,18 @@ impl World {
                 return;
             }
         }
+        let begins_anew = turn.effects.iter().any(|effect| matches!(effect, Effect::Restart { .. }));
         let cut_at = turn.effects.len() / 2;
         for (place, effect) in turn.effects.into_iter().enumerate() {
             if place == cut_at && self.dies_at(node, CrashPoint::AmidEffects) {
                 return;
             }
             self.perform(node, shard, effect);
+        }
+        if begins_anew {
+            // The directory is set aside, and the next start makes an empty one.
+            self.crash(node, Damage::Wiped);
+            return self.start_after(node, Duration::from_secs(1));
         }
         self.after_writes(node);
         self.schedule_next(node, shard);
@@ -213,6 +219,7 @@ impl World {
             Effect::Adopt(committed) => {
                 self.trace.line(now, || format!("{id} adopts layout {}", committed.layout.epoch.number));
             }
+            Effect::Restart { why } => self.trace.line(now, || format!("{id} begins anew: {why}")),
             Effect::Observe(fact) => self.trace.line(now, || format!("{id} observes {fact:?}")),
         }
     }

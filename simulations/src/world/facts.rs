@@ -87,6 +87,7 @@ pub fn kind(fact: &Observation) -> &'static str {
         Observation::DebtStruck { .. } => "debt struck",
         Observation::HintDropped { .. } => "hint dropped",
         Observation::NeedsRepair { .. } => "needs repair",
+        Observation::Damaged { .. } => "damaged",
         Observation::RepairProved { .. } => "repair proved",
         Observation::Established { is_founding: true, .. } => "founded",
         Observation::Established { is_founding: false, .. } => "established",

@@ -61,5 +61,6 @@ scenarios![
     two_live_claimants,
     type_conflict,
     wiped_disk,
+    bit_rot,
     zombie_node,
 ];

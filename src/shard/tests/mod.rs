@@ -5,6 +5,7 @@ mod bounds;
 mod clocks;
 mod council;
 mod covering;
+mod damage;
 mod disk_full;
 mod faulty;
 mod identity;
@@ -48,6 +49,8 @@ struct Node {
     /// Written but not synced.
     written: Option<Ticket>,
     observations: Vec<Observation>,
+    /// Why it was to begin anew.
+    restarts: Vec<String>,
     /// Comparisons that were complete, and true.
     proofs: usize,
 }
@@ -149,7 +152,8 @@ impl Bus {
         let identity = begin_start(store.as_ref(), ring.layout(), id, self.entropy).unwrap();
         let scope = ShardScope { index: 0, count: 1 };
         let shard = Shard::open(self.config.clone(), identity, scope, ring, store.clone(), id.0, self.now).unwrap();
-        self.nodes.insert(id, Node { shard, store, written: None, observations: Vec::new(), proofs: 0 });
+        let (observations, restarts) = (Vec::new(), Vec::new());
+        self.nodes.insert(id, Node { shard, store, written: None, observations, restarts, proofs: 0 });
     }
 
     /// The view that a node acts by, or would.
@@ -250,6 +254,7 @@ impl Bus {
                     }
                     node.shard.handle(now, Input::RingChanged(ring));
                 }
+                Effect::Restart { why } => node.restarts.push(why),
                 Effect::Observe(observation) => node.observations.push(observation),
             }
         }

@@ -121,7 +121,10 @@ fn riak_1643_what_a_write_of_somebody_else_brings_back_is_never_continued() {
     let scope = ShardScope { index: 0, count: 1 };
     let shard =
         Shard::open(ShardConfig::default(), identity, scope, bus.ring.clone(), snapshot.clone(), 1, bus.now).unwrap();
-    bus.nodes.insert(a, Node { shard, store: snapshot, written: None, observations: Vec::new(), proofs: 0 });
+    bus.nodes.insert(
+        a,
+        Node { shard, store: snapshot, written: None, observations: Vec::new(), proofs: 0, restarts: Vec::new() },
+    );
     bus.run(Duration::from_millis(100));
     assert_eq!(stored_value(&bus, a, "k"), number(1), "it has forgotten two events");
     // B deletes what it sees, and the delete carries the entries that it covers, {A, 3} among them.

@@ -158,6 +158,63 @@ fn a_tree_is_kept_up_through_writes_deletions_and_restarts() {
     are_trees_right(&bus);
 }
 
+/// A node stops, in good order or not, and starts again; how often the new start has looked through a partition within a few
+/// seconds, and whether its trees are right then.
+fn looks_after(stops: impl Fn(&mut Bus, NodeId)) -> u64 {
+    let mut bus = owners(400, &[]);
+    // Something that the last turn still has to write.
+    let id = bus.send(NODES[1], "key/3", Command::Increment { by: 1 }, Options::default());
+    stops(&mut bus, NODES[1]);
+    bus.replies.remove(&id);
+    let store = bus.nodes.remove(&NODES[1]).unwrap().store;
+    bus.settle();
+    bus.start(NODES[1], store.clone());
+    let before = store.counters().scans;
+    bus.run(Duration::from_secs(3));
+    let looks = store.counters().scans - before;
+    are_trees_right(&bus);
+    looks
+}
+
+/// The driver's part in a stop.
+fn stop(bus: &mut Bus, id: NodeId) {
+    bus.settle();
+    let now = bus.now;
+    bus.nodes.get_mut(&id).unwrap().shard.handle(now, Input::Stopping);
+    bus.turn(id);
+}
+
+#[test]
+fn a_start_after_a_stop_in_good_order_looks_through_nothing_and_one_after_a_crash_through_everything() {
+    let partitions = 8;
+    assert_eq!(looks_after(stop), 0);
+    assert_eq!(looks_after(|bus, _| bus.settle()), partitions, "a crash");
+    let written_after = |bus: &mut Bus, id| {
+        stop(bus, id);
+        bus.increment(id, "key/7", 1);
+    };
+    assert_eq!(looks_after(written_after), partitions, "what was written after the stop is in no tree");
+    let twice = |bus: &mut Bus, id| {
+        stop(bus, id);
+        let store = bus.nodes.remove(&id).unwrap().store;
+        bus.start(id, store);
+        bus.increment(id, "key/7", 1);
+    };
+    assert_eq!(looks_after(twice), partitions, "a crash of the start that had taken them over");
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_its_protection_trees_are_trusted_that_are_not_true() {
+    use crate::mutation::{Mutation, switch_off};
+    switch_off(Some(Mutation::TreeTrustedAfterCrash));
+    let is_well = std::panic::catch_unwind(
+        a_start_after_a_stop_in_good_order_looks_through_nothing_and_one_after_a_crash_through_everything,
+    );
+    switch_off(None);
+    assert!(is_well.is_err());
+}
+
 #[test]
 fn a_tree_that_is_not_whole_is_not_asked_and_all_rows_are_compared() {
     let mut bus = owners(50, &[7]);

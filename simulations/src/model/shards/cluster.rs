@@ -295,7 +295,7 @@ impl Cluster {
                 }
             }
             Effect::Observe(fact) => self.on_fact(node, fact),
-            Effect::NodeReply { .. } | Effect::Adopt(_) => {}
+            Effect::NodeReply { .. } | Effect::Adopt(_) | Effect::Restart { .. } => {}
         }
     }
 
