@@ -194,7 +194,8 @@ struct Restore {
     /// Directory to make: OUT/NAME for each member
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Go on although of some partitions no owner has a backup: what stood in them is missing then
+    /// Go on although of some partitions no owner has a backup, or as many lack one as acknowledge a write: what only they held is
+    /// missing then
     #[arg(long)]
     accept_loss: bool,
 }

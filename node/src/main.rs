@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use starling_node::command_line::{self, Asked};
 use starling_node::config::{Effective, Settings, Sources};
 use starling_node::exit::{self, Exit};
+use starling_node::runtime::clock;
 use starling_node::runtime::node::Node;
 use starling_node::{backup, founding, issuing, logging};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,7 +30,9 @@ fn main() -> ExitCode {
             .map(|member| print!("{}", issuing::next_steps(&plan, &member)))
             .map_err(|error| failure(Exit::Bundle, &error)),
         Asked::Restore(plan) => backup::restore(&plan)
-            .map(|(layout, restored)| print!("{}", backup::next_steps(&plan, &layout, &restored)))
+            .map(|(layout, read, restored)| {
+                print!("{}", backup::next_steps(&plan, &layout, &read, clock::wall(), &restored));
+            })
             .map_err(|error| failure(Exit::Restore, &error)),
         Asked::Run { flags, config } => Sources::gather(flags, config)
             .and_then(Sources::resolve)

@@ -11,7 +11,6 @@
 
 use bytes::Bytes;
 
-use super::tree::MerkleTree;
 use super::trees::Trees;
 use crate::ids::PartitionId;
 use crate::mutation::{self, Mutation};
@@ -82,6 +81,7 @@ fn clean(scope: ShardScope, start: u32) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::antientropy::tree::MerkleTree;
     use crate::storage::memory::MemoryStore;
     use crate::value::golden_tests::check_bytes;
 

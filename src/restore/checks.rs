@@ -94,11 +94,22 @@ pub(super) fn missing(sources: &[Checked], accepts_loss: bool) -> Result<Vec<Mis
             missing.push(Missing { partition, owners, present: present.len() });
         }
     }
-    let lost: Vec<PartitionId> =
-        missing.iter().filter(|missing| missing.present == 0).map(|missing| missing.partition).collect();
+    let those = |is_lost: &dyn Fn(&Missing) -> bool| -> Vec<PartitionId> {
+        missing.iter().filter(|missing| is_lost(missing)).map(|missing| missing.partition).collect()
+    };
+    let first = |lost: &[PartitionId]| lost.iter().copied().take(NAMED_MAX).collect();
+    let lost = those(&|missing| missing.present == 0);
     if !lost.is_empty() && !accepts_loss {
-        let first = lost.iter().copied().take(NAMED_MAX).collect();
-        return Err(RestoreError::OwnersMissing { count: lost.len(), first });
+        return Err(RestoreError::OwnersMissing { count: lost.len(), first: first(&lost) });
+    }
+    // Any W owners may be the only ones that hold a write.
+    let needed = newest.source.layout.write_quorum;
+    let lost = those(&|missing| missing.owners.len() >= usize::from(needed));
+    if !lost.is_empty() && !accepts_loss && !mutation::is_off(Mutation::RestoredWithoutQuorum) {
+        let (count, first) = (lost.len(), first(&lost));
+        let owners = missing.iter().map(|missing| missing.owners.len()).max().unwrap_or(0);
+        let of = missing.iter().map(|missing| missing.owners.len() + missing.present).max().unwrap_or(0);
+        return Err(RestoreError::WritesMissing { count, first, owners, of, needed });
     }
     Ok(missing)
 }

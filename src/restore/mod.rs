@@ -16,7 +16,8 @@
 //! it keeps nothing that the base does not show (`value/giving_up`); everything younger is merged. Sums of expired actors are functions of their tick, so counters stay exact. What fallbacks hold for owners is
 //! merged last, and owed to nobody any more.
 //!
-//! What holds afterwards: every write is there that an owner or fallback with a backup held when its backup was made. A hint
+//! What holds afterwards: every write is there that an owner or fallback with a backup held when its backup was made; so what was
+//! acknowledged by W is there, unless W owners or more have no backup, which is refused. A hint
 //! that was delivered, and dropped, between the backup of its owner and that of its holder is in neither: two backups of
 //! every node, one round after the other, hold that too, for there may be several of a node. What
 //! was deleted and forgotten does not come back; how far ticks are sealed is kept, so an increment of a session that is sent
@@ -161,13 +162,29 @@ pub enum RestoreError {
         /// The first ones.
         first: Vec<PartitionId>,
     },
+    /// So many owners without a backup that they alone may hold what was acknowledged.
+    #[error(
+        "acknowledged writes may be missing: of {count} partitions up to {owners} of {of} owners have no backup, and a write is          acknowledged when {needed} hold it (the first: {first:?}); name further backups, or accept the loss of such writes"
+    )]
+    WritesMissing {
+        /// Partitions.
+        count: usize,
+        /// The first ones.
+        first: Vec<PartitionId>,
+        /// Owners without a backup, in the partition with most of them.
+        owners: usize,
+        /// Owners of a partition.
+        of: usize,
+        /// W of the old cluster.
+        needed: u8,
+    },
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Restores into empty directories. `config` holds the old cluster's tick, and the longest lease of its actors.
-/// `accepts_loss`: go on although of some partitions no owner has a backup. On an error the targets are of no use.
+/// `accepts_loss`: go on although of some partitions no owner has a backup, or so few that acknowledged writes may be missing. On an error the targets are of no use.
 pub fn restore(
     sources: &[Source],
     layout: &Layout,

@@ -93,7 +93,8 @@ fn rows_in(target: &Target) -> Vec<(Bytes, Bytes)> {
 fn restored_row(sources: &[Source], row: &RowKey) -> Option<StoredRow> {
     let layout = layout(NEW, 3);
     let targets = targets(&layout);
-    restore(sources, &layout, &targets, &config(), false).unwrap();
+    // Which owners are missing is told by another story.
+    restore(sources, &layout, &targets, &config(), true).unwrap();
     for target in &targets {
         assert_eq!(rows_in(target), rows_in(&targets[0]), "all own everything");
     }
@@ -140,7 +141,7 @@ fn the_directories_begin_settled_as_far_as_the_backups_and_without_a_start() {
     ];
     let layout = layout(NEW, 4);
     let targets = targets(&layout);
-    restore(&sources, &layout, &targets, &config(), false).unwrap();
+    restore(&sources, &layout, &targets, &config(), true).unwrap();
     let ring = RingView::new(layout.clone()).unwrap();
     for Target { node, store } in &targets {
         let memories = Partitions::open(store.as_ref(), &ring, |_| true).unwrap();
@@ -290,13 +291,14 @@ fn what_does_not_fit_together_is_refused() {
     assert!(matches!(refused(&[empty], &new, &targets(&new)), RestoreError::Backup { .. }));
     assert!(matches!(refused(&[good()], &new, &targets(&new)[1..]), RestoreError::NoTarget(NodeId(1))));
     let used = targets(&new);
-    restore(&[good()], &new, &used, &config(), false).unwrap();
+    restore(&[good()], &new, &used, &config(), true).unwrap();
     assert!(matches!(refused(&[good()], &new, &used), RestoreError::NotEmpty(NodeId(1))));
     let damaged = good();
     let mut batch = Batch::default();
     batch.put(Space::Rows, main_row("count").as_bytes().clone(), Bytes::from_static(b"torn"));
     damaged.store.write(&batch).unwrap();
-    assert!(matches!(refused(&[damaged], &new, &targets(&new)), RestoreError::Damaged { .. }));
+    let other = backup(&old, 2, settled(9, 0, 0), &[]);
+    assert!(matches!(refused(&[damaged, other], &new, &targets(&new)), RestoreError::Damaged { .. }));
 }
 
 #[cfg(feature = "mutations")]
@@ -310,4 +312,33 @@ fn without_its_protection_each_of_them_goes_wrong() {
     switch_off(None);
     assert!(!is_refused);
     assert_ne!(shown, None);
+}
+
+/// Two of three owners have no backup, and writes are acknowledged by two.
+fn is_a_backup_without_a_quorum_refused() -> bool {
+    let (old, new) = (layout(OLD, 3), layout(NEW, 3));
+    let of = |node| backup(&old, node, settled(0, 0, 0), &[(&main_row("count"), stored(counted(90, 5)))]);
+    restore(&[of(1), of(2)], &new, &targets(&new), &config(), false).expect("one may be missing");
+    let refused = restore(&[of(1)], &new, &targets(&new), &config(), false);
+    let is_refused = matches!(
+        refused,
+        Err(RestoreError::WritesMissing { count: 8, owners: 2, of: 3, needed: 2, ref first }) if first.len() == 8
+    );
+    restore(&[of(1)], &new, &targets(&new), &config(), true).expect("the loss is accepted");
+    is_refused
+}
+
+#[test]
+fn what_only_owners_without_a_backup_may_hold_is_not_given_up_unless_that_is_accepted() {
+    assert!(is_a_backup_without_a_quorum_refused());
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_its_protection_acknowledged_writes_are_given_up_in_silence() {
+    use crate::mutation::{Mutation, switch_off};
+    switch_off(Some(Mutation::RestoredWithoutQuorum));
+    let is_well = is_a_backup_without_a_quorum_refused();
+    switch_off(None);
+    assert!(!is_well);
 }

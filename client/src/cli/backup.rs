@@ -29,7 +29,10 @@ Examples:
 
 A backup is true to its node's own log: all that the node had acknowledged before is in it. Those of several nodes are not of
 one moment; if it is said that rows are owed, take a second round under another name. Copy them to another machine, and turn them into a new cluster with `starling-node restore`: --help says how.
-If no answer comes in time, the node goes on: ask again under the same name, and it says that it is there.")]
+If no answer comes in time, the node goes on: ask again under the same name, and it says that it is there, and how old it is.
+
+Exit code 0: every node that was asked has a backup of this name. 1: one that was asked refused. 4: one could not be reached, or
+did not answer in time. What the others did stands in the output, in each case.")]
 pub(crate) struct Backup {
     /// Name of the backup: 1 to 63 of a-z, A-Z, 0-9, '-', '_', '.'
     #[arg(value_name = "NAME")]
@@ -69,8 +72,9 @@ impl Backup {
     fn show(&self, client: &Client, global: &Global, answers: &[(NodeId, Result<BackupTaken, Error>)]) {
         if global.json {
             let nodes = answers.iter().map(|(node, answer)| match answer {
-                Ok(BackupTaken { place, files, bytes, took_ms }) => json!({
+                Ok(BackupTaken { place, files, bytes, took_ms, already_ms_ago }) => json!({
                     "name": client.name_of(*node), "place": place, "files": files, "bytes": bytes, "took_ms": took_ms,
+                    "already_ms_ago": already_ms_ago,
                 }),
                 Err(error) => json!({ "name": client.name_of(*node), "error": everyone::reason(error) }),
             });
@@ -78,8 +82,12 @@ impl Backup {
         }
         for (node, answer) in answers {
             let text = match answer {
-                Ok(BackupTaken { place, files, bytes, took_ms }) => {
-                    format!("{place} ({files} files, {bytes} bytes, {took_ms} ms)")
+                Ok(BackupTaken { place, files, bytes, took_ms, already_ms_ago }) => {
+                    let (files, bytes) = (output::count(*files, "file"), output::count(*bytes, "byte"));
+                    match already_ms_ago {
+                        None => format!("{place} ({files}, {bytes}, {took_ms} ms)"),
+                        Some(ms) => format!("{place} was there already, taken {} s ago ({files}, {bytes})", ms / 1000),
+                    }
                 }
                 Err(error) => format!("NO BACKUP: {}", everyone::reason(error)),
             };
@@ -101,19 +109,44 @@ async fn owed(client: &Client, options: &Options) -> u64 {
     shards.map(|shard| shard.ledger_entries + shard.peers.iter().map(|peer| peer.owed_rows).sum::<u64>()).sum()
 }
 
-/// One refusal speaks for itself; silent nodes are told with what that means.
+/// A refusal of the one node that was asked speaks for itself; of several nodes it is told what each of them did.
 fn verdict(client: &Client, answers: &[(NodeId, Result<BackupTaken, Error>)]) -> Result<(), Failure> {
     let errors = || answers.iter().filter_map(|(node, answer)| Some((*node, answer.as_ref().err()?)));
-    let answered_badly = |error: &Error| matches!(error, Error::Refused { .. }) || error.is_certificate_refused();
-    if let Some((_, error)) = errors().find(|(_, error)| answered_badly(error)) {
+    if let Some((_, error)) = errors().find(|(_, error)| error.is_certificate_refused()) {
         return Err(Failure::Call(error.clone()));
     }
-    let silent: Vec<String> = errors().map(|(node, _)| client.name_of(node)).collect();
-    if silent.is_empty() {
-        return Ok(());
+    let names = |which: &dyn Fn(&Error) -> bool| -> Vec<String> {
+        errors().filter(|(_, error)| which(error)).map(|(node, _)| client.name_of(node)).collect()
+    };
+    let is_refusal = |error: &Error| matches!(error, Error::Refused { .. });
+    let is_unasked = |error: &Error| matches!(error, Error::Unreachable { .. } | Error::NotSent { .. });
+    let refused = names(&is_refusal);
+    let unasked = names(&is_unasked);
+    let silent = names(&|error| !is_refusal(error) && !is_unasked(error));
+    if let ([(_, Err(error))], [_]) = (answers, refused.as_slice()) {
+        return Err(Failure::Call(error.clone()));
     }
-    Err(Failure::Incomplete(format!(
-        "no answer came from {}; a backup may be under way there: ask again under the same name",
-        silent.join(", ")
-    )))
+    let mut told = Vec::new();
+    if !refused.is_empty() {
+        told.push(format!("{} refused, for the reason that stands above", refused.join(", ")));
+    }
+    if !unasked.is_empty() {
+        told.push(format!("{} could not be reached, and no backup was begun there", unasked.join(", ")));
+    }
+    if !silent.is_empty() {
+        told.push(format!(
+            "no answer came from {}: a backup may be under way there, ask again under the same name",
+            silent.join(", ")
+        ));
+    }
+    let taken: Vec<String> =
+        answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(node, _)| client.name_of(*node)).collect();
+    if !taken.is_empty() && !told.is_empty() {
+        told.push(format!("{} have theirs", taken.join(", ")));
+    }
+    match (told.is_empty(), refused.is_empty()) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Failure::Incomplete(told.join("; "))),
+        (false, false) => Err(Failure::Refused(told.join("; "))),
+    }
 }

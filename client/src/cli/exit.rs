@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     TokenLost(String),
     /// Some of the nodes that were asked could not be reached; the rest was shown or done.
     Incomplete(String),
+    /// Some of the nodes that were asked refused; what the others did was shown.
+    Refused(String),
     /// The owners of a key hold different states; they were shown.
     Different(String),
 }
@@ -55,6 +57,7 @@ impl Failure {
             Failure::TokenLost(_) => TOKEN_LOST,
             Failure::Call(error) | Failure::Increment { error, .. } => code_of(error),
             Failure::Incomplete(_) => UNREACHABLE,
+            Failure::Refused(_) => NOT_APPLIED,
             Failure::Different(_) => DIFFERENT,
         }
     }
@@ -84,15 +87,18 @@ impl Failure {
             Failure::Kept(KeptError::InUse { .. }) => "state_in_use",
             Failure::Call(error) | Failure::Increment { error, .. } => error.code(),
             Failure::Incomplete(_) => "incomplete",
+            Failure::Refused(_) => "refused",
             Failure::Different(_) => "different",
         }
     }
 
     fn message(&self) -> String {
         match self {
-            Failure::Usage(text) | Failure::TokenLost(text) | Failure::Incomplete(text) | Failure::Different(text) => {
-                text.clone()
-            }
+            Failure::Usage(text)
+            | Failure::TokenLost(text)
+            | Failure::Incomplete(text)
+            | Failure::Refused(text)
+            | Failure::Different(text) => text.clone(),
             Failure::OtherType { held, reads } => format!("the key holds {held}; read it with `starling {reads}`"),
             Failure::Kept(error) => error.to_string(),
             Failure::Increment { error: Error::InDoubt { cause }, .. } => format!(

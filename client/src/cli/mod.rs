@@ -4,7 +4,7 @@
 //! args      what can be said            incr reset get put del expire     one key
 //! exit      what the exit code means    set map zset flag sketch          one key of a type with commands of its own
 //! output    text, tables, JSON          status ring compare cluster       looking at the cluster
-//! state     a session that is kept      backup                            keeping a copy of it
+//! state     a session that is kept      backup restore                    keeping a copy of it, and using that
 //! token     what earlier runs have seen fault bench                       shaking it, measuring it
 //! ```
 //!
@@ -30,6 +30,7 @@ mod output;
 mod put;
 mod read;
 mod reset;
+mod restore;
 mod ring;
 mod set;
 mod sketch;
@@ -74,11 +75,12 @@ Examples:
 
 Exit codes:
   0  done
-  1  not applied: the cluster refused it, it was never sent, or a read failed; nothing was changed
+  1  not applied: the cluster refused it, it was never sent, or a read failed; nothing was changed (backup: not at the
+     nodes that refused)
   2  usage: the arguments, the bundle or a file cannot be used; nothing was sent
   3  unknown: a write may have been applied, or may still be; read before sending it again
-  4  unreachable: no node could be reached, and nothing was changed (status, compare, fault: not every node that was
-     asked; compare: not every element)
+  4  unreachable: no node could be reached, and nothing was changed (status, compare, fault, backup: not every node
+     that was asked; compare: not every element)
   5  certificate refused, ours by the nodes or theirs by us
   6  compare: the owners differ
   7  stale: no replica in reach shows all that the session token has seen; nothing was shown
@@ -107,6 +109,7 @@ enum Command {
     Cluster(cluster::Cluster),
     Compare(compare::Compare),
     Backup(backup::Backup),
+    Restore(restore::Restore),
     Fault(fault::Fault),
     Bench(bench::Bench),
 }
@@ -175,6 +178,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Compare(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Backup(command) => with(&global, async |client| command.run(client, &global).await).await,
             Command::Fault(command) => with(&global, async |client| command.run(client, &global).await).await,
+            Command::Restore(restore) => Err(restore.run()),
             Command::Bench(bench) => bench.run(&global).await,
         }
     })

@@ -10,7 +10,7 @@ use crate::fake_node::{FakeNode, Reaction};
 use crate::program::{starling, stderr, stdout};
 
 fn taken(place: &str) -> NodeAnswer {
-    NodeAnswer::BackedUp(BackupTaken { place: place.into(), files: 7, bytes: 4_096, took_ms: 12 })
+    NodeAnswer::BackedUp(BackupTaken { place: place.into(), files: 7, bytes: 4_096, took_ms: 12, already_ms_ago: None })
 }
 
 #[tokio::test]
@@ -47,9 +47,13 @@ async fn a_refusal_is_told_as_not_applied_and_a_silent_node_as_unreachable() {
     let output = starling(&cluster.bundle(), &["--node", "a", "backup", "tonight"]).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stderr(&output).contains("choose another name"), "{output:?}");
+    let output = starling(&cluster.bundle(), &["backup", "tonight", "--all"]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = stderr(&output);
+    assert!(told.contains("a refused") && told.contains("b could not be reached"), "{output:?}");
     let output = starling(&cluster.bundle(), &["--node", "b", "backup", "tonight"]).await;
     assert_eq!(output.status.code(), Some(4), "{output:?}");
-    assert!(stderr(&output).contains("ask again under the same name"), "{output:?}");
+    assert!(stderr(&output).contains("b could not be reached, and no backup was begun"), "{output:?}");
 }
 
 #[tokio::test]
@@ -59,4 +63,29 @@ async fn of_which_node_must_be_said() {
         let output = starling(&cluster.bundle(), &arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
     }
+}
+
+#[tokio::test]
+async fn restoring_is_handed_over_to_the_program_of_the_node_or_says_where_it_is_done() {
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("starling-node");
+    std::fs::write(&program, "#!/bin/sh\necho \"$@\"\nexit 10\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = place.path().join("starling");
+    std::fs::copy(env!("CARGO_BIN_EXE_starling"), &copy).unwrap();
+    let run = |program: &std::path::Path| {
+        let mut command = std::process::Command::new(program);
+        command
+            .env_clear()
+            .args(["restore", "--from", "a/tonight", "--cluster", "new", "--out", "data"])
+            .output()
+            .unwrap()
+    };
+    let output = run(&copy);
+    assert_eq!(output.status.code(), Some(10), "{output:?}");
+    assert_eq!(stdout(&output), "restore --from a/tonight --cluster new --out data\n");
+    std::fs::remove_file(&program).unwrap();
+    let output = run(&copy);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(stderr(&output).contains("starling-node"), "{output:?}");
 }

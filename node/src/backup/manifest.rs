@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use starling::ids::NodeId;
@@ -66,6 +67,12 @@ pub enum ManifestError {
         /// What is wrong.
         reason: String,
     },
+    /// There is nothing.
+    #[error("the backup {} is not there", .0.display())]
+    NoDirectory(PathBuf),
+    /// A node's own directory.
+    #[error("{} is the data directory of a node, not a backup; name what `starling backup` has made", .0.display())]
+    DataDirectory(PathBuf),
     /// It was made by a newer program.
     #[error("the backup {} has version {found}, this program reads {VERSION}; use the version that took it", .backup.display())]
     Version {
@@ -82,23 +89,12 @@ impl Manifest {
 
     /// Reads the manifest of a backup and checks every file that it names.
     pub fn check(backup: &Path) -> Result<Manifest, ManifestError> {
+        let manifest = Manifest::read(backup)?;
         let incomplete = |file: &str, reason: String| ManifestError::BackupIncomplete {
             backup: backup.to_owned(),
             file: file.to_owned(),
             reason,
         };
-        let text = read_text(&backup.join(MANIFEST)).map_err(|error| incomplete(MANIFEST, error.to_string()))?;
-        // Of a newer form only the version can be relied on.
-        let version: VersionOnly = toml::from_str(&text).map_err(|error| incomplete(MANIFEST, error.to_string()))?;
-        if version.version != VERSION {
-            return Err(ManifestError::Version { backup: backup.to_owned(), found: version.version });
-        }
-        let manifest: Manifest = toml::from_str(&text).map_err(|error| incomplete(MANIFEST, error.to_string()))?;
-        manifest.layout.validate().map_err(|error| incomplete(MANIFEST, error.to_string()))?;
-        if manifest.files.len() as u64 != manifest.files_count {
-            let reason = format!("it names {} files of {}", manifest.files.len(), manifest.files_count);
-            return Err(incomplete(MANIFEST, reason));
-        }
         for entry in &manifest.files {
             if !is_plain(&entry.name) {
                 return Err(incomplete(MANIFEST, format!("{:?} is no name of a file", entry.name)));
@@ -115,11 +111,47 @@ impl Manifest {
         }
         Ok(manifest)
     }
+
+    /// Reads the manifest of a backup, and none of its files.
+    pub fn read(backup: &Path) -> Result<Manifest, ManifestError> {
+        let incomplete = |file: &str, reason: String| ManifestError::BackupIncomplete {
+            backup: backup.to_owned(),
+            file: file.to_owned(),
+            reason,
+        };
+        if !backup.is_dir() {
+            return Err(ManifestError::NoDirectory(backup.to_owned()));
+        }
+        let text = match read_text(&backup.join(MANIFEST)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && backup.join("CURRENT").exists() => {
+                return Err(ManifestError::DataDirectory(backup.to_owned()));
+            }
+            other => other.map_err(|error| incomplete(MANIFEST, error.to_string()))?,
+        };
+        // Of a newer form only the version can be relied on.
+        let version: VersionOnly = toml::from_str(&text).map_err(|error| incomplete(MANIFEST, error.to_string()))?;
+        if version.version != VERSION {
+            return Err(ManifestError::Version { backup: backup.to_owned(), found: version.version });
+        }
+        let manifest: Manifest = toml::from_str(&text).map_err(|error| incomplete(MANIFEST, error.to_string()))?;
+        manifest.layout.validate().map_err(|error| incomplete(MANIFEST, error.to_string()))?;
+        if manifest.files.len() as u64 != manifest.files_count {
+            let reason = format!("it names {} files of {}", manifest.files.len(), manifest.files_count);
+            return Err(incomplete(MANIFEST, reason));
+        }
+        Ok(manifest)
+    }
 }
 
 impl FileEntry {
-    /// Reads a file of a directory through.
+    /// Reads a file of a directory through, as fast as it comes.
     pub fn of(directory: &Path, name: &str) -> io::Result<FileEntry> {
+        FileEntry::paced(directory, name, u64::MAX)
+    }
+
+    /// Reads a file of a directory through, so many bytes a second at most.
+    pub fn paced(directory: &Path, name: &str, bytes_per_second: u64) -> io::Result<FileEntry> {
+        let began = Instant::now();
         let mut file = File::open(directory.join(name))?;
         let mut hash = Xxh3::new();
         let mut bytes = 0;
@@ -129,6 +161,8 @@ impl FileEntry {
             let Some(part) = chunk.get(..read).filter(|part| !part.is_empty()) else { break };
             hash.update(part);
             bytes += part.len() as u64;
+            let due = Duration::from_micros(bytes.saturating_mul(1_000_000) / bytes_per_second);
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
         Ok(FileEntry { name: name.to_owned(), bytes, xxh3: format!("{:032x}", hash.digest128()) })
     }

@@ -40,6 +40,9 @@ struct Shared {
     under_way: Mutex<Option<String>>,
 }
 
+/// How fast the files of a backup are read for their checksums.
+const READ_BYTES_PER_SECOND: u64 = 128 << 20;
+
 /// What happens when a backup is there, or is not.
 type Done = Box<dyn FnOnce(Result<BackupTaken, BackupRefusal>) + Send>;
 
@@ -54,6 +57,8 @@ impl Backups {
         disk: Arc<DiskGauge>,
     ) -> Backups {
         let (under_way, store) = (Mutex::new(None), Arc::downgrade(store));
+        let directory = std::path::absolute(&directory).unwrap_or(directory);
+        remove_partials(&directory);
         Backups { shared: Arc::new(Shared { directory, store, node, ring, tick, lease_ticks, disk, under_way }) }
     }
 
@@ -66,7 +71,11 @@ impl Backups {
         let done = Arc::new(Mutex::new(Some(done)));
         let (tell, work_name) = (done.clone(), name.clone());
         let work = move || {
-            let outcome = shared.take(&work_name);
+            // Whatever becomes of this one, the next may be taken, and whoever asked is answered.
+            let taking = std::panic::AssertUnwindSafe(|| shared.take(&work_name));
+            let outcome = std::panic::catch_unwind(taking).unwrap_or_else(|_| {
+                Err(BackupRefusal::Failed { detail: "a bug in this program; please report it".into() })
+            });
             match &outcome {
                 Ok(taken) => info!(name = %work_name, place = %taken.place, bytes = taken.bytes, "backup taken"),
                 Err(refusal) => warn!(name = %work_name, "{refusal}"),
@@ -95,6 +104,23 @@ impl Backups {
     }
 }
 
+/// Removes what backups have left that a stop of the node cut short: their links hold space for ever.
+fn remove_partials(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_partial = name.to_string_lossy().strip_suffix(PARTIAL).is_some_and(|name| check_name(name).is_ok());
+        if is_partial {
+            match fs::remove_dir_all(entry.path()) {
+                Ok(()) => info!(place = %entry.path().display(), "removed a backup that was cut short"),
+                Err(error) => {
+                    warn!(place = %entry.path().display(), "a backup was cut short and cannot be removed: {error}")
+                }
+            }
+        }
+    }
+}
+
 fn call(done: &Mutex<Option<Done>>, outcome: Result<BackupTaken, BackupRefusal>) {
     if let Some(done) = done.lock().unwrap_or_else(PoisonError::into_inner).take() {
         done(outcome);
@@ -110,7 +136,7 @@ impl Shared {
         let began = Instant::now();
         let place = self.directory.join(name);
         if place.symlink_metadata().is_ok() {
-            return Err(BackupRefusal::NameTaken { place: place.display().to_string() });
+            return self.there_already(&place);
         }
         let partial = self.directory.join(format!("{name}{PARTIAL}"));
         let result = self.write(&place, &partial);
@@ -124,6 +150,26 @@ impl Shared {
             files: files.len() as u64,
             bytes: files.iter().map(|file| file.bytes).sum(),
             took_ms: began.elapsed().as_millis() as u64,
+            already_ms_ago: None,
+        })
+    }
+
+    /// A whole backup of this node under the name that is asked for is what was asked for: of an earlier request, whose answer was
+    /// lost perhaps. Anything else is not touched.
+    fn there_already(&self, place: &Path) -> Result<BackupTaken, BackupRefusal> {
+        let name_taken = || BackupRefusal::NameTaken { place: place.display().to_string() };
+        let manifest = Manifest::read(place).map_err(|_| name_taken())?;
+        let is_own = manifest.node == self.node && manifest.layout.cluster == self.ring.get().layout().cluster;
+        if !is_own {
+            return Err(name_taken());
+        }
+        let age = clock::wall().0.saturating_sub(manifest.taken_at_us);
+        Ok(BackupTaken {
+            place: place.display().to_string(),
+            files: manifest.files.len() as u64,
+            bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+            took_ms: 0,
+            already_ms_ago: Some(age / 1000),
         })
     }
 
@@ -143,8 +189,12 @@ impl Shared {
         let mut files = Vec::new();
         for entry in fs::read_dir(&data)? {
             let entry = entry?;
+            if self.disk.is_below() {
+                return Err(io::Error::new(ErrorKind::StorageFull, "the disk fell below the node's reserve meanwhile"));
+            }
             File::open(entry.path())?.sync_all()?;
-            files.push(FileEntry::of(&data, &entry.file_name().to_string_lossy())?);
+            // The node serves meanwhile: reading its files must not take the disk from it.
+            files.push(FileEntry::paced(&data, &entry.file_name().to_string_lossy(), READ_BYTES_PER_SECOND)?);
         }
         files.sort_by(|one, other| one.name.cmp(&other.name));
         File::open(&data)?.sync_all()?;

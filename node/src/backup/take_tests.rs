@@ -21,7 +21,10 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let directory = tempfile::tempdir().unwrap();
+        Place::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(directory: tempfile::TempDir) -> Place {
         let store = Arc::new(RocksStore::open(&directory.path().join("data"), Durability::Fsync).unwrap());
         let members = vec![Member::new(NodeId(1), "a", "a:1")];
         let layout = Layout::founding(ClusterId([7; 16]), "test", members).seal().unwrap();
@@ -75,7 +78,44 @@ fn what_a_stop_cut_short_is_replaced_and_never_taken_for_a_backup() {
     assert!(matches!(Manifest::check(&partial), Err(ManifestError::BackupIncomplete { .. })));
     place.take("one").unwrap();
     assert!(!partial.exists() && Manifest::check(&place.path("one")).is_ok());
-    assert!(matches!(place.take("one"), Err(BackupRefusal::NameTaken { .. })));
+}
+
+#[test]
+fn what_a_stop_cut_short_is_removed_by_the_next_start_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = directory.path().join("kept");
+    for name in ["old.partial/data", "whole/data", "notes"] {
+        fs::create_dir_all(kept.join(name)).unwrap();
+    }
+    let place = Place::at(directory);
+    let left = |name: &str| place.path(name).exists();
+    assert_eq!(["old.partial", "whole", "notes"].map(left), [false, true, true]);
+}
+
+#[test]
+fn who_asks_again_under_the_same_name_is_told_that_it_is_there_and_anything_else_is_not_touched() {
+    let place = Place::new();
+    place.put("row");
+    let taken = place.take("one").unwrap();
+    place.put("later");
+    let again = place.take("one").unwrap();
+    assert!(taken.already_ms_ago.is_none() && again.already_ms_ago.is_some(), "{again:?}");
+    assert_eq!((again.place, again.files, again.bytes), (taken.place, taken.files, taken.bytes));
+    fs::create_dir(place.path("other")).unwrap();
+    assert!(matches!(place.take("other"), Err(BackupRefusal::NameTaken { .. })));
+    let manifest = place.path("one").join(MANIFEST);
+    fs::write(&manifest, fs::read_to_string(&manifest).unwrap().replace("node = 1", "node = 2")).unwrap();
+    assert!(matches!(place.take("one"), Err(BackupRefusal::NameTaken { .. })), "it is another node's");
+}
+
+#[test]
+fn a_file_is_read_no_faster_than_its_pace() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("file"), vec![7; 300_000]).unwrap();
+    let began = Instant::now();
+    let paced = FileEntry::paced(directory.path(), "file", 1_000_000).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(300));
+    assert_eq!(paced, FileEntry::of(directory.path(), "file").unwrap());
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl RocksStore {
 
     /// What the rows take, about: files as far as nothing has replaced it, and memory that is still to be written to one.
     pub fn rows_bytes(&self) -> u64 {
-        let property = |name: &str| self.db.property_int_value_cf(self.family(Space::Rows), name).ok().flatten();
+        let property = |name: &str| self.db.property_int_value_cf(self.family(Space::Rows).ok()?, name).ok().flatten();
         let parts = ["rocksdb.estimate-live-data-size", "rocksdb.cur-size-all-mem-tables"].map(property);
         parts.into_iter().flatten().sum()
     }

@@ -250,7 +250,7 @@ fn cold() -> (TempDir, RocksStore) {
         }
         store.write(&batch).unwrap();
     }
-    store.db.flush_cf(store.family(Space::Rows)).unwrap();
+    store.db.flush_cf(store.family(Space::Rows).unwrap()).unwrap();
     drop(store);
     let store = open(dir.path());
     (dir, store)

@@ -16,16 +16,22 @@ pub struct BackupTaken {
     pub bytes: u64,
     /// Unit: milliseconds.
     pub took_ms: u64,
+    /// There was one of this name already, whole, which this node had taken so long ago: none was taken now. Unit: milliseconds.
+    #[serde(default)]
+    pub already_ms_ago: Option<u64>,
 }
 
 /// Why no backup was taken. What the node holds is as it was, and nothing of the new backup is left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum BackupRefusal {
     /// A name that cannot stand in a path.
-    #[error("a backup's name has 1 to 63 of a-z, A-Z, 0-9, '-', '_', '.' and begins with a letter or digit, not {0:?}")]
+    #[error(
+        "a backup's name has 1 to 63 of a-z, A-Z, 0-9, '-', '_', '.', begins with a letter or digit and does not end with \
+         \".partial\", not {0:?}"
+    )]
     Name(String),
     /// Never overwritten.
-    #[error("{place} exists already and is not touched; choose another name")]
+    #[error("{place} exists already, is no whole backup of this node, and is not touched; choose another name")]
     NameTaken {
         /// Which directory.
         place: String,

@@ -280,8 +280,17 @@ fn a_candidate_is_listed_joins_and_learns_of_it() {
     let config = ShardConfig { candidate: Some(candidate), ..bus.config.clone() };
     let scope = ShardScope { index: 0, count: 1 };
     let shard = Shard::open(config, identity, scope, bus.ring.clone(), store.clone(), 9, bus.now).unwrap();
-    bus.nodes
-        .insert(NodeId(9), Node { shard, store, written: None, observations: Vec::new(), proofs: Default::default() });
+    bus.nodes.insert(
+        NodeId(9),
+        Node {
+            shard,
+            store,
+            written: None,
+            observations: Vec::new(),
+            proofs: Default::default(),
+            restarts: Vec::new(),
+        },
+    );
     bus.run(Duration::from_secs(2));
     let ClusterAnswer::Candidates(known) = bus.admin(2, ClusterCall::Candidates) else { panic!() };
     let member = crate::message::client::cluster::candidate_named(&known, "late").unwrap();

@@ -58,7 +58,8 @@ fn a_damaged_directory_is_kept_while_another_owner_is_away_or_has_lost_its_own()
     let (mut bus, node) = rotten(false);
     bus.cut.insert(NodeId(3));
     bus.run(Duration::from_secs(3));
-    ask(&mut bus, node);
+    let inspected = bus.ask(node, "k", Command::Inspect);
+    assert!(matches!(inspected, Response::Failed(_)), "{inspected:?}");
     bus.run(Duration::from_secs(5));
     assert!(bus.nodes[&node].restarts.is_empty(), "another owner is away");
     // It comes back empty, and learns from nobody yet: what it needs may be in the rotten directory.
