@@ -66,6 +66,8 @@ pub struct Council {
     /// The newest layout that is known to be decided.
     present: Committed,
     vote: Acceptor<Layout>,
+    /// Number of the layout that the driver was told of last.
+    announced: u64,
     /// Since when a vote stands here of which nothing has come.
     voted_since: Option<Timestamp>,
     plan: Option<Plan>,
@@ -108,6 +110,7 @@ impl Council {
             start: identity.epoch,
             vote: vote.filter(|vote| vote.number() >= next).unwrap_or_else(|| Acceptor::new(next)),
             voted_since: None,
+            announced: number,
             present,
             plan,
             proposal: None,
@@ -144,8 +147,8 @@ impl Council {
         turn.out.set_timer(TimerKey::Council, env.now.mono.after(env.config.ping_interval));
         self.forget_old(env);
         if self.present.layout.epoch.number > env.ring.epoch().number {
-            // The view was never built, or is being built.
-            self.adopt_again(env, turn);
+            // It was kept, and the shards began with an older one.
+            self.announce_decided(turn);
         }
         self.announce(env, turn);
         self.finish_what_was_begun(env, turn);

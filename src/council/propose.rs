@@ -112,7 +112,7 @@ impl Council {
             }
             Step::Chosen(layout) => {
                 let committed = self.present.followed_by(layout);
-                self.adopt(env, turn, committed, true);
+                self.adopt(turn, committed, true);
             }
             Step::NothingBegun => {
                 self.proposal = None;

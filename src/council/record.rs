@@ -52,3 +52,88 @@ pub(super) fn stored_committed(store: &dyn Store) -> Result<Option<Committed>, O
 pub fn stored_layout(store: &dyn Store) -> Result<Option<Layout>, OpenError> {
     Ok(stored_committed(store)?.map(|committed| committed.layout))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::causality::Epoch;
+    use crate::ids::NodeId;
+    use crate::membership::layout::paxos::{Ask, Ballot};
+    use crate::membership::layout::samples::{founded, member};
+    use crate::membership::{Change, LayoutEpoch};
+    use crate::storage::Batch;
+    use crate::storage::memory::MemoryStore;
+    use crate::value::golden_tests::{check_bytes, unhex};
+
+    fn committed() -> Committed {
+        let mut layout = founded(2, 4);
+        layout.placement = 1;
+        let first = Committed::first(layout.seal().unwrap());
+        let mut next = first.layout.clone();
+        next.epoch = LayoutEpoch { number: 2, content: 0, parent: first.layout.epoch.content };
+        next.voters = vec![NodeId(1), NodeId(2)];
+        first.followed_by(next.seal().unwrap())
+    }
+
+    fn vote() -> Acceptor<Layout> {
+        let mut vote = Acceptor::new(2);
+        let ballot = Ballot { round: 3, node: NodeId(2), start: Epoch(7) };
+        vote.on_ask(&Ask { number: 2, ballot, value: Some(committed().layout) });
+        vote
+    }
+
+    fn plan() -> Plan {
+        let changes = vec![Change::Join(member(9)), Change::Fence(NodeId(1))];
+        Plan { base: committed().layout.epoch, changes, accepts_loss: true }
+    }
+
+    #[test]
+    fn the_record_of_a_decided_layout_has_its_old_bytes() {
+        check_bytes(include_str!("golden/committed_1.hex"), &encode(&committed()).unwrap());
+    }
+
+    #[test]
+    fn the_record_of_a_vote_has_its_old_bytes() {
+        check_bytes(include_str!("golden/vote_1.hex"), &encode(&vote()).unwrap());
+    }
+
+    #[test]
+    fn the_record_of_a_plan_has_its_old_bytes() {
+        check_bytes(include_str!("golden/plan_1.hex"), &encode(&plan()).unwrap());
+    }
+
+    fn read<M: Message>(record: Bytes) -> Result<Option<M>, OpenError> {
+        let store = MemoryStore::new(1);
+        let mut batch = Batch::default();
+        batch.put(Space::Meta, keyspace::layout_key(), record);
+        store.write(&batch).unwrap();
+        fetch(&store, &keyspace::layout_key(), "what was written")
+    }
+
+    #[test]
+    fn records_of_old_programs_are_read() {
+        let old = |hex: &str| Bytes::from(unhex(hex));
+        assert_eq!(read(old(include_str!("golden/committed_1.hex"))), Ok(Some(committed())));
+        assert_eq!(read(old(include_str!("golden/vote_1.hex"))), Ok(Some(vote())));
+        assert_eq!(read(old(include_str!("golden/plan_1.hex"))), Ok(Some(plan())));
+        assert_eq!(read::<Plan>(Bytes::new()), Ok(None), "a plan that was dropped");
+    }
+
+    #[test]
+    fn a_record_that_is_damaged_or_of_another_kind_is_refused() {
+        let good = encode(&committed()).unwrap();
+        assert!(read::<Plan>(good.clone()).is_err());
+        assert!(read::<Committed>(good.slice(..good.len() - 1)).is_err());
+    }
+
+    #[test]
+    fn a_layout_that_does_not_have_its_hash_is_not_started_with() {
+        let mut wrong = committed();
+        wrong.layout.epoch.content ^= 1;
+        let store = MemoryStore::new(1);
+        let mut batch = Batch::default();
+        batch.put(Space::Meta, keyspace::layout_key(), encode(&wrong).unwrap());
+        store.write(&batch).unwrap();
+        assert!(matches!(stored_layout(&store), Err(OpenError::Malformed { .. })));
+    }
+}

@@ -146,7 +146,7 @@ impl Council {
         match change::recovered(env.ring, &survivors, number, env.now.wall) {
             Ok(next) => {
                 let committed = self.present.followed_by(next);
-                self.adopt(env, turn, committed, true);
+                self.adopt(turn, committed, true);
                 self.answer(turn, asker, ClusterAnswer::Committed(self.present.layout.epoch));
             }
             Err(error) => self.answer(turn, asker, ClusterAnswer::Refused(error.into())),

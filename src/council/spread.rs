@@ -49,13 +49,13 @@ impl Council {
         }
         match self.present.descent_of(&committed) {
             Descent::Known => {}
-            Descent::Newer => self.adopt(env, turn, committed, false),
+            Descent::Newer => self.adopt(turn, committed, false),
             Descent::Rival => self.on_rival(env, turn, from, committed.layout.epoch),
         }
     }
 
     /// Takes a decided layout up: remembered first, then the shards are told.
-    pub(super) fn adopt(&mut self, env: &Env<'_>, turn: &mut Turn, committed: Committed, tells: bool) {
+    pub(super) fn adopt(&mut self, turn: &mut Turn, committed: Committed, tells: bool) {
         let told: Vec<NodeId> = self.present.layout.members.iter().map(|member| member.id).collect();
         self.present = committed;
         self.keep(turn, keyspace::layout_key(), &self.present);
@@ -68,14 +68,19 @@ impl Council {
             number: self.present.layout.epoch.number,
             phase: self.present.layout.phase,
         });
-        self.adopt_again(env, turn);
+        self.announce_decided(turn);
         if tells {
             self.tell(turn, told);
         }
     }
 
-    /// Tells the driver of the present layout, once it is durable.
-    pub(super) fn adopt_again(&self, _: &Env<'_>, turn: &mut Turn) {
+    /// Tells the driver of the present layout, once it is durable; of each once.
+    pub(super) fn announce_decided(&mut self, turn: &mut Turn) {
+        let number = self.present.layout.epoch.number;
+        if self.announced >= number {
+            return;
+        }
+        self.announced = number;
         let ticket = turn.memory_ticket();
         turn.out.perform_after(ticket, Effect::Adopt(Box::new(self.present.clone())));
     }

@@ -13,6 +13,7 @@
 //! | [`change`] | what an operator asks for, applied to a layout or refused with the reason |
 //! | [`paxos`] | agreement on the next layout, as a machine; [`crate::council`] runs it |
 //! | `committed` | a decided layout with its past |
+//! | `owner_table` | owners written down, of placement version 2 |
 //! | `check` | which layouts can be |
 //! | `hash` | the hash of the content |
 
@@ -20,6 +21,7 @@ pub mod change;
 mod check;
 mod committed;
 mod hash;
+mod owner_table;
 pub mod paxos;
 pub mod phase;
 #[cfg(test)]
@@ -27,6 +29,7 @@ pub(crate) mod samples;
 
 pub use change::{Change, ChangeError, Plan};
 pub use committed::{Committed, Descent};
+pub use owner_table::OwnerTable;
 pub use phase::{Before, Fenced, Forced, PartitionRun, Phase};
 
 use serde::{Deserialize, Serialize};
@@ -150,6 +153,9 @@ pub struct Layout {
     /// Members that may never speak again under their id, in the order of their ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fenced: Vec<Fenced>,
+    /// The owners of every partition, where they are not what the members alone give: placement version 2, after a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<Box<OwnerTable>>,
     /// Set if this layout was made without a majority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<Forced>,
@@ -161,8 +167,8 @@ pub struct Layout {
 pub struct LayoutError(pub String);
 
 impl Layout {
-    /// The placement version that this code computes.
-    pub const PLACEMENT: u8 = 1;
+    /// The version of the placement of new clusters; older ones keep theirs, which this code computes as well.
+    pub const PLACEMENT: u8 = 2;
 
     /// Layout epoch 1 of a new cluster, with N = 3 (or the number of members, if smaller), Q = 256, F = 2, and
     /// majorities for R and W. Change the fields, then [`Layout::seal`] it.
@@ -183,6 +189,7 @@ impl Layout {
             before: None,
             voters: Vec::new(),
             fenced: Vec::new(),
+            owners: None,
             forced: None,
         }
     }

@@ -10,7 +10,8 @@ fn members(count: u64) -> Vec<Member> {
 }
 
 fn founding(count: u64) -> Layout {
-    Layout::founding(ClusterId([3; 16]), "shop", members(count))
+    // Hashes are pinned with it.
+    Layout { placement: 1, ..Layout::founding(ClusterId([3; 16]), "shop", members(count)) }
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn a_layout_that_cannot_work_is_refused_with_the_reason() {
     check_refused("32768 partitions", |layout| layout.partitions = 32_768);
     check_refused("a read quorum of 0", |layout| layout.read_quorum = 0);
     check_refused("a write quorum of 4", |layout| layout.write_quorum = 4);
-    check_refused("placement version 2", |layout| layout.placement = 2);
+    check_refused("placement version 3", |layout| layout.placement = 3);
 }
 
 /// A layout that differs in one field has another hash, and is refused under the old one.
@@ -119,7 +120,7 @@ fn moving() -> Layout {
     layout.epoch.parent = 0xfedc_ba98_7654_3210;
     let mut members = members(4);
     members[3].place = Some(NodeId(8));
-    layout.before = Some(Box::new(Before { since: 6, fallbacks: Fallbacks::All, members }));
+    layout.before = Some(Box::new(Before { since: 6, fallbacks: Fallbacks::All, members, owners: None }));
     layout.voters = vec![NodeId(1), NodeId(3), NodeId(4)];
     let declared_lost = PartitionRun::of([3, 4, 5, 9].map(PartitionId));
     layout.fenced = vec![Fenced { node: NodeId(2), since: 7, declared_lost }];

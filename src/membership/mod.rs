@@ -13,5 +13,5 @@ pub mod principal;
 
 pub use layout::{
     Before, Change, ChangeError, Committed, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, LayoutError, Member,
-    PartitionRun, Phase, Plan,
+    OwnerTable, PartitionRun, Phase, Plan,
 };

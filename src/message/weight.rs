@@ -12,7 +12,7 @@ use super::client::{
 };
 use super::peer::{Frame, LayoutMessage, MoveState, PeerMessage, Shown, Wanted};
 use crate::membership::layout::paxos::Reply;
-use crate::membership::{Change, ChangeError, Committed, Forced, Layout, Member};
+use crate::membership::{Change, ChangeError, Committed, Forced, Layout, Member, OwnerTable};
 use crate::storage::RowKey;
 use crate::value::Visible;
 
@@ -255,11 +255,20 @@ fn of_changes(changes: &[Change]) -> usize {
 }
 
 fn of_layout(layout: &Layout) -> usize {
-    let before = layout.before.as_ref().map_or(0, |before| NODE_ITEM + of_members(&before.members));
+    let of_owners = |owners: &Option<Box<OwnerTable>>| owners.as_ref().map_or(0, |owners| NODE_ITEM + owners.bytes());
+    let before =
+        layout.before.as_ref().map_or(0, |before| NODE_ITEM + of_members(&before.members) + of_owners(&before.owners));
     let fenced: usize = layout.fenced.iter().map(|fenced| NODE_ITEM + fenced.declared_lost.len() * ITEM).sum();
     let nodes = |forced: &Forced| forced.survivors.len() + forced.fenced.len();
     let forced = layout.forced.as_ref().map_or(0, |forced| NODE_ITEM + nodes(forced) * ITEM);
-    LAYOUT + layout.name.len() + of_members(&layout.members) + before + layout.voters.len() * ITEM + fenced + forced
+    LAYOUT
+        + of_owners(&layout.owners)
+        + layout.name.len()
+        + of_members(&layout.members)
+        + before
+        + layout.voters.len() * ITEM
+        + fenced
+        + forced
 }
 
 fn of_members(members: &[Member]) -> usize {

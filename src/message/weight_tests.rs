@@ -7,7 +7,8 @@ use crate::ids::{Incarnation, Key, NodeId, OpId, PartitionId, RequestId, RowVers
 use crate::limits;
 use crate::membership::layout::paxos::{Ask, Ballot, Reply};
 use crate::membership::{
-    Before, Change, ChangeError, Committed, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, Member, PartitionRun, Phase,
+    Before, Change, ChangeError, Committed, Fallbacks, Fenced, Forced, Layout, LayoutEpoch, Member, OwnerTable,
+    PartitionRun, Phase,
 };
 use crate::message::client::{
     ClusterAnswer, ClusterError, ConflictStatus, Direction, FaultPlan, LinkFault, MemberProgress, MoveWait, Need,
@@ -72,7 +73,11 @@ fn far_layout(count: usize) -> Layout {
     let mut layout = Layout::founding(crate::ids::ClusterId([255; 16]), &"x".repeat(500), vec![far_member(); count]);
     layout.epoch = LayoutEpoch { number: u64::MAX, content: u64::MAX, parent: u64::MAX };
     layout.phase = Phase::Switched;
-    let before = Before { since: u64::MAX, fallbacks: Fallbacks::Next(255), members: vec![far_member(); count] };
+    let owners = OwnerTable::new(vec![late; count], &vec![vec![usize::MAX; 3]; count]);
+    let owners = Some(Box::new(owners));
+    layout.owners.clone_from(&owners);
+    let members = vec![far_member(); count];
+    let before = Before { since: u64::MAX, fallbacks: Fallbacks::Next(255), members, owners };
     layout.before = Some(Box::new(before));
     layout.voters = vec![late; count.min(9)];
     layout.fenced = vec![Fenced { node: late, since: u64::MAX, declared_lost: vec![run; count.min(100)] }; count];

@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub use preference_list::PreferenceList;
 
 use crate::ids::{Key, NodeId, PartitionId};
-use crate::membership::{Layout, LayoutEpoch, LayoutError, Member};
+use crate::membership::{Layout, LayoutEpoch, LayoutError, Member, OwnerTable};
 use transition::Transition;
 
 /// A layout with its placement computed: who owns which partition, and who stands in.
@@ -53,17 +53,17 @@ impl RingView {
     /// seconds for a thousand members; done once per layout, never by a request.
     pub fn new(layout: Layout) -> Result<RingView, LayoutError> {
         layout.validate()?;
-        let place = |members: &[Member], fallbacks| {
-            let lists = placement::place(&layout, members, fallbacks);
+        let place = |members: &[Member], fallbacks, owners| {
+            let lists = placement::place(&layout, members, fallbacks, owners);
             if layout.fenced.is_empty() {
                 return lists;
             }
             lists.iter().map(|list| list.without(|node| layout.is_fenced(node))).collect()
         };
-        let mut lists = place(&layout.members, layout.fallbacks);
+        let mut lists = place(&layout.members, layout.fallbacks, layout.owners.as_deref());
         let mut transitions = BTreeMap::new();
         if let Some(before) = &layout.before {
-            let lists_before = place(&before.members, before.fallbacks);
+            let lists_before = place(&before.members, before.fallbacks, before.owners.as_deref());
             let pairs = (0..layout.partitions).map(PartitionId).zip(lists_before.iter().zip(&lists));
             let transition = |(partition, (before, after))| {
                 Transition::new(before, after, layout.phase).map(|transition| (partition, transition))
@@ -75,6 +75,13 @@ impl RingView {
         }
         let zones = zones(&layout);
         Ok(RingView { layout: Arc::new(layout), lists, transitions, zones })
+    }
+
+    /// The owners to come of a layout that moves away from the placement that is read here: of placement version 2, which
+    /// changes as little as possible.
+    pub(crate) fn owners_after(&self, moving: &Layout) -> OwnerTable {
+        let before = moving.before.as_ref().map_or(&self.layout.members, |before| &before.members);
+        placement::rebalance(moving, before, |partition| self.readers(partition).to_vec())
     }
 
     /// The layout that this view was built from.

@@ -20,6 +20,7 @@ fn members(of: &[(u32, &str)]) -> Vec<Member> {
 
 fn layout(replicas: u8, partitions: u16, fallbacks: Fallbacks, members: Vec<Member>) -> Layout {
     let mut layout = Layout::founding(ClusterId([7; 16]), "test", members);
+    layout.placement = 1;
     layout.replicas = replicas;
     layout.read_quorum = 1;
     layout.write_quorum = 1;
@@ -33,7 +34,7 @@ fn equal(nodes: usize, replicas: u8, partitions: u16) -> Layout {
 }
 
 fn place(layout: &Layout) -> Vec<PreferenceList> {
-    super::place(layout, &layout.members, layout.fallbacks)
+    super::place(layout, &layout.members, layout.fallbacks, None)
 }
 
 /// Partitions owned, by node; after checking what holds for every placement.

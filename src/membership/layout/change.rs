@@ -212,7 +212,7 @@ impl Plan {
         }
         draft.check_carriers()?;
         let lost = self.lost_partitions(ring, &draft.lost)?;
-        draft.into_layout(lost)
+        draft.into_layout(ring, lost)
     }
 
     /// Partitions whose last owner is declared lost by this plan. An error unless that is accepted.
@@ -265,7 +265,7 @@ pub(crate) fn recovered(
     }
     let lost = draft.lost.clone();
     let is_lost = |partition: &PartitionId| ring.readers(*partition).iter().all(|holder| lost.contains(holder));
-    let mut next = draft.into_layout(ring.partitions().filter(is_lost).collect())?;
+    let mut next = draft.into_layout(ring, ring.partitions().filter(is_lost).collect())?;
     next.epoch.number = number;
     next.forced = Some(Forced { survivors: survivors.to_vec(), fenced: lost.into_iter().collect(), at });
     Ok(next.seal()?)
@@ -415,7 +415,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn into_layout(self, lost_partitions: Vec<PartitionId>) -> Result<Layout, ChangeError> {
+    fn into_layout(self, ring: &RingView, lost_partitions: Vec<PartitionId>) -> Result<Layout, ChangeError> {
         let present = self.present;
         if self.members == present.members && self.lost.is_empty() {
             return Err(ChangeError::Nothing);
@@ -439,6 +439,9 @@ impl<'a> Draft<'a> {
                 next
             }
         };
+        if next.phase == Phase::Moving && !is_placed_alike && next.placement >= 2 {
+            next.owners = Some(Box::new(ring.owners_after(&next)));
+        }
         add_fenced(&mut next, self.lost, &PartitionRun::of(lost_partitions));
         replace_voters(&mut next);
         Ok(next.seal()?)

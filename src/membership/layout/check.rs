@@ -26,10 +26,15 @@ impl Layout {
                 return refuse(format!("a {what} quorum of {quorum}, 1 to {} are possible", self.replicas));
             }
         }
-        if self.placement != Layout::PLACEMENT {
-            return refuse(format!("placement version {}, this program knows {}", self.placement, Layout::PLACEMENT));
+        if self.placement == 0 || self.placement > Layout::PLACEMENT {
+            return refuse(format!(
+                "placement version {}, this program knows 1 to {}",
+                self.placement,
+                Layout::PLACEMENT
+            ));
         }
         self.check_phase()?;
+        self.check_owners()?;
         self.check_fenced()?;
         self.check_voters()
     }
@@ -44,6 +49,17 @@ impl Layout {
             (phase, None) => refuse(format!("it is {phase}, and does not say which placement it moves away from")),
             (_, Some(before)) => self.check_before(before),
         }
+    }
+
+    fn check_owners(&self) -> Checked {
+        let before = self.before.as_ref().and_then(|before| Some((before.owners.as_ref()?, &before.members)));
+        for (owners, members) in self.owners.as_ref().map(|owners| (owners, &self.members)).into_iter().chain(before) {
+            if self.placement < 2 {
+                return refuse("it has a table of owners, which its version of the placement does not know".into());
+            }
+            owners.check(self, members)?;
+        }
+        Ok(())
     }
 
     fn check_before(&self, before: &Before) -> Checked {

@@ -41,13 +41,21 @@ impl Layout {
             Phase::Switched => bytes.extend_from_slice(b"h2"),
             Phase::Closing => bytes.extend_from_slice(b"h3"),
         }
-        if let Some(Before { since, members, fallbacks }) = self.before.as_deref() {
+        if let Some(Before { since, members, fallbacks, owners }) = self.before.as_deref() {
             bytes.push(b'b');
             bytes.extend_from_slice(&since.to_be_bytes());
             add_fallbacks(bytes, *fallbacks);
             add_count(bytes, members.len());
             add_members(bytes, members);
             add_places(bytes, b'q', members);
+            if let Some(owners) = owners {
+                bytes.push(b'u');
+                owners.add_to(bytes);
+            }
+        }
+        if let Some(owners) = &self.owners {
+            bytes.push(b't');
+            owners.add_to(bytes);
         }
         add_nodes(bytes, b'v', &self.voters);
         if !self.fenced.is_empty() {

@@ -20,13 +20,13 @@
 //! `ring/change_tests.rs`. It does not hold two phases apart; so the next phase may be committed only when every member
 //! that is not fenced has adopted the present one.
 //!
-//! Pure functions of one layout. [`crate::ring::RingView`] answers by the phase; nothing commits such layouts yet.
+//! Pure functions of one layout. [`crate::ring::RingView`] answers by the phase; [`crate::council`] leads through them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fallbacks, Layout, LayoutError, Member};
+use super::{Fallbacks, Layout, LayoutError, Member, OwnerTable};
 use crate::ids::{NodeId, PartitionId};
 use crate::limits;
 use crate::time::WallTime;
@@ -55,6 +55,9 @@ pub struct Before {
     pub fallbacks: Fallbacks,
     /// The members before the change, in the order of their ids.
     pub members: Vec<Member>,
+    /// The owners before the change, where the members alone do not give them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<Box<OwnerTable>>,
 }
 
 /// A member that was declared lost: it may never speak again under its id. Placements are computed as if it were there,
@@ -172,7 +175,10 @@ impl Layout {
         let (fallbacks, since) = (self.fallbacks, next.epoch.number);
         next.before = Some(match next.before.take() {
             Some(before) => Box::new(Before { since, ..*before }),
-            None => Box::new(Before { since, fallbacks, members: self.members.clone() }),
+            None => {
+                let (members, owners) = (self.members.clone(), self.owners.clone());
+                Box::new(Before { since, fallbacks, members, owners })
+            }
         });
         next.members = members;
         next.phase = Phase::Moving;
@@ -217,6 +223,7 @@ impl Layout {
         next.phase = Phase::Steady;
         next.members = before.members.clone();
         next.fallbacks = before.fallbacks;
+        next.owners.clone_from(&before.owners);
         next.before = None;
         next.voters.retain(|voter| before.members.iter().any(|member| member.id == *voter));
         Ok(next.seal()?)

@@ -239,7 +239,10 @@ pub enum ClusterError {
         voters: usize,
     },
     /// A survivor does not answer.
-    #[error("the survivors {silent:?} do not answer; start them, or leave them out; nothing was decided")]
+    #[error(
+        "the survivors {silent:?} do not answer; start them, or leave them out; nothing was decided. Survivors that answered vote on \
+             the next layout no more: recover again"
+    )]
     SurvivorsSilent {
         /// Who.
         silent: Vec<NodeId>,

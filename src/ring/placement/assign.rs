@@ -82,6 +82,55 @@ impl Assignment {
         }
     }
 
+    /// Gives a carrier a partition that it may take, whatever its load.
+    pub(super) fn keep(&mut self, partition: PartitionId, carrier: usize) {
+        let number = usize::from(partition.0);
+        if self.lacks_owner(partition) && self.fits(number, carrier, None) {
+            self.give(number, carrier);
+        }
+    }
+
+    /// Fewer than N own the partition.
+    pub(super) fn lacks_owner(&self, partition: PartitionId) -> bool {
+        self.owners_of(usize::from(partition.0)).len() < self.replicas
+    }
+
+    /// Finds an owner although nobody with room fits; owners of other partitions may change by it.
+    pub(super) fn assign_somehow(&mut self, partition: PartitionId) {
+        if !self.hand_over_to(usize::from(partition.0)) {
+            self.raise_capacities();
+        }
+    }
+
+    /// Whether a carrier with room may own the partition, in place of another one or beside the present ones.
+    pub(super) fn may_take(&self, partition: PartitionId, carrier: usize, instead_of: Option<usize>) -> bool {
+        self.has_room(carrier) && self.fits(usize::from(partition.0), carrier, instead_of)
+    }
+
+    /// Another one owns the partition from now on.
+    pub(super) fn replace(&mut self, partition: PartitionId, from: usize, to: usize) {
+        let owners = self.owners.get_mut(usize::from(partition.0)).into_iter().flatten();
+        owners.filter(|owner| **owner == from).for_each(|owner| *owner = to);
+        self.carrier_mut(from).load -= 1;
+        self.carrier_mut(to).load += 1;
+    }
+
+    /// Partitions that a carrier owns.
+    pub(super) fn load(&self, carrier: usize) -> u64 {
+        self.carrier(carrier).load
+    }
+
+    /// The partitions of every carrier.
+    pub(super) fn held(&self) -> Vec<Vec<usize>> {
+        let mut held: Vec<Vec<usize>> = vec![Vec::new(); self.carriers.len()];
+        for (number, owners) in self.owners.iter().enumerate() {
+            for owner in owners {
+                held.get_mut(*owner).into_iter().for_each(|held| held.push(number));
+            }
+        }
+        held
+    }
+
     /// By partition number, each in order of preference.
     pub(super) fn into_owners(self) -> Vec<Vec<usize>> {
         self.owners
@@ -120,12 +169,7 @@ impl Assignment {
 
     /// Finds an owner for a partition that lacks one although nobody with room fits. Answers whether there was one.
     fn hand_over_to(&mut self, partition: usize) -> bool {
-        let mut held: Vec<Vec<usize>> = vec![Vec::new(); self.carriers.len()];
-        for (number, owners) in self.owners.iter().enumerate() {
-            for owner in owners {
-                held.get_mut(*owner).into_iter().for_each(|held| held.push(number));
-            }
-        }
+        let held = self.held();
         let mut reached: Vec<Option<Step>> = vec![None; self.carriers.len()];
         let mut queue = VecDeque::new();
         self.reach(Step { partition, instead_of: None }, &mut reached, &mut queue);

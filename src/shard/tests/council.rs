@@ -179,6 +179,36 @@ fn a_vote_survives_the_restart_of_the_voter() {
     assert_eq!(bus.numbers(), [2; 3], "and what stood in it was finished");
 }
 
+/// Whether a voter that promised something remembers it after a restart.
+fn is_promise_kept() -> bool {
+    let mut bus = Bus::new(3);
+    let start = bus.nodes[&NodeId(3)].shard.site.identity.epoch;
+    let ask = |round| Ask { number: 2, ballot: Ballot { round, node: NodeId(3), start }, value: None };
+    bus.hear(NodeId(2), NodeId(3), "x", layout(LayoutMessage::Ask(ask(9))));
+    let store = bus.nodes.remove(&NodeId(2)).unwrap().store;
+    bus.start(NodeId(2), store);
+    let key = crate::storage::keyspace::acceptor_key();
+    bus.hear(NodeId(2), NodeId(3), "x", layout(LayoutMessage::Ask(ask(8))));
+    let kept = bus.nodes[&NodeId(2)].store.fetch(Space::Meta, &key).unwrap();
+    bus.hear(NodeId(2), NodeId(3), "x", layout(LayoutMessage::Ask(ask(10))));
+    kept.is_some() && kept != bus.nodes[&NodeId(2)].store.fetch(Space::Meta, &key).unwrap()
+}
+
+#[test]
+fn a_promise_is_kept_through_a_restart() {
+    assert!(is_promise_kept());
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_its_record_a_promise_is_forgotten() {
+    use crate::mutation::{Mutation, switch_off};
+    switch_off(Some(Mutation::PromiseNotDurable));
+    let is_kept = is_promise_kept();
+    switch_off(None);
+    assert!(!is_kept);
+}
+
 #[cfg(feature = "mutations")]
 #[test]
 fn without_a_majority_two_halves_decide_differently() {
@@ -348,6 +378,8 @@ fn a_phase_is_left_only_when_every_member_acts_by_it() {
     let waits: Vec<_> = bus.progress(2).waits_for().map(|(member, wait)| (member.node, wait)).collect();
     assert_eq!(waits, [(NodeId(4), MoveWait::Adopts)]);
     bus.never_adopts.clear();
+    let store = bus.nodes.remove(&NodeId(4)).unwrap().store;
+    bus.start(NodeId(4), store);
     bus.run(Duration::from_secs(3));
     assert_ne!(bus.ring.layout().phase, Phase::Switched, "{:?}", bus.numbers());
 }
