@@ -36,6 +36,7 @@
 //!   applied. One that may have been sent and has no answer is [`Error::Unknown`].
 //! - A client that follows a [`Token`] is shown nothing older than what it has seen, or is told that it would be.
 //! - Reads are asked of other nodes when one does not answer.
+//! - When members come and go, the client learns it from those that are left, and no call waits for that.
 //! - Nothing is sent before the node and this client have accepted each other's certificates.
 //!
 //! # Map
@@ -45,6 +46,7 @@
 //! caller, route   which node takes a call     dial, link    getting and keeping connections
 //! session         increments that count once  connection    calls in flight on one stream
 //! token           what a reader has seen      pending       what was sent and has no answer
+//! convergence     how far replicas are apart  follow        newer layouts
 //! ```
 
 mod bundle;

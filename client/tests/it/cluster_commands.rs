@@ -4,10 +4,12 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use starling::ids::NodeId;
-use starling::membership::{Layout, Member, Plan};
+use starling::membership::{Layout, LayoutEpoch, Member, Phase, Plan};
 use starling::message::client::{
-    AnswerBody, CallBody, ClusterAnswer, ClusterCall, ClusterError, NodeAnswer, NodeCall, PlanView,
+    AnswerBody, CallBody, ClusterAnswer, ClusterCall, ClusterError, MemberProgress, MoveWait, NodeAnswer, NodeCall,
+    PlanView, Progress,
 };
+use starling::message::peer::MoveState;
 use starling::ring::RingView;
 
 use crate::cluster::TestCluster;
@@ -116,6 +118,62 @@ async fn what_is_staged_is_kept_by_one_node_and_committed_there_as_it_was_shown(
 }
 
 #[tokio::test]
+async fn progress_is_asked_of_the_member_that_drives_and_says_whom_the_change_waits_for() {
+    let mut cluster = TestCluster::new(3);
+    let epoch = LayoutEpoch { number: 2, ..cluster.layout.epoch };
+    let member = |id: u64, unsynced: u32, wait: Option<MoveWait>| MemberProgress {
+        node: NodeId(id),
+        adopted: (wait != Some(MoveWait::Silent)).then_some(2),
+        is_fenced: false,
+        state: MoveState { moved: 8, unsynced, rows: 3, bytes: 2048, ..MoveState::default() },
+        wait,
+    };
+    let progress = Progress {
+        layout: epoch,
+        phase: Phase::Moving,
+        is_paused: false,
+        driver: Some(NodeId(2)),
+        members: vec![member(1, 0, None), member(2, 6, Some(MoveWait::Takes)), member(3, 0, Some(MoveWait::Silent))],
+        rival: None,
+        lacks_majority: true,
+    };
+    let nodes: Vec<FakeNode> = (1..=2)
+        .map(|id| {
+            let mut progress = progress.clone();
+            if id == 1 {
+                // It does not ask the others, so it does not know.
+                progress.members.iter_mut().for_each(|member| member.wait = None);
+            }
+            FakeNode::start(&mut cluster, NodeId(id), move |body| match body {
+                CallBody::Node(NodeCall::Cluster(ClusterCall::Progress)) => {
+                    let answer = ClusterAnswer::Progress(Box::new(progress.clone()));
+                    Reaction::Answer(AnswerBody::Node(NodeAnswer::Cluster(answer)))
+                }
+                other => panic!("nobody asks {other:?} in this test"),
+            })
+        })
+        .collect();
+    let bundle = cluster.bundle();
+    let text = stdout(&starling(&bundle, &["cluster", "progress"]).await);
+    for expected in [
+        "layout 2, moving, as b tells it; b drives the change",
+        "100 %",
+        " 25 %",
+        "3 rows, 2.0 KiB",
+        "waits for b to take over its data",
+        "waits for c to answer: start it, or declare it lost",
+        "a majority of the voters does not answer",
+    ] {
+        assert!(text.contains(expected), "{expected} is missing:\n{text}");
+    }
+    let shown = stdout_json(&starling(&bundle, &["--json", "cluster", "progress"]).await);
+    assert_eq!((&shown["waits_for"], &shown["is_steady"]), (&json!(["b", "c"]), &json!(false)));
+    let of_one = stdout_json(&starling(&bundle, &["--json", "--node", "a", "cluster", "progress"]).await);
+    assert_eq!((&of_one["told_by"], &of_one["waits_for"]), (&json!("a"), &json!([])));
+    assert_eq!(nodes[1].calls().len(), 2);
+}
+
+#[tokio::test]
 async fn declaring_members_lost_says_what_is_lost_and_wants_to_be_confirmed() {
     let mut cluster = TestCluster::new(4);
     let node = keeper(&mut cluster);
@@ -152,6 +210,8 @@ async fn show_tells_the_members_of_the_layout_that_a_node_has() {
     assert_eq!(member(&shown, "a")["fair_share"], json!(192.0));
     let owned: u64 = shown["members"].as_array().unwrap().iter().map(|one| one["partitions"].as_u64().unwrap()).sum();
     assert_eq!(owned, 768);
+    let toml = stdout(&starling(&bundle, &["cluster", "show", "--toml"]).await);
+    assert_eq!(toml::from_str::<Layout>(&toml).unwrap().epoch.number, 2);
     let text = stdout(&starling(&bundle, &["cluster", "show"]).await);
     assert!(text.contains("berlin") && text.contains("this bundle has layout 1, b has 2"), "{text}");
 }

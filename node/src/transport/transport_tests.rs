@@ -684,6 +684,28 @@ async fn one_client_too_many_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_too_many_that_is_no_member_is_told_so_and_members_still_come_in() {
+    let cluster = TestCluster::new(2);
+    let one = cluster.start(1);
+    let knock = async |id: u64| {
+        let certificate = cluster.issue(Role::Node(NodeId(id)));
+        cluster
+            .knock(Knock { certificate: Some(&certificate), hello: hello(CLUSTER, Some(id)), ..Knock::default() })
+            .await
+    };
+    let mut waiting = Vec::new();
+    for id in 100..164 {
+        waiting.push(knock(id).await.unwrap());
+    }
+    let refused = knock(164).await.err().unwrap();
+    assert!(refused.contains("64 nodes that are no members"), "{refused}");
+    assert!(knock(2).await.is_ok(), "a member needs no such place");
+    waiting[0].connection.close(VarInt::from_u32(0), b"");
+    eventually("a free place", || one.transport.door.outsiders.load(Ordering::Relaxed) < 64).await;
+    assert!(knock(164).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_shakes_hands_and_says_nothing_is_sent_away() {
     let cluster = TestCluster::new(1);
     let settings = Settings { handshake_timeout: Duration::from_secs(2), ..cluster.settings() };

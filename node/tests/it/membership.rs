@@ -15,7 +15,7 @@ use starling::message::client::{ClusterAnswer, ClusterCall, Options, Outcome, Pr
 use starling_client::{Client, Error};
 use tokio::task::JoinHandle;
 
-use crate::cluster::{Cluster, Node, settle};
+use crate::cluster::{Cluster, Node, check_refused, settle};
 
 /// Longer than any change on a busy machine.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(180);
@@ -204,6 +204,7 @@ async fn join_leave_under_load() {
     let took = begun.elapsed();
     let left = tokio::task::block_in_place(|| nodes[0].wait());
     assert_eq!(left.code(), Some(12), "a has left: {}", nodes[0].log());
+    check_refused(&cluster.command("a", &FLAGS).output().unwrap(), 12, &["left the cluster"]);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let tallies = load.end().await;
     told("join_leave_under_load: one joins, one leaves", &tallies, took);
@@ -269,6 +270,8 @@ async fn replace_dead_node() {
     let mut back = Node::spawn(cluster.command("d", &FLAGS), &cluster.place.path().join("d.log"));
     let ended = tokio::task::block_in_place(|| back.wait());
     assert_eq!(ended.code(), Some(11), "{}", back.log());
+    // Its directory knows now.
+    check_refused(&cluster.command("d", &FLAGS).output().unwrap(), 11, &["declared lost", "issue-member"]);
 }
 
 /// A figure of a node, over HTTP as a scraper would.

@@ -22,6 +22,7 @@ use crate::cli::output;
 Examples:
   starling cluster show
   starling --json cluster show | jq '.members[] | {name, partitions}'
+  starling cluster show --toml >shop/client/layout.toml    a bundle whose members have mostly gone
 
 Columns:
   zone        replicas of a partition stand in distinct zones while there are enough
@@ -29,10 +30,20 @@ Columns:
   partitions  partitions that the member owns
   fair share  partitions that its weight gives it, within what zones allow
   load        the first in units of the second; placement keeps it at 1.10 or below, or within one partition")]
-pub(crate) struct Show {}
+pub(crate) struct Show {
+    /// Print the layout as the layout.toml of a bundle, and nothing else
+    #[arg(long)]
+    toml: bool,
+}
 
 impl Show {
     pub(crate) fn run(&self, client: &Client, global: &Global, teller: NodeId, ring: &RingView) -> Result<(), Failure> {
+        if self.toml {
+            let text = toml::to_string_pretty(&**ring.layout());
+            let text = text.map_err(|error| Failure::Usage(format!("the layout has no form as TOML: {error}")))?;
+            output::bytes(text.as_bytes());
+            return Ok(());
+        }
         let moves = Moves::between(ring, ring);
         let load = |member: &Member| moves.members.get(&member.id).copied().unwrap_or_default();
         let layout = ring.layout();
