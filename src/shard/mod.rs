@@ -134,8 +134,7 @@ impl Shard {
             store,
             partitions,
             count,
-            (identity.epoch, identity.start),
-            scope,
+            (identity.epoch, identity.start, scope),
             config.row_cache_bytes,
             is_mine,
         )?;

@@ -112,7 +112,8 @@ impl Shard {
         let may_begin = |partition, peer| {
             let aim = aim(&env, turn, stability, transfer, (partition, peer));
             aim.is_some_and(|aim| {
-                !walks_with(turn, partition, aim) && !(aim == Aim::Both && awaits_tree(turn, partition, peer))
+                let waits = aim == Aim::Both && awaits_tree(turn, partition, peer);
+                !waits && !walks_with(turn, partition, aim)
             })
         };
         for (partition, peer) in schedule.take_due(&env, room, may_begin) {

@@ -80,8 +80,7 @@ impl Turn {
         store: Arc<dyn Store>,
         partitions: Partitions,
         partition_count: u16,
-        (epoch, start): (Epoch, u32),
-        scope: ShardScope,
+        (epoch, start, scope): (Epoch, u32, ShardScope),
         row_cache_bytes: usize,
         is_mine: impl Fn(&RowKey) -> bool,
     ) -> Result<Turn, OpenError> {
