@@ -84,7 +84,7 @@ fn observed(env: &Env<'_>, context: Bytes, merge: &Merge, partial: bool) -> Resp
 /// The elements that are there, as far as all replicas that were merged have shown theirs.
 fn page(env: &Env<'_>, kind: CollectionKind, is_cut: bool, merge: Merge, partial: bool) -> Response {
     let Merge { beside, elements, until, .. } = merge;
-    let mut shown = Vec::new();
+    let (mut shown, mut conflicts) = (Vec::new(), Vec::new());
     let mut bytes = 0;
     // A page ends behind its last element, by one zero byte.
     let mut next = until.map(|until| until.slice(..until.len().saturating_sub(1)));
@@ -97,17 +97,22 @@ fn page(env: &Env<'_>, kind: CollectionKind, is_cut: bool, merge: Merge, partial
         if state.is_live_element(kind) {
             let value = state.visible(&Beside::NONE, env.now.wall);
             bytes += row.as_bytes().len() + if let Visible::Text(text) = &value { text.len() } else { 0 };
+            if state.has_conflict(&Beside::NONE) {
+                bytes += row.as_bytes().len();
+                conflicts.push(row.sub_key());
+            }
             shown.push((row.sub_key(), value));
         }
         last = Some(row.as_bytes().clone());
     }
     let next = next.and_then(|next| RowKey::parse(next).ok()).map(|row| row.sub_key());
-    Response::Page(PageReply { elements: shown, next, size: beside.elements(kind).live, partial, token: None })
+    let size = beside.elements(kind).live;
+    Response::Page(PageReply { elements: shown, conflicts, next, size, partial, token: None })
 }
 
 /// Of a key whose deadline has passed.
 fn empty_page(partial: bool) -> Response {
-    Response::Page(PageReply { elements: Vec::new(), next: None, size: 0, partial, token: None })
+    Response::Page(PageReply { elements: Vec::new(), conflicts: Vec::new(), next: None, size: 0, partial, token: None })
 }
 
 fn check_type(env: &Env<'_>, merge: &Merge, kind: ValueType) -> Result<(), Reason> {

@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use super::client::{
-    Answer, AnswerBody, ClusterAnswer, ClusterError, CollectionCommand, Command, ElementChange, NodeAnswer, Request,
-    Response, Upkeep,
+    Answer, AnswerBody, ClusterAnswer, ClusterError, CollectionCommand, Command, ConflictStatus, ElementChange,
+    NodeAnswer, Request, Response, Upkeep,
 };
 use super::peer::{Frame, LayoutMessage, MoveState, PeerMessage, Shown, Wanted};
 use crate::membership::layout::paxos::Reply;
@@ -168,7 +168,8 @@ fn of_node_answer(answer: &NodeAnswer) -> usize {
     match answer {
         NodeAnswer::Status(status) => {
             let shards = &status.shards;
-            let keys: usize = shards.conflicting.iter().map(|conflict| conflict.key.as_bytes().len()).sum();
+            let of_conflict = |conflict: &ConflictStatus| conflict.key.as_bytes().len() + of_token(&conflict.field);
+            let keys: usize = shards.conflicting.iter().map(of_conflict).sum();
             let waiting: usize = shards.settling.iter().map(|partition| partition.waiting.len() * ITEM).sum();
             let lacking: usize = shards.needs_repair.iter().map(|partition| partition.owners.len() * ITEM).sum();
             let lists = shards.peers.len()
@@ -289,7 +290,8 @@ pub fn of_response(response: &Response) -> usize {
         Response::Page(page) => {
             let elements: usize =
                 page.elements.iter().map(|(element, value)| 2 * ITEM + element.len() + of_value(value)).sum();
-            3 * ITEM + elements + of_token(&page.next) + of_token(&page.token)
+            let conflicts: usize = page.conflicts.iter().map(|field| ITEM + field.len()).sum();
+            3 * ITEM + elements + conflicts + of_token(&page.next) + of_token(&page.token)
         }
         Response::Inspected(view) => of_value(&view.value) + view.counter.len() + view.owes.len() * ITEM + 16 * ITEM,
         Response::Located(location) => 2 * ITEM + (location.owners.len() + location.fallbacks.len()) * ITEM,

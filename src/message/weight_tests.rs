@@ -307,7 +307,7 @@ fn no_answer_about_a_node_is_heavier_than_its_estimate() {
         let key = |number: usize| Key::new(format!("{number:060000}")).unwrap();
         let shards = ShardStatus {
             peers: vec![peer.clone(); count * 30],
-            conflicting: (0..count).map(|number| ConflictStatus { key: key(number), ms_ago: u64::MAX }).collect(),
+            conflicting: (0..count).map(|number| ConflictStatus { key: key(number), field: Some(vec![7; 60_000].into()), ms_ago: u64::MAX }).collect(),
             settling: (0..2 * count as u16).map(of_partition).collect(),
             needs_repair: (0..2 * count as u16).map(lacking).collect(),
             ..ShardStatus::default()

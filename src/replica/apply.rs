@@ -14,11 +14,11 @@ use bytes::Bytes;
 use super::{PartitionMemory, Replica, Standing, debts, family};
 use crate::causality::{ActorId, Epoch, Tick};
 use crate::config::Durability;
-use crate::ids::{NodeId, OpId, Ticket};
+use crate::ids::{CollectionKind, NodeId, OpId, Ticket};
 use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn};
-use crate::storage::RowKey;
+use crate::storage::{RowKey, RowKind};
 use crate::value::{Beside, Closed, Row};
 
 /// Who sent a write, and under which name it waits for the acknowledgement.
@@ -220,13 +220,13 @@ impl Replica {
                 family::delete(env, turn, &row, false);
             }
             mains.insert(row.main_row());
+            if row.kind() == RowKind::Element(CollectionKind::Map) {
+                self.note_conflict(env, turn, &row);
+            }
         }
         for row in mains {
             // What its side rows hold counts too.
-            let has_conflict = turn.row(&row).is_some_and(|stored| stored.row.has_conflict(&stored.header.beside));
-            if self.conflicts.note(&row, has_conflict, env.now.mono) {
-                turn.out.observe(Observation::Conflict { row });
-            }
+            self.note_conflict(env, turn, &row);
         }
         Ok(changed)
     }

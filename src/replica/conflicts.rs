@@ -1,14 +1,17 @@
-//! The keys in which this node has met a conflict: two types live at once, or a text beside increments that it did not see.
+//! The keys in which this node has met a conflict: two types live at once, or a text beside increments that it did not see;
+//! and the fields of maps that hold such a text.
 //!
-//! A key is listed when a write or a merge leaves a conflict in it, and goes from the list when one leaves none. Bounded:
-//! [`limits::CONFLICTS_LISTED_MAX`] keys, the newest; one that was pushed out is counted again when it is written again.
-//! Only in memory: after a restart, a key is listed when it is next written or merged.
+//! A row is listed when a write or a merge leaves a conflict in it, and goes from the list when one leaves none. Bounded:
+//! [`limits::CONFLICTS_LISTED_MAX`] rows, the newest; one that was pushed out is counted again when it is written again.
+//! Only in memory: after a restart, a row is listed when it is next written or merged.
 
 use std::collections::VecDeque;
 
+use super::Replica;
 use crate::limits;
 use crate::message::client::ConflictStatus;
-use crate::storage::RowKey;
+use crate::shard::{Env, Observation, Turn};
+use crate::storage::{RowKey, RowKind};
 use crate::time::Timestamp;
 
 /// The conflicts of one shard.
@@ -21,7 +24,7 @@ pub struct Conflicts {
 }
 
 impl Conflicts {
-    /// Takes note of what a write or a merge has left in a main row. Returns whether a conflict is new.
+    /// Takes note of what a write or a merge has left in a row. Returns whether a conflict is new.
     pub fn note(&mut self, row: &RowKey, has_conflict: bool, now: Timestamp) -> bool {
         let place = self.listed.iter().position(|(listed, _)| listed == row);
         match (has_conflict, place) {
@@ -47,9 +50,21 @@ impl Conflicts {
     pub fn status(&self, now: Timestamp) -> Vec<ConflictStatus> {
         let one = |(row, since): &(RowKey, Timestamp)| {
             let ms_ago = u64::try_from(now.since(*since).as_millis()).unwrap_or(u64::MAX);
-            ConflictStatus { key: row.key(), ms_ago }
+            let field = matches!(row.kind(), RowKind::Element(_)).then(|| row.sub_key());
+            ConflictStatus { key: row.key(), field, ms_ago }
         };
         self.listed.iter().map(one).collect()
+    }
+}
+
+impl Replica {
+    /// Takes note of what a step has left in a loaded main row, with all that stands beside it, or in a field of a map. No
+    /// other row holds what can be in conflict by itself.
+    pub(super) fn note_conflict(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
+        let has_conflict = turn.row(row).is_some_and(|stored| stored.row.has_conflict(&stored.header.beside));
+        if self.conflicts.note(row, has_conflict, env.now.mono) {
+            turn.out.observe(Observation::Conflict { row: row.clone() });
+        }
     }
 }
 

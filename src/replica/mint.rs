@@ -15,12 +15,12 @@ use super::apply::is_impossible;
 use super::writing::Pen;
 use super::{Minting, Replica, Standing, debts};
 use crate::causality::{ActorId, Tick};
-use crate::ids::NodeId;
+use crate::ids::{CollectionKind, NodeId};
 use crate::message::client::{Command, Reason};
 use crate::message::contexts::{self, CounterContext};
 use crate::mutation::{self, Mutation};
-use crate::shard::{Env, FreshWrite, Local, Mint, Minted, NotMinted, Observation, Turn, not_applied};
-use crate::storage::RowKey;
+use crate::shard::{Env, FreshWrite, Local, Mint, Minted, NotMinted, Turn, not_applied};
+use crate::storage::{RowKey, RowKind};
 
 impl Replica {
     /// Mints, or says why not; either way the coordinator is told in this turn.
@@ -64,13 +64,12 @@ impl Replica {
         let mut pen = Pen { env, turn, clock, main, owed, lacks_frozen, needs_fallbacks, parts: BTreeMap::new() };
         pen.write(&mint.command, observed.as_ref(), standing)?;
         let parts = pen.parts;
-        let (value, has_conflict) = turn.row(main).map_or_else(Default::default, |stored| {
-            let beside = &stored.header.beside;
-            (stored.row.visible(beside, env.now.wall), stored.row.has_conflict(beside))
-        });
-        if self.conflicts.note(main, has_conflict, env.now.mono) {
-            turn.out.observe(Observation::Conflict { row: main.clone() });
+        let fields = parts.keys().filter(|row| row.kind() == RowKind::Element(CollectionKind::Map));
+        for row in fields.chain([main]) {
+            self.note_conflict(env, turn, row);
         }
+        let value = turn.row(main).map(|stored| stored.row.visible(&stored.header.beside, env.now.wall));
+        let value = value.unwrap_or_default();
         Ok(FreshWrite { parts, value })
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Pages {
     is_done: bool,
     /// Some page came from fewer than R owners.
     pub(super) is_partial: bool,
+    /// Of the last page.
+    pub(super) conflicts: Vec<Bytes>,
 }
 
 impl Client {
@@ -71,7 +73,14 @@ impl Collection {
     }
 
     pub(super) fn pages(&self, count: u16) -> Pages {
-        Pages { collection: self.clone(), after: None, count: count.max(1), is_done: false, is_partial: false }
+        Pages {
+            collection: self.clone(),
+            after: None,
+            count: count.max(1),
+            is_done: false,
+            is_partial: false,
+            conflicts: Vec::new(),
+        }
     }
 }
 
@@ -86,6 +95,7 @@ impl Pages {
         self.is_done = page.next.is_none() || page.next <= self.after;
         self.after = page.next.clone();
         self.is_partial |= page.partial;
+        self.conflicts.clone_from(&page.conflicts);
         Ok(Some(page))
     }
 }

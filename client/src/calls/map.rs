@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use starling::ids::Key;
-use starling::message::client::{CollectionKind, ElementChange, ElementWrite, Options, Visible, WriteReply};
+use starling::message::client::{CollectionKind, ElementChange, ElementWrite, Options, PageReply, Visible, WriteReply};
 
 use super::collection::{Collection, Pages};
 use crate::Client;
@@ -44,6 +44,11 @@ impl Map {
         Ok(self.0.read(fields.into_iter().collect()).await?.elements)
     }
 
+    /// As [`Map::get_all`], with what else the answer says: whether it is partial, and which of the fields are in conflict.
+    pub async fn read(&self, fields: impl IntoIterator<Item = Bytes>) -> Result<PageReply, Error> {
+        self.0.read(fields.into_iter().collect()).await
+    }
+
     /// Removes fields, all or none.
     pub async fn remove(&self, fields: impl IntoIterator<Item = Bytes>) -> Result<WriteReply, Error> {
         self.0.change_all(fields, ElementChange::Remove).await
@@ -64,6 +69,12 @@ impl MapPages {
     /// Whether some page came from fewer than R owners: this side of a split may lack writes of the other.
     pub fn is_partial(&self) -> bool {
         self.0.is_partial
+    }
+
+    /// Of the last page, the fields in which a text stands beside increments that it did not see: a put or a removal covers
+    /// these.
+    pub fn conflicts(&self) -> &[Bytes] {
+        &self.0.conflicts
     }
 
     /// The next fields; `None`: that was all. After an error it may be asked again.

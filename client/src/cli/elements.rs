@@ -32,6 +32,10 @@ pub(crate) trait Collection {
     fn line(element: &Self::Element) -> Vec<u8>;
     /// An element in JSON.
     fn json(element: &Self::Element) -> Value;
+    /// Whether the element is one of those that are in conflict.
+    fn is_among(_: &Self::Element, _: &[Bytes]) -> bool {
+        false
+    }
 }
 
 /// The pages of a collection.
@@ -42,6 +46,10 @@ pub(crate) trait Pages {
     async fn next_page(&mut self) -> Result<Option<Vec<Self::Element>>, Error>;
     /// Whether some page came from fewer than R owners.
     fn is_partial(&self) -> bool;
+    /// Of the last page, the elements that are in conflict.
+    fn conflicts(&self) -> &[Bytes] {
+        &[]
+    }
 }
 
 /// Lets the library's pages be those of a [`Collection`].
@@ -59,6 +67,14 @@ macro_rules! pages {
     };
 }
 pub(crate) use pages;
+
+/// Said of a field in which a text stands beside increments that it did not see.
+pub(crate) fn field_conflict(field: &Bytes) -> String {
+    format!(
+        "conflict in {}: increments stand beside the text, which did not see them; map put or map rem covers them",
+        field.escape_ascii()
+    )
+}
 
 /// A key, and elements of it.
 #[derive(Debug, Args)]
@@ -130,7 +146,10 @@ pub(crate) async fn list<C: Collection>(
         && let Some(elements) = pages.next_page().await?
     {
         let rest = usize::try_from(limit - listing.shown).unwrap_or(usize::MAX);
-        elements.iter().take(rest).for_each(|element| listing.show(element));
+        elements.iter().take(rest).for_each(|element| listing.show_among(element, pages.conflicts()));
+        if !global.json {
+            pages.conflicts().iter().for_each(|field| output::remark(&field_conflict(field)));
+        }
     }
     listing.end(&key, pages.is_partial());
     Ok(())
@@ -184,9 +203,14 @@ impl<C: Collection> Listing<C> {
 
     /// Shows one element.
     pub(crate) fn show(&mut self, element: &C::Element) {
+        self.show_among(element, &[]);
+    }
+
+    /// Shows one element; these are in conflict.
+    fn show_among(&mut self, element: &C::Element, conflicts: &[Bytes]) {
         self.shown += 1;
         if self.json {
-            self.elements.push(C::json(element));
+            self.elements.push(json_among::<C>(element, conflicts));
         } else {
             let mut line = C::line(element);
             line.push(b'\n');
@@ -207,6 +231,15 @@ impl<C: Collection> Listing<C> {
             output::remark(read::PARTIAL);
         }
     }
+}
+
+/// An element in JSON; these are in conflict.
+pub(crate) fn json_among<C: Collection>(element: &C::Element, conflicts: &[Bytes]) -> Value {
+    let mut shown = C::json(element);
+    if let (true, Value::Object(shown)) = (C::is_among(element, conflicts), &mut shown) {
+        shown.insert("conflict".into(), json!(true));
+    }
+    shown
 }
 
 /// An element in JSON: as text under its name if it is UTF-8, else hexadecimal under the name with `_hex`.

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use starling::ids::Key;
-use starling::message::client::{Visible, WriteReply};
+use starling::message::client::{PageReply, Visible, WriteReply};
 use starling_client::{Client, Error, MapPages};
 
 use super::args::{BytesArg, Global, KeyArg, pairs_of};
-use super::elements::{Collection, ElementsArg, ListArgs, element_json, pages};
+use super::elements::{Collection, ElementsArg, ListArgs, Pages, element_json};
 use super::exit::Failure;
 use super::{elements, output, write};
 
@@ -79,10 +79,11 @@ impl Map {
                 let (key, fields) = arguments.key_and_elements()?;
                 let is_one = fields.len() == 1;
                 let asked = fields.clone();
-                let found = map(&key).get_all(fields).await?;
+                let PageReply { elements: found, conflicts, .. } = map(&key).read(fields).await?;
                 match (global.json, found.as_slice()) {
                     (true, found) => {
-                        let fields = found.iter().map(starling_client::Map::json).collect::<Vec<_>>();
+                        let json = |field| elements::json_among::<starling_client::Map>(field, &conflicts);
+                        let fields = found.iter().map(json).collect::<Vec<_>>();
                         output::json(&json!({ "key": output::key_json(&key), "elements": fields }));
                     }
                     (false, []) if is_one => output::value(&Visible::Nothing),
@@ -95,6 +96,9 @@ impl Map {
                             output::remark(&format!("{}: (nothing)", field.escape_ascii()));
                         }
                     }
+                }
+                for field in conflicts.iter().filter(|_| !global.json) {
+                    output::remark(&elements::field_conflict(field));
                 }
             }
             Action::Incr { key, field, by } => {
@@ -110,7 +114,21 @@ impl Map {
     }
 }
 
-pages!(MapPages, (Bytes, Visible));
+impl Pages for MapPages {
+    type Element = (Bytes, Visible);
+
+    async fn next_page(&mut self) -> Result<Option<Vec<(Bytes, Visible)>>, Error> {
+        MapPages::next_page(self).await
+    }
+
+    fn is_partial(&self) -> bool {
+        MapPages::is_partial(self)
+    }
+
+    fn conflicts(&self) -> &[Bytes] {
+        MapPages::conflicts(self)
+    }
+}
 
 impl Collection for starling_client::Map {
     type Element = (Bytes, Visible);
@@ -141,5 +159,9 @@ impl Collection for starling_client::Map {
         let mut shown = element_json("field", field);
         shown.extend(output::value_json(value));
         Value::Object(shown)
+    }
+
+    fn is_among((field, _): &(Bytes, Visible), fields: &[Bytes]) -> bool {
+        fields.contains(field)
     }
 }

@@ -16,6 +16,7 @@ mod backup;
 mod bench;
 mod cluster;
 mod compare;
+mod conflicts;
 mod del;
 mod elements;
 mod everyone;

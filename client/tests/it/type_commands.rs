@@ -103,6 +103,23 @@ async fn fields_and_scores_are_shown() {
 }
 
 #[tokio::test]
+async fn a_field_in_conflict_says_so() {
+    let mut cluster = TestCluster::new(1);
+    let fields = ["plain", "torn"].map(|name| (name, Visible::Text(Bytes::from("text")))).to_vec();
+    let _node = FakeNode::start(&mut cluster, NodeId(1), collection(fields));
+    let bundle = cluster.bundle();
+    let json = json!([{ "field": "plain", "value": "text" }, { "field": "torn", "value": "text", "conflict": true }]);
+    for arguments in [&["map", "list", "m"][..], &["map", "get", "m", "plain", "torn"]] {
+        let output = starling(&bundle, arguments).await;
+        assert_eq!(stdout(&output), "plain\ttext\ntorn\ttext\n");
+        assert_eq!(stderr(&output).matches("conflict in torn: ").count(), 1, "{output:?}");
+        assert!(!stderr(&output).contains("conflict in plain"), "{output:?}");
+        let shown = stdout_json(&starling(&bundle, &[&["--json"], arguments].concat()).await);
+        assert_eq!(shown["elements"], json);
+    }
+}
+
+#[tokio::test]
 async fn flags_and_sketches_are_read_as_what_they_are() {
     for (shown, arguments, text) in [
         (Visible::Flag, ["flag", "get", "k"], "raised\n"),

@@ -32,7 +32,7 @@ pub fn score(value: f64) -> Visible {
     Visible::Score(Score::new(value).unwrap())
 }
 
-/// A node that keeps one collection and serves it in pages of two.
+/// A node that keeps one collection and serves it in pages of two; a field named `torn` is in conflict.
 pub fn collection(elements: Vec<(&'static str, Visible)>) -> impl Fn(&CallBody) -> Reaction + Send + Sync {
     let elements: Vec<(Bytes, Visible)> =
         elements.into_iter().map(|(element, value)| (Bytes::from(element), value)).collect();
@@ -40,9 +40,12 @@ pub fn collection(elements: Vec<(&'static str, Visible)>) -> impl Fn(&CallBody) 
         let CallBody::Key(request) = body else { return obliging(body) };
         let Command::Collection { command, .. } = &request.command else { return obliging(body) };
         let size = elements.len() as u64;
-        let page = |elements: Vec<(Bytes, Visible)>, next| {
+        let page = |elements: Vec<(Bytes, Visible)>, next: Option<Bytes>| {
+            let torn = elements.iter().filter(|(element, _)| element == "torn");
+            let conflicts = torn.map(|(element, _)| element.clone()).collect();
             Reaction::Answer(AnswerBody::Key(Response::Page(PageReply {
                 elements,
+                conflicts,
                 next,
                 size,
                 partial: false,
@@ -113,7 +116,14 @@ async fn a_page_that_failed_can_be_asked_for_again() {
 #[tokio::test]
 async fn a_page_that_leads_nowhere_ends_the_iteration() {
     let mut cluster = TestCluster::new(1);
-    let page = PageReply { elements: Vec::new(), next: Some(Bytes::from("a")), size: 9, partial: true, token: None };
+    let page = PageReply {
+        elements: Vec::new(),
+        conflicts: Vec::new(),
+        next: Some(Bytes::from("a")),
+        size: 9,
+        partial: true,
+        token: None,
+    };
     let node = FakeNode::start(&mut cluster, NodeId(1), move |_| {
         Reaction::Answer(AnswerBody::Key(Response::Page(page.clone())))
     });

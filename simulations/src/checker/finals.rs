@@ -1,6 +1,6 @@
 //! What was shown at the end, when everything was at rest: to clients, and by every owner alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use starling::ids::{CollectionKind, Key};
@@ -26,6 +26,8 @@ pub struct Finals<'a> {
 pub struct Elements<'a> {
     /// In the order in which the pages brought them.
     pub listed: Vec<(&'a Bytes, &'a Visible)>,
+    /// Those that were said to be in conflict.
+    pub conflicts: BTreeSet<&'a Bytes>,
     /// As the answer told.
     pub size: u64,
 }
@@ -44,6 +46,7 @@ pub fn of(world: &World) -> BTreeMap<Key, Finals<'_>> {
             (Command::Collection { kind, .. }, Response::Page(page)) => {
                 let elements = of_key.elements.entry(*kind).or_default();
                 elements.listed.extend(page.elements.iter().map(|(element, value)| (element, value)));
+                elements.conflicts.extend(&page.conflicts);
                 elements.size = page.size;
             }
             _ => {}

@@ -20,17 +20,24 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         ElementChange::Remove => Some(What::Cover),
         _ => None,
     };
-    check_kind(evidence, CollectionKind::Set, "sets", |_| what, |_, _, _, _| None)
+    check_kind(evidence, CollectionKind::Set, "sets", what, |_, _, _| None)
+}
+
+/// What an element shows.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub value: &'a Visible,
+    pub is_in_conflict: bool,
 }
 
 /// Checks every collection of a kind: who is a member, and by `wrong_value` what a member shows. Only keys on which
 /// nothing else was written.
-pub(super) fn check_kind<W: Fn(&ElementChange) -> Option<What>>(
+pub(super) fn check_kind(
     evidence: &Evidence<'_>,
     kind: CollectionKind,
     checker: &'static str,
-    what: impl Fn(&Bytes) -> W,
-    wrong_value: impl Fn(&Evidence<'_>, &Bytes, &[Event<'_>], &Visible) -> Option<String>,
+    what: impl Fn(&ElementChange) -> Option<What>,
+    wrong_value: impl Fn(&Evidence<'_>, &[Event<'_>], Shown<'_>) -> Option<String>,
 ) -> Vec<Violation> {
     let mut found = Vec::new();
     // Of a map's field the later stamp decides, also between a removal and a put; all else is removed only as it was seen.
@@ -46,7 +53,6 @@ pub(super) fn check_kind<W: Fn(&ElementChange) -> Option<What>>(
         for element in
             written_elements(evidence, key).into_iter().chain(listed.keys().copied()).collect::<BTreeSet<_>>()
         {
-            let what = what(element);
             let events = cell::events(evidence, key, |op| {
                 change_of(op, kind, element).and_then(|change| match change {
                     None => Some(What::Cover),
@@ -63,7 +69,9 @@ pub(super) fn check_kind<W: Fn(&ElementChange) -> Option<What>>(
                 }
                 _ => {}
             }
-            if let Some(text) = is_there.and_then(|shown| wrong_value(evidence, element, &events, shown)) {
+            let is_in_conflict = elements.conflicts.contains(element);
+            let shown = is_there.map(|value| Shown { value, is_in_conflict });
+            if let Some(text) = shown.and_then(|shown| wrong_value(evidence, &events, shown)) {
                 wrong(format!("{element:?} {text}: {}", list(&events)));
             }
         }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use starling::ids::CollectionKind;
-use starling::message::client::{ElementChange, Visible};
+use starling::message::client::ElementChange;
 
 use super::cell::{self, Event, What};
-use super::sets::check_kind;
+use super::sets::{Shown, check_kind};
 use super::{Certainty, Evidence, Violation, shown};
 
 /// Checks every sorted set.
@@ -16,10 +16,11 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         ElementChange::Remove => Some(What::Cover),
         _ => None,
     };
-    check_kind(evidence, CollectionKind::SortedSet, "sorted_sets", |_| what, wrong_score)
+    check_kind(evidence, CollectionKind::SortedSet, "sorted_sets", what, wrong_score)
 }
 
-fn wrong_score(evidence: &Evidence<'_>, _: &Bytes, events: &[Event<'_>], visible: &Visible) -> Option<String> {
+fn wrong_score(evidence: &Evidence<'_>, events: &[Event<'_>], shown: Shown<'_>) -> Option<String> {
+    let visible = shown.value;
     let Some(score) = shown::score(visible).filter(|score| score.is_finite()) else {
         return Some(format!("shows {visible:?} for a score"));
     };

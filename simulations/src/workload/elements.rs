@@ -1,6 +1,6 @@
 //! Requests about sets, maps and sorted sets: a few elements of each key, so that clients meet on them.
 //!
-//! Fields whose names begin with `t` hold texts, those with `c` are counted; members of sorted sets whose names begin
+//! Fields whose names begin with `t` hold texts, those with `c` are counted, those with `m` are put and counted; members of sorted sets whose names begin
 //! with `a` are added to, the others are given scores. So each element has one rule for what it shows.
 
 use bytes::Bytes;
@@ -43,8 +43,9 @@ fn numbers(chance: &mut Chance) -> Vec<u64> {
 fn name(kind: CollectionKind, number: u64) -> Bytes {
     let rule = match kind {
         CollectionKind::Set => 'e',
-        CollectionKind::Map if number.is_multiple_of(2) => 't',
-        CollectionKind::Map => 'c',
+        CollectionKind::Map if number % 3 == 0 => 't',
+        CollectionKind::Map if number % 3 == 1 => 'c',
+        CollectionKind::Map => 'm',
         CollectionKind::SortedSet if number.is_multiple_of(4) => 'a',
         CollectionKind::SortedSet => 's',
     };
@@ -65,6 +66,7 @@ fn changes(
                 _ if removes => ElementChange::Remove,
                 (CollectionKind::Set, _) => ElementChange::Add,
                 (CollectionKind::Map, Some(b't')) => ElementChange::Put(text(chance)),
+                (CollectionKind::Map, Some(b'm')) if chance.happens(400) => ElementChange::Put(text(chance)),
                 (CollectionKind::Map, _) => ElementChange::Increment(step(chance)),
                 (CollectionKind::SortedSet, Some(b'a')) => ElementChange::AddToScore(score(chance)),
                 (CollectionKind::SortedSet, _) => ElementChange::Score(score(chance)),

@@ -68,6 +68,10 @@ pub struct ObservedReply {
 pub struct PageReply {
     /// Elements with their values, in the order of their bytes: those that are in the collection.
     pub elements: Vec<(Bytes, Visible)>,
+    /// Of these, the fields of a map in which a text stands beside increments that it did not see. A put or a removal covers
+    /// them.
+    #[serde(default)]
+    pub conflicts: Vec<Bytes>,
     /// Where the next page begins (exclusive); `None`: this was the last.
     pub next: Option<Bytes>,
     /// Elements of the whole collection: an estimate while writes are on their way.

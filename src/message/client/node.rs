@@ -1,5 +1,6 @@
 //! Calls about the node itself.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{BackupTaken, ClusterAnswer, ClusterCall, PartitionStability, PeerStatus, RequestError, RivalLayout};
@@ -131,10 +132,10 @@ pub struct ShardStatus {
     /// Amnesia alarms since the start: own entries that this node does not remember, and partitions that peers have settled
     /// further than it remembers although they rest on what it said.
     pub amnesia_alarms: u64,
-    /// Conflicts met since the start: writes and merges that left two types live under a key, or a text beside increments
-    /// that it did not see.
+    /// Conflicts met since the start: writes and merges that left two types live under a key, or, there or in a field of a
+    /// map, a text beside increments that it did not see.
     pub conflicts: u64,
-    /// Keys that had one when they were last written or merged, newest first. At most
+    /// Keys and fields that had one when they were last written or merged, newest first. At most
     /// [`crate::limits::CONFLICTS_LISTED_MAX`].
     pub conflicting: Vec<ConflictStatus>,
     /// Alarms since the start about two live processes that claim one member id, this node's or a peer's.
@@ -186,11 +187,14 @@ pub struct ReadRepairStatus {
     pub taken: u64,
 }
 
-/// A key with a conflict.
+/// A key with a conflict, or a field of a map with one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConflictStatus {
     /// Which.
     pub key: Key,
+    /// The field of the map; `None`: it is in the key itself.
+    #[serde(default)]
+    pub field: Option<Bytes>,
     /// When it was met. Unit: milliseconds before the answer.
     pub ms_ago: u64,
 }

@@ -3,7 +3,7 @@
 use super::types::{change, session, step};
 use super::*;
 use crate::ids::CollectionKind;
-use crate::message::client::{ElementChange, ReplicaView};
+use crate::message::client::{CollectionCommand, ElementChange, ReplicaView};
 
 fn inspect(bus: &mut Bus, at: NodeId, key: &str) -> ReplicaView {
     match bus.ask(at, key, Command::Inspect) {
@@ -76,6 +76,49 @@ fn a_conflict_is_counted_once_and_listed_until_a_delete_covers_it() {
     bus.run(Duration::from_secs(2));
     for node in 1..=3 {
         assert_eq!(status(&bus, node), (1, vec![]), "node {node}");
+    }
+}
+
+#[test]
+fn increments_that_a_text_in_a_field_did_not_see_are_counted_listed_and_told_with_the_field() {
+    let mut bus = Bus::new(3);
+    let alone = || Options { r: Some(1), w: Some(1), ..Options::default() };
+    let field = |change| super::types::change(CollectionKind::Map, &[("f", change)]);
+    bus.cut.insert(NodeId(3));
+    bus.run(Duration::from_secs(2));
+    bus.send(NodeId(1), "m", field(ElementChange::Put("text".into())), alone());
+    bus.send(NodeId(3), "m", field(ElementChange::Increment(3)), alone());
+    bus.run(Duration::from_secs(1));
+    let status = |bus: &Bus, node| {
+        let status = bus.nodes[&NodeId(node)].shard.status(bus.now);
+        let listed: Vec<_> = status.conflicting.into_iter().map(|one| (one.key.to_string(), one.field)).collect();
+        (status.conflicts, listed)
+    };
+    let told = |bus: &mut Bus, command| match bus.ask(NodeId(2), "m", command) {
+        Response::Page(page) => (page.elements, page.conflicts),
+        other => panic!("{other:?}"),
+    };
+    let commands = || {
+        let read = CollectionCommand::Read { elements: vec!["f".into()] };
+        let commands = [read, CollectionCommand::Page { after: None, count: 9 }];
+        commands.map(|command| Command::Collection { kind: CollectionKind::Map, command })
+    };
+    bus.cut.clear();
+    bus.run(Duration::from_secs(10));
+    for node in 1..=3 {
+        assert_eq!(status(&bus, node), (1, vec![("m".to_owned(), Some("f".into()))]), "node {node}");
+    }
+    let text = vec![("f".into(), Visible::Text("text".into()))];
+    for command in commands() {
+        assert_eq!(told(&mut bus, command), (text.clone(), vec!["f".into()]));
+    }
+    written(&bus.ask(NodeId(2), "m", field(ElementChange::Put("text".into()))));
+    bus.run(Duration::from_secs(2));
+    for node in 1..=3 {
+        assert_eq!(status(&bus, node), (1, vec![]), "node {node}");
+    }
+    for command in commands() {
+        assert_eq!(told(&mut bus, command), (text.clone(), vec![]));
     }
 }
 

@@ -5,7 +5,7 @@ use starling::ids::NodeId;
 use starling::message::client::NodeStatus;
 use starling_client::{Client, Error};
 
-use super::super::{everyone, fault, output};
+use super::super::{conflicts, everyone, fault, output};
 use super::{Asked, convergence, settling};
 
 pub(super) fn of(client: &Client, asked: &[Asked]) -> Value {
@@ -73,9 +73,7 @@ fn node_json(client: &Client, node: NodeId, status: &Result<NodeStatus, Error>) 
         "tree_bytes": status.shards.tree_bytes,
         "amnesia_alarms": status.shards.amnesia_alarms,
         "conflicts": status.shards.conflicts,
-        "conflicting": status.shards.conflicting.iter().map(|conflict| {
-            json!({ "key": output::key_json(&conflict.key), "ms_ago": conflict.ms_ago })
-        }).collect::<Vec<_>>(),
+        "conflicting": conflicts::list_json(&status.shards.conflicting),
         "claim_alarms": status.shards.claim_alarms,
         "rival": status.shards.rival,
         "hears_two_of": status.shards.peers.iter().filter(|peer| peer.is_contested).map(|peer| client.name_of(peer.node))

@@ -6,7 +6,7 @@ use starling::ids::NodeId;
 use starling::message::client::NodeStatus;
 use starling_client::{Client, Error};
 
-use super::super::{everyone, fault, output};
+use super::super::{conflicts, everyone, fault, output};
 use super::settling;
 
 /// What needs a sentence: silent peers, faults, alarms.
@@ -67,18 +67,7 @@ pub(super) fn of(client: &Client, node: NodeId, status: &Result<NodeStatus, Erro
             output::count(status.shards.amnesia_alarms, "amnesia alarm")
         ));
     }
-    if let Some(newest) = status.shards.conflicting.first() {
-        let others = match status.shards.conflicting.len() - 1 {
-            0 => String::new(),
-            others => format!(" and {others} more (--json lists them)"),
-        };
-        remarks.push(format!(
-            "{name}: {} since its start, last in {}{others}: two types are live there, or a text beside increments; del covers \
-             all of it",
-            output::count(status.shards.conflicts, "conflict"),
-            newest.key,
-        ));
-    }
+    remarks.extend(conflicts::remark(&name, status));
     if let Some(rival) = &status.shards.rival {
         remarks.push(format!(
             "{name}: ALARM: another live process claims to be {name} too (this one is start {}, the other {rival}): both refuse \
