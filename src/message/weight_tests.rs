@@ -61,6 +61,7 @@ fn written(count: usize) -> PeerMessage {
     forwarded(Response::Written(WriteReply {
         value: Visible::Text(bytes(count)),
         acks: vec![ack; 3],
+        removed: 0,
         partial: true,
         token: None,
     }))
@@ -307,7 +308,13 @@ fn no_answer_about_a_node_is_heavier_than_its_estimate() {
         let key = |number: usize| Key::new(format!("{number:060000}")).unwrap();
         let shards = ShardStatus {
             peers: vec![peer.clone(); count * 30],
-            conflicting: (0..count).map(|number| ConflictStatus { key: key(number), field: Some(vec![7; 60_000].into()), ms_ago: u64::MAX }).collect(),
+            conflicting: (0..count)
+                .map(|number| ConflictStatus {
+                    key: key(number),
+                    field: Some(vec![7; 60_000].into()),
+                    ms_ago: u64::MAX,
+                })
+                .collect(),
             settling: (0..2 * count as u16).map(of_partition).collect(),
             needs_repair: (0..2 * count as u16).map(lacking).collect(),
             ..ShardStatus::default()

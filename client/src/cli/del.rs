@@ -13,6 +13,7 @@ use super::write;
 ///
 /// The elements of a set, map or sorted set go page by page, about 20,000 in a second: a large one needs a longer
 /// --deadline (at most 1m), or several runs. One that ends as "unknown" has removed a part; run it again.
+/// Different nodes may hold different pages; the answer tells how many elements it removed and how many nodes hold each.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

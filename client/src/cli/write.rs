@@ -21,6 +21,9 @@ pub(crate) fn show_with(client: &Client, global: &Global, key: &Key, reply: &Wri
         shown.insert("applied".into(), json!(true));
         shown.insert("acks".into(), output::acks_json(client, &reply.acks));
         shown.insert("partial".into(), json!(reply.partial));
+        if reply.removed > 0 {
+            shown.insert("removed".into(), json!(reply.removed));
+        }
         if !resumed.is_empty() {
             shown.insert("resumed".into(), json!(resumed));
         }
@@ -39,6 +42,12 @@ pub(crate) fn show_with(client: &Client, global: &Global, key: &Key, reply: &Wri
 pub(crate) fn show_acks(client: &Client, reply: &WriteReply) {
     output::remark(&match reply.acks.as_slice() {
         [] => "nothing had to be written".to_owned(),
+        acks if reply.removed > 0 => {
+            let (elements, holders) =
+                (output::count(reply.removed, "element"), output::count(acks.len() as u64, "node"));
+            let acks = output::acks_text(client, acks);
+            format!("removed {elements}, page by page, each held by {holders} or more, such as {acks}")
+        }
         acks => format!("held by {}", output::acks_text(client, acks)),
     });
     if reply.partial {

@@ -181,7 +181,7 @@ pub fn obliging(body: &CallBody) -> Reaction {
 pub fn written(value: i64) -> AnswerBody {
     let ack = WriteAck { node: NodeId(1), durability: starling::config::Durability::Fsync, is_owner: true };
     let value = Visible::Integer { value, saturated: false };
-    AnswerBody::Key(Response::Written(WriteReply { value, acks: vec![ack], partial: false, token: None }))
+    AnswerBody::Key(Response::Written(WriteReply { value, acks: vec![ack], removed: 0, partial: false, token: None }))
 }
 
 pub fn value(value: i64) -> AnswerBody {

@@ -32,7 +32,7 @@ impl Seen {
         let token = Some(Bytes::from(now.to_string()));
         let value = Visible::Integer { value: *now as i64, saturated: false };
         let response = if request.command.is_write() {
-            Response::Written(WriteReply { value, acks: Vec::new(), partial: false, token })
+            Response::Written(WriteReply { value, acks: Vec::new(), removed: 0, partial: false, token })
         } else {
             let answered = vec![NodeId(1)];
             Response::Value(ValueReply { value, partial: false, conflict: false, answered, stale_ms: Some(0), token })

@@ -55,7 +55,7 @@ impl Client {
         self.is_told(
             at,
             number,
-            Response::Written(WriteReply { value: Visible::Nothing, acks, partial: false, token: None }),
+            Response::Written(WriteReply { value: Visible::Nothing, acks, removed: 0, partial: false, token: None }),
         );
     }
 

@@ -33,7 +33,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
 fn wrong_write(evidence: &Evidence<'_>, op: &Op, reply: &WriteReply) -> Option<&'static str> {
     // A delete of nothing writes nothing.
     if reply.acks.is_empty() {
-        return None;
+        return (reply.removed > 0).then_some("removed elements, and says that nobody holds that");
     }
     let is_strict = op.request.options.strict || evidence.world.options.config.strict;
     let by_each = evidence.rings_of(op).map(|ring| wrong_acks(ring, op, reply, is_strict));

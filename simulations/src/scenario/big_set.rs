@@ -1,19 +1,23 @@
 //! A set that grows: adding to it costs the same however many members it has, since each member is a row of its own.
 //!
-//! Measured as the bytes that nodes send for a hundred adds, and checked by reading all of it page by page.
+//! Measured as the bytes that nodes send for a hundred adds, and checked by reading all of it page by page. In the end it
+//! is deleted, while a node comes and goes, so that pages of removals are held by different nodes: whoever deletes is told
+//! how many went, and by how many nodes that is held.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use starling::ids::{CollectionKind, Key};
-use starling::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Options, Response};
+use starling::message::client::{CollectionCommand, Command, ElementChange, ElementWrite, Options, Response, Visible};
 
 use super::stage::Stage;
 use super::{Scenario, Setting};
+use crate::world::network::Cut;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "big_set",
-    story: "a set grows to five thousand members: an add costs what it cost at ten, and pages bring every member once",
+    story: "a set grows to five thousand members: an add costs what it cost at ten, pages bring every member \
+            once, and a delete tells what it removed",
     play,
 };
 
@@ -57,6 +61,7 @@ fn play(setting: Setting) -> Stage {
     let mut expected: Vec<Bytes> = (0..next).map(name).collect();
     expected.sort();
     stage.must(found == expected, || format!("{} members are listed, {} were added", found.len(), expected.len()));
+    delete(&mut stage, &key, next as u64);
     stage
 }
 
@@ -64,6 +69,32 @@ fn add(stage: &mut Stage, key: &Key, members: Vec<Bytes>) {
     let changes = members.into_iter().map(|element| ElementWrite { element, change: ElementChange::Add }).collect();
     let command = CollectionCommand::Write { changes };
     stage.write(0, key, Command::Collection { kind: CollectionKind::Set, command });
+}
+
+/// Deletes all of it, while one of the owners is cut off every other moment.
+fn delete(stage: &mut Stage, key: &Key, members: u64) {
+    let options = Options { deadline_ms: Some(60_000), ..Options::default() };
+    let number = stage.ask(0, key, Command::Delete, options);
+    let give_up = stage.world.after(Duration::from_secs(60));
+    let mut steps = 0_u32;
+    while stage.world.answer(number).is_none() && stage.world.now() < give_up {
+        steps += 1;
+        match steps % 4 {
+            1 => stage.world.isolate(1, Cut::Loses),
+            3 => stage.world.heal_all(),
+            _ => {}
+        }
+        stage.run_ms(40);
+    }
+    stage.world.heal_all();
+    let answer = stage.world.answer(number).cloned();
+    let tells = matches!(&answer, Some(Response::Written(reply)) if reply.removed == members && reply.acks.len() >= 2);
+    stage.must(tells, || format!("the delete must tell that it removed {members} and who holds that, but: {answer:?}"));
+    stage.note(format!("deleted in {steps} steps of 40 ms"));
+    stage.run_ms(10_000);
+    for node in [0, 1, 2] {
+        stage.must_show(node, key, &Visible::Nothing, "after the delete");
+    }
 }
 
 fn cost_of_a_hundred(stage: &mut Stage, key: &Key, next: &mut usize, name: impl Fn(usize) -> Bytes) -> u64 {

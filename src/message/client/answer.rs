@@ -87,8 +87,12 @@ pub struct PageReply {
 pub struct WriteReply {
     /// What the coordinator's replica shows after the write: an estimate while other writes are on their way.
     pub value: Visible,
-    /// Who holds the write, and how safely.
+    /// Who holds the write, and how safely; none if nothing had to be written. Where elements were removed page by page:
+    /// who holds the page that the fewest hold; other pages may be held by others, each by as many at least.
     pub acks: Vec<WriteAck>,
+    /// Elements that a delete has removed, page by page. Unit: elements.
+    #[serde(default)]
+    pub removed: u64,
     /// A covering operation saw fewer than R owners.
     pub partial: bool,
     /// The request's token, which now has seen this write.
