@@ -37,6 +37,21 @@ fn covers(write: &ElementWrite) -> bool {
     }
 }
 
+/// The elements of which a write covers what it has seen.
+pub(super) fn covered(main: &RowKey, command: &Command) -> Vec<RowKey> {
+    match command {
+        Command::Collection { kind, command: CollectionCommand::Write { changes } } => changes
+            .iter()
+            .filter(|write| matches!(write.change, ElementChange::Remove | ElementChange::Put(_)))
+            .map(|write| main.element(*kind, &write.element))
+            .collect(),
+        Command::Upkeep(Upkeep::Remove { kind, elements }) => {
+            elements.iter().map(|element| main.element(*kind, element)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Which rows beside the main row a write looks at.
 pub(super) fn wanted(main: &RowKey, command: &Command) -> Wanted {
     match command {

@@ -33,7 +33,7 @@ use crate::mutation::{self, Mutation};
 use crate::shard::{Env, FreshWrite, Local, Mint, NotMinted, Observed, Outbox, Task, TaskBody, not_applied, unknown};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
-use crate::value::Row;
+use crate::value::{Beside, Row};
 
 /// A write under way: of one client, or of all clients whose increments of the key joined in one turn.
 #[derive(Debug)]
@@ -151,7 +151,10 @@ impl WriteOp {
                     return Progress::MustClear(kinds);
                 }
                 let is_live = merge.row.has_live_counter(&merge.beside);
-                if merge.owners == 0 && is_live {
+                let covered = observes::covered(&self.row, &self.command);
+                let is_counted = |row: &Row| row.has_live_counter(&Beside::NONE);
+                let covers_field = covered.iter().filter_map(|row| merge.elements.get(row)).any(is_counted);
+                if merge.owners == 0 && (is_live || covers_field) {
                     return self.refuse(Reason::NoOwner);
                 }
                 let is_nothing = merge.row.visible(&merge.beside, env.now.wall) == Visible::Nothing && !is_live;
@@ -210,7 +213,7 @@ impl WriteOp {
             Ok(fresh) if fresh.parts.is_empty() => self.end(|waiter| {
                 let (value, partial) = (fresh.value.clone(), waiter.partial);
                 let token = seal(env, waiter.token.as_ref());
-                Response::Written(WriteReply { value, acks: Vec::new(), partial, token })
+                Response::Written(WriteReply { value, acks: Vec::new(), removed: 0, partial, token })
             }),
             Ok(fresh) => {
                 for waiter in &mut self.waiters {
@@ -404,6 +407,7 @@ impl WriteOp {
             Response::Written(WriteReply {
                 value: waiter.value.clone(),
                 acks: acks.clone(),
+                removed: 0,
                 partial: waiter.partial,
                 token: seal(env, waiter.token.as_ref()),
             })
@@ -413,7 +417,13 @@ impl WriteOp {
     fn nothing_to_delete(&mut self, env: &Env<'_>) -> Progress {
         self.end(|waiter| {
             let token = seal(env, waiter.token.as_ref());
-            Response::Written(WriteReply { value: Visible::Nothing, acks: Vec::new(), partial: false, token })
+            Response::Written(WriteReply {
+                value: Visible::Nothing,
+                acks: Vec::new(),
+                removed: 0,
+                partial: false,
+                token,
+            })
         })
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::writing::{Pen, check_bytes, refused};
 use crate::ids::CollectionKind;
-use crate::message::client::{ElementChange, ElementWrite};
-use crate::shard::{NotMinted, Observed};
+use crate::message::client::{ElementChange, ElementWrite, Reason};
+use crate::shard::{NotMinted, Observed, not_applied};
 use crate::storage::RowKey;
 use crate::time::{Hlc, micros};
 use crate::value::{Beside, Row, Score, ValueType};
@@ -35,6 +35,11 @@ impl Pen<'_> {
             let mut seen = own.clone();
             if let Some(observed) = observed.and_then(|observed| observed.elements.get(&row)) {
                 seen.merge(observed);
+            }
+            let covers = matches!(write.change, ElementChange::Remove | ElementChange::Put(_));
+            if covers && observed.is_none() && !self.owed.is_empty() && own.has_live_counter(&Beside::NONE) {
+                // What a fallback holds of a field's counter is a part of it.
+                return Err(not_applied(Reason::NoOwner).into());
             }
             let change = match &write.change {
                 ElementChange::Remove if !seen.is_live_element(kind) => continue,

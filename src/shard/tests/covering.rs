@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::types::{change, list, observe};
 use super::*;
 use crate::ids::CollectionKind;
-use crate::message::client::{ElementChange, Outcome};
+use crate::message::client::{ElementChange, Observe, Outcome};
 
 const SET: CollectionKind = CollectionKind::Set;
 
@@ -82,6 +82,33 @@ fn a_reset_of_a_part_of_a_counter_is_refused_where_no_owner_answers() {
     bus.cut.clear();
     bus.run(Duration::from_secs(5));
     assert_eq!(bus.value(NodeId(1), "k"), number(6));
+}
+
+#[test]
+fn a_counted_field_is_neither_put_nor_removed_nor_deleted_where_no_owner_answers() {
+    let mut bus = Bus::new(6);
+    let map = |name: &str, what| change(CollectionKind::Map, &[(name, what)]);
+    written(&bus.ask(NodeId(1), "k", map("f", ElementChange::Increment(5))));
+    let (owners, fallbacks) = bus.list("k");
+    bus.cut.extend(owners);
+    bus.run(Duration::from_secs(3));
+    let at = fallbacks[0];
+    written(&bus.ask(at, "k", map("f", ElementChange::Increment(1))));
+    for observe in [Observe::Quorum, Observe::Local] {
+        for command in [map("f", ElementChange::Remove), map("f", ElementChange::Put("3".into())), Command::Delete] {
+            let id = bus.send(at, "k", command.clone(), Options { observe, ..Options::default() });
+            bus.run(Duration::from_millis(400));
+            let answer = bus.replies.remove(&id).expect("answered");
+            assert_eq!(refused(answer), Reason::NoOwner, "{command:?} {observe:?}");
+        }
+    }
+    // What no counter is in goes on.
+    written(&bus.ask(at, "k", map("text", ElementChange::Put("a".into()))));
+    written(&bus.ask(at, "k", map("text", ElementChange::Put("b".into()))));
+    written(&bus.ask(at, "k", map("text", ElementChange::Remove)));
+    bus.cut.clear();
+    bus.run(Duration::from_secs(5));
+    assert_eq!(list(&mut bus, NodeId(1), "k", CollectionKind::Map, 9), [("f".to_owned(), number(6))]);
 }
 
 #[test]
