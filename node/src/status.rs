@@ -270,7 +270,12 @@ pub(crate) mod tests {
 
     #[test]
     fn the_newest_conflicts_of_all_shards_are_listed() {
-        let conflict = |ms_ago| ConflictStatus { key: Key::new(format!("k{ms_ago}")).unwrap(), field: None, ms_ago };
+        let conflict = |ms_ago| ConflictStatus {
+            key: Key::new(format!("k{ms_ago}")).unwrap(),
+            field: None,
+            kind: Default::default(),
+            ms_ago,
+        };
         let shard = |ages: &[u64]| ShardStatus {
             conflicts: ages.len() as u64,
             conflicting: ages.iter().map(|age| conflict(*age)).collect(),

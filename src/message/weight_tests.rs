@@ -312,6 +312,7 @@ fn no_answer_about_a_node_is_heavier_than_its_estimate() {
                 .map(|number| ConflictStatus {
                     key: key(number),
                     field: Some(vec![7; 60_000].into()),
+                    kind: Default::default(),
                     ms_ago: u64::MAX,
                 })
                 .collect(),

@@ -7,7 +7,7 @@
 //! running machine, for instance). The tenure is burnt in the same batch, so no actor of the forgotten past is
 //! continued, and an alarm is raised.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
@@ -19,7 +19,7 @@ use crate::message::peer::{Delivered, Part, PeerMessage, Refusal, Replicated};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, Local, MergeSource, Merged, Observation, Turn};
 use crate::storage::{RowKey, RowKind};
-use crate::value::{Beside, Closed, Row};
+use crate::value::{Beside, Closed, Missed, Row};
 
 /// Who sent a write, and under which name it waits for the acknowledgement.
 #[derive(Clone, Debug)]
@@ -46,6 +46,7 @@ struct Merging {
     state: Row,
     bytes: usize,
     has_changed: bool,
+    missed: Missed,
 }
 
 impl Replica {
@@ -201,7 +202,10 @@ impl Replica {
                 turn.out.observe(Observation::FrozenRefused { row, from });
                 return Err(Refusal::Frozen);
             }
-            let merging = merged.entry(row).or_insert(Merging { state: ours, bytes: 0, has_changed });
+            let own = turn.row(&row).and_then(|stored| stored.header.minting).map(|minting| minting.actor);
+            let missed = Missed::No;
+            let merging = merged.entry(row).or_insert(Merging { state: ours, bytes: 0, has_changed, missed });
+            merging.missed = merging.missed.max(merging.state.missed(&incoming, own));
             merging.has_changed |= merging.state.merge(&incoming);
             merging.bytes += incoming.encoded_bytes_max();
             if !merging.state.is_within_limits() {
@@ -210,8 +214,8 @@ impl Replica {
         }
         merged.retain(|_, merging| merging.has_changed);
         let changed = !merged.is_empty();
-        let mut mains = BTreeSet::new();
-        for (row, Merging { state, bytes, .. }) in merged {
+        let mut mains: BTreeMap<RowKey, Missed> = BTreeMap::new();
+        for (row, Merging { state, bytes, missed, .. }) in merged {
             let is_given_up = state.is_empty();
             family::replace(turn, &row, state);
             turn.count_bytes(bytes);
@@ -219,14 +223,16 @@ impl Replica {
                 // Nothing is left to be kept, or owed to anybody.
                 family::delete(env, turn, &row, false);
             }
-            mains.insert(row.main_row());
-            if row.kind() == RowKind::Element(CollectionKind::Map) {
-                self.note_conflict(env, turn, &row);
+            let of_main = mains.entry(row.main_row()).or_default();
+            match row.kind() {
+                RowKind::Main => *of_main = missed,
+                RowKind::Element(CollectionKind::Map) => self.note_conflict(env, turn, &row, missed),
+                RowKind::Session | RowKind::Element(_) => {}
             }
         }
-        for row in mains {
+        for (row, missed) in mains {
             // What its side rows hold counts too.
-            self.note_conflict(env, turn, &row);
+            self.note_conflict(env, turn, &row, missed);
         }
         Ok(changed)
     }

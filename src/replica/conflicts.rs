@@ -1,18 +1,26 @@
-//! The keys in which this node has met a conflict: two types live at once, or a text beside increments that it did not see;
-//! and the fields of maps that hold such a text.
+//! The keys in which this node has met a conflict: two types live at once; a text beside increments that it did not see; a
+//! put or a delete, and increments that did not see each other, so that it is undone or added to. And the fields of maps of
+//! which one of the last two is true.
 //!
-//! A row is listed when a write or a merge leaves a conflict in it, and goes from the list when one leaves none. Bounded:
-//! [`limits::CONFLICTS_LISTED_MAX`] rows, the newest; one that was pushed out is counted again when it is written again.
-//! Only in memory: after a restart, a row is listed when it is next written or merged.
+//! A row is listed when a write or a merge leaves a conflict in it, and goes from the list when one leaves none. That
+//! something was missed only the merge of the two shows (see [`crate::value::Missed`]): the row stays listed until nothing
+//! is counted in it any more. What is only suspected counts once it has lasted for [`SUSPECTED`]: rows of one key travel one
+//! by one. Bounded: [`limits::CONFLICTS_LISTED_MAX`] rows, the newest; one that was pushed out is counted again when it is
+//! written again. Only in memory: after a restart, two types and texts are listed when they are next written or merged.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::Replica;
 use crate::limits;
-use crate::message::client::ConflictStatus;
+use crate::message::client::{ConflictKind, ConflictStatus};
 use crate::shard::{Env, Observation, Turn};
 use crate::storage::{RowKey, RowKind};
 use crate::time::Timestamp;
+use crate::value::Missed;
+
+/// How long rows of a key may be on their way behind its main row.
+const SUSPECTED: Duration = Duration::from_secs(10);
 
 /// The conflicts of one shard.
 #[derive(Debug, Default)]
@@ -20,50 +28,108 @@ pub struct Conflicts {
     /// Met since the start.
     met: u64,
     /// Newest first.
-    listed: VecDeque<(RowKey, Timestamp)>,
+    listed: VecDeque<Listed>,
+}
+
+#[derive(Debug)]
+struct Listed {
+    row: RowKey,
+    since: Timestamp,
+    kind: ConflictKind,
+    /// Not counted yet.
+    is_suspected: bool,
+}
+
+/// What a write or a merge has left in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    /// Two types are live, or a text stands beside increments.
+    stands_together: bool,
+    /// Increments that nothing has covered.
+    counts: bool,
+    missed: Missed,
 }
 
 impl Conflicts {
-    /// Takes note of what a write or a merge has left in a row. Returns whether a conflict is new.
-    pub fn note(&mut self, row: &RowKey, has_conflict: bool, now: Timestamp) -> bool {
-        let place = self.listed.iter().position(|(listed, _)| listed == row);
-        match (has_conflict, place) {
-            (true, None) => {
-                self.met += 1;
-                self.listed.truncate(limits::CONFLICTS_LISTED_MAX - 1);
-                self.listed.push_front((row.clone(), now));
+    /// Takes note of what a write or a merge has left in a row. Returns the rows whose conflict counts from now on.
+    fn note(&mut self, row: &RowKey, left: Left, now: Timestamp) -> Vec<RowKey> {
+        let place = self.listed.iter().position(|listed| listed.row == *row);
+        let was = place.and_then(|place| self.listed.get(place)).map(|listed| listed.kind);
+        let kind = match left {
+            Left { stands_together: true, .. } => Some(ConflictKind::Together),
+            Left { counts: true, missed, .. } if missed > Missed::No || was == Some(ConflictKind::Missed) => {
+                Some(ConflictKind::Missed)
             }
-            (false, Some(place)) => {
+            _ => None,
+        };
+        let is_sure = kind == Some(ConflictKind::Together) || left.missed == Missed::Surely;
+        let mut found = self.ripen(now);
+        match (kind, place) {
+            (Some(kind), None) => {
+                self.listed.truncate(limits::CONFLICTS_LISTED_MAX - 1);
+                self.listed.push_front(Listed { row: row.clone(), since: now, kind, is_suspected: !is_sure });
+                found.extend(is_sure.then(|| row.clone()));
+            }
+            (Some(kind), Some(place)) => {
+                if let Some(listed) = self.listed.get_mut(place) {
+                    listed.kind = kind;
+                    found.extend((listed.is_suspected && is_sure).then(|| row.clone()));
+                    listed.is_suspected &= !is_sure;
+                }
+            }
+            (None, Some(place)) => {
                 self.listed.remove(place);
             }
-            (true, Some(_)) | (false, None) => {}
+            (None, None) => {}
         }
-        has_conflict && place.is_none()
+        self.met += found.len() as u64;
+        found
+    }
+
+    /// What has been suspected for long enough.
+    fn ripen(&mut self, now: Timestamp) -> Vec<RowKey> {
+        let ripe = self.listed.iter_mut().filter(|listed| listed.is_suspected && listed.is_ripe(now));
+        ripe.map(|listed| {
+            listed.is_suspected = false;
+            listed.row.clone()
+        })
+        .collect()
     }
 
     /// How many were met since the start.
-    pub fn met(&self) -> u64 {
-        self.met
+    pub fn met(&self, now: Timestamp) -> u64 {
+        self.met + self.listed.iter().filter(|listed| listed.is_suspected && listed.is_ripe(now)).count() as u64
     }
 
     /// The keys, newest first.
     pub fn status(&self, now: Timestamp) -> Vec<ConflictStatus> {
-        let one = |(row, since): &(RowKey, Timestamp)| {
-            let ms_ago = u64::try_from(now.since(*since).as_millis()).unwrap_or(u64::MAX);
-            let field = matches!(row.kind(), RowKind::Element(_)).then(|| row.sub_key());
-            ConflictStatus { key: row.key(), field, ms_ago }
+        let one = |listed: &Listed| {
+            let ms_ago = u64::try_from(now.since(listed.since).as_millis()).unwrap_or(u64::MAX);
+            let field = matches!(listed.row.kind(), RowKind::Element(_)).then(|| listed.row.sub_key());
+            ConflictStatus { key: listed.row.key(), field, kind: listed.kind, ms_ago }
         };
-        self.listed.iter().map(one).collect()
+        self.listed.iter().filter(|listed| listed.is_ripe(now)).map(one).collect()
+    }
+}
+
+impl Listed {
+    fn is_ripe(&self, now: Timestamp) -> bool {
+        !self.is_suspected || now.since(self.since) >= SUSPECTED
     }
 }
 
 impl Replica {
     /// Takes note of what a step has left in a loaded main row, with all that stands beside it, or in a field of a map. No
     /// other row holds what can be in conflict by itself.
-    pub(super) fn note_conflict(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
-        let has_conflict = turn.row(row).is_some_and(|stored| stored.row.has_conflict(&stored.header.beside));
-        if self.conflicts.note(row, has_conflict, env.now.mono) {
-            turn.out.observe(Observation::Conflict { row: row.clone() });
+    pub(super) fn note_conflict(&mut self, env: &Env<'_>, turn: &mut Turn, row: &RowKey, missed: Missed) {
+        let left = turn.row(row).map_or_else(Left::default, |stored| {
+            let (state, beside) = (&stored.row, &stored.header.beside);
+            // What has expired is hidden, and swept.
+            let counts = !state.is_expired(env.now.wall) && state.has_live_counter(beside);
+            Left { stands_together: state.has_conflict(beside), counts, missed }
+        });
+        for row in self.conflicts.note(row, left, env.now.mono) {
+            turn.out.observe(Observation::Conflict { row });
         }
     }
 }
@@ -73,21 +139,28 @@ mod tests {
     use super::*;
     use crate::ids::Key;
 
+    const NONE: Left = Left { stands_together: false, counts: false, missed: Missed::No };
+    const TYPES: Left = Left { stands_together: true, ..NONE };
+
     fn row(number: usize) -> RowKey {
         RowKey::main(&Key::new(format!("k{number}")).unwrap())
+    }
+
+    fn second(number: u64) -> Timestamp {
+        Timestamp(1).after(Duration::from_secs(number))
     }
 
     #[test]
     fn a_key_is_counted_once_until_its_conflict_is_covered() {
         let mut conflicts = Conflicts::default();
-        assert!(!conflicts.note(&row(1), false, Timestamp(1)));
-        assert!(conflicts.note(&row(1), true, Timestamp(2)));
-        assert!(!conflicts.note(&row(1), true, Timestamp(3)), "it is listed");
-        assert_eq!((conflicts.met(), conflicts.status(Timestamp(2)).len()), (1, 1));
-        assert!(!conflicts.note(&row(1), false, Timestamp(4)));
-        assert_eq!((conflicts.met(), conflicts.status(Timestamp(4))), (1, Vec::new()));
-        assert!(conflicts.note(&row(1), true, Timestamp(5)));
-        assert_eq!(conflicts.met(), 2);
+        assert!(conflicts.note(&row(1), NONE, second(1)).is_empty());
+        assert_eq!(conflicts.note(&row(1), TYPES, second(2)), [row(1)]);
+        assert!(conflicts.note(&row(1), TYPES, second(3)).is_empty(), "it is listed");
+        assert_eq!((conflicts.met(second(3)), conflicts.status(second(3)).len()), (1, 1));
+        assert!(conflicts.note(&row(1), NONE, second(4)).is_empty());
+        assert_eq!((conflicts.met(second(4)), conflicts.status(second(4))), (1, Vec::new()));
+        assert_eq!(conflicts.note(&row(1), TYPES, second(5)), [row(1)]);
+        assert_eq!(conflicts.met(second(5)), 2);
     }
 
     #[test]
@@ -95,10 +168,38 @@ mod tests {
         let mut conflicts = Conflicts::default();
         let all = limits::CONFLICTS_LISTED_MAX + 3;
         for number in 0..all {
-            conflicts.note(&row(number), true, Timestamp(1));
+            conflicts.note(&row(number), TYPES, second(1));
         }
-        let listed = conflicts.status(Timestamp(1));
-        assert_eq!((conflicts.met(), listed.len()), (all as u64, limits::CONFLICTS_LISTED_MAX));
+        let listed = conflicts.status(second(1));
+        assert_eq!((conflicts.met(second(1)), listed.len()), (all as u64, limits::CONFLICTS_LISTED_MAX));
         assert_eq!(listed.first().map(|one| one.key.clone()), Some(row(all - 1).key()));
+    }
+
+    #[test]
+    fn what_was_missed_stays_listed_while_it_counts() {
+        let mut conflicts = Conflicts::default();
+        let counts = Left { counts: true, ..NONE };
+        assert!(conflicts.note(&row(1), counts, second(1)).is_empty(), "a counter is no conflict");
+        assert_eq!(conflicts.note(&row(1), Left { missed: Missed::Surely, ..counts }, second(2)), [row(1)]);
+        assert!(conflicts.note(&row(1), counts, second(3)).is_empty());
+        assert_eq!(conflicts.status(second(3)).first().map(|one| one.kind), Some(ConflictKind::Missed));
+        conflicts.note(&row(1), NONE, second(4));
+        conflicts.note(&row(1), counts, second(5));
+        assert_eq!((conflicts.met(second(5)), conflicts.status(second(5)).len()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_suspected_counts_when_nothing_has_covered_it_for_a_while() {
+        let mut conflicts = Conflicts::default();
+        let suspected = Left { counts: true, missed: Missed::Perhaps, ..NONE };
+        for number in [1, 2, 3] {
+            assert!(conflicts.note(&row(number), suspected, second(0)).is_empty());
+        }
+        assert_eq!((conflicts.met(second(5)), conflicts.status(second(5)).len()), (0, 0));
+        conflicts.note(&row(1), NONE, second(5));
+        assert_eq!(conflicts.note(&row(2), Left { missed: Missed::Surely, ..suspected }, second(6)), [row(2)]);
+        assert_eq!((conflicts.met(second(11)), conflicts.status(second(11)).len()), (2, 2));
+        assert_eq!(conflicts.note(&row(4), NONE, second(12)), [row(3)], "whatever is written tells of it");
+        assert_eq!(conflicts.met(second(12)), 2);
     }
 }

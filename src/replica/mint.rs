@@ -16,11 +16,12 @@ use super::writing::Pen;
 use super::{Minting, Replica, Standing, debts};
 use crate::causality::{ActorId, Tick};
 use crate::ids::{CollectionKind, NodeId};
-use crate::message::client::{Command, Reason};
+use crate::message::client::{CollectionCommand, Command, ElementChange, Reason};
 use crate::message::contexts::{self, CounterContext};
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, FreshWrite, Local, Mint, Minted, NotMinted, Turn, not_applied};
 use crate::storage::{RowKey, RowKind};
+use crate::value::Missed;
 
 impl Replica {
     /// Mints, or says why not; either way the coordinator is told in this turn.
@@ -66,7 +67,7 @@ impl Replica {
         let parts = pen.parts;
         let fields = parts.keys().filter(|row| row.kind() == RowKind::Element(CollectionKind::Map));
         for row in fields.chain([main]) {
-            self.note_conflict(env, turn, row);
+            self.note_conflict(env, turn, row, missed_by(&mint.command, row));
         }
         let value = turn.row(main).map(|stored| stored.row.visible(&stored.header.beside, env.now.wall));
         let value = value.unwrap_or_default();
@@ -106,6 +107,20 @@ impl Replica {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether what still counts in a row after this write is what the write should have covered, and did not see: it looked
+/// elsewhere before that came here.
+fn missed_by(command: &Command, row: &RowKey) -> Missed {
+    let covers = match command {
+        Command::Put { .. } | Command::Delete => row.kind() == RowKind::Main,
+        Command::Collection { command: CollectionCommand::Write { changes }, .. } => changes.iter().any(|write| {
+            let covers = matches!(write.change, ElementChange::Put(_) | ElementChange::Remove);
+            covers && row.kind() != RowKind::Main && row.sub_key() == write.element
+        }),
+        _ => false,
+    };
+    if covers { Missed::Surely } else { Missed::No }
 }
 
 /// What can refuse any mint, before anything is changed.

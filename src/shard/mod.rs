@@ -279,7 +279,7 @@ impl Shard {
             trees_waiting: self.turn.trees.waiting() as u32,
             tree_bytes: self.turn.trees.bytes() as u64,
             amnesia_alarms: self.replica.amnesia_alarms + self.stability.losses(),
-            conflicts: self.replica.conflicts.met(),
+            conflicts: self.replica.conflicts.met(now.mono),
             conflicting: self.replica.conflicts.status(now.mono),
             claim_alarms: self.site.claims.alarms(),
             rival: self.site.claims.rival().map(|epoch| epoch.to_string()),

@@ -173,8 +173,8 @@ pub enum Observation {
         /// The tree that was kept up until now says something else: rows were lost or changed beneath the shard.
         differs: bool,
     },
-    /// A write or a merge left two types live, or a text beside increments that it did not see. Told when a key comes into
-    /// this state.
+    /// A write or a merge left two types live, a text beside increments that it did not see, or increments that a put or a
+    /// delete did not see. Told when a key or a field comes into this state.
     Conflict {
         /// Where.
         row: RowKey,

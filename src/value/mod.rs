@@ -57,6 +57,7 @@ mod inspect;
 mod kind;
 #[cfg(test)]
 pub(crate) mod laws;
+mod missed;
 mod others;
 mod per_actor;
 pub mod register;
@@ -81,6 +82,7 @@ pub use counter::Totals;
 pub use error::{DecodeError, ValueError};
 pub use field::MergeKind;
 pub use kind::ValueType;
+pub use missed::Missed;
 pub use row::Row;
 pub use score::Score;
 pub use seen::{Answered, Seen};

@@ -248,8 +248,9 @@ async fn status_lists_conflicts_and_says_until_when_writers_are_waited_for() {
     let mut shown = status(1);
     shown.shards.conflicts = 3;
     let field = |name| (name == "likes").then(|| "visits".into());
-    shown.shards.conflicting =
-        ["cart", "likes"].map(|name| ConflictStatus { key: key(name), field: field(name), ms_ago: 5 }).to_vec();
+    shown.shards.conflicting = ["cart", "likes"]
+        .map(|name| ConflictStatus { key: key(name), field: field(name), kind: Default::default(), ms_ago: 5 })
+        .to_vec();
     shown.sessions = SessionTerms { tick_us: 10_000_000, lease_ticks_max: 6, wall: WallTime(55_000_000) };
     shown.shards.settling_partitions = 1;
     shown.shards.settling = vec![PartitionStability {
@@ -279,7 +280,7 @@ async fn status_lists_conflicts_and_says_until_when_writers_are_waited_for() {
     let node = &stdout_json(&starling(&bundle, &["--json", "status"]).await)["nodes"][0];
     assert_eq!(
         (&node["conflicts"], &node["conflicting"][1]),
-        (&json!(3), &json!({ "key": "likes", "field": "visits", "ms_ago": 5 }))
+        (&json!(3), &json!({ "key": "likes", "field": "visits", "kind": "together", "ms_ago": 5 }))
     );
     assert_eq!(node["settling"][0]["newest_expires_in_s"], json!(65));
 }

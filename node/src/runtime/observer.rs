@@ -86,7 +86,8 @@ impl Observer {
                 self.counters.conflicts.add(1);
                 if let Some(left_out) = self.conflict.ring(Instant::now()) {
                     info!(shard, key = %row, left_out, "a split or a slow replica left what does not fit together (two types, \
-                        or a text beside increments): del covers all of it");
+                        a text beside increments, or increments that a put or a delete did not see): `starling status` lists it, \
+                        del covers all of it");
                 }
             }
             Observation::ExchangeDone { partition, peer, received, sent } => {

@@ -32,7 +32,7 @@ pub use cluster::{
 pub use command::{CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, SessionWrite, Upkeep};
 pub use error::{Outcome, Reason, RequestError};
 pub use node::{
-    ConflictStatus, Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, PartitionRepair,
+    ConflictKind, ConflictStatus, Direction, FaultPlan, LinkFault, NodeAnswer, NodeCall, NodeStatus, PartitionRepair,
     ReadRepairStatus, SessionTerms, ShardStatus,
 };
 pub use settling::{Need, PartitionStability, Waiting};

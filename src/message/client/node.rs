@@ -133,7 +133,7 @@ pub struct ShardStatus {
     /// further than it remembers although they rest on what it said.
     pub amnesia_alarms: u64,
     /// Conflicts met since the start: writes and merges that left two types live under a key, or, there or in a field of a
-    /// map, a text beside increments that it did not see.
+    /// map, a text beside increments that it did not see, or increments that a put or a delete did not see.
     pub conflicts: u64,
     /// Keys and fields that had one when they were last written or merged, newest first. At most
     /// [`crate::limits::CONFLICTS_LISTED_MAX`].
@@ -187,6 +187,17 @@ pub struct ReadRepairStatus {
     pub taken: u64,
 }
 
+/// What did not see each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictKind {
+    /// Two types are live, or a text stands beside increments.
+    #[default]
+    Together,
+    /// A put or a delete, and increments that count in spite of it.
+    Missed,
+}
+
 /// A key with a conflict, or a field of a map with one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConflictStatus {
@@ -195,6 +206,9 @@ pub struct ConflictStatus {
     /// The field of the map; `None`: it is in the key itself.
     #[serde(default)]
     pub field: Option<Bytes>,
+    /// What does not fit together.
+    #[serde(default)]
+    pub kind: ConflictKind,
     /// When it was met. Unit: milliseconds before the answer.
     pub ms_ago: u64,
 }

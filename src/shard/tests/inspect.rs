@@ -3,7 +3,7 @@
 use super::types::{change, session, step};
 use super::*;
 use crate::ids::CollectionKind;
-use crate::message::client::{CollectionCommand, ElementChange, ReplicaView};
+use crate::message::client::{CollectionCommand, ConflictKind, ElementChange, ReplicaView};
 
 fn inspect(bus: &mut Bus, at: NodeId, key: &str) -> ReplicaView {
     match bus.ask(at, key, Command::Inspect) {
@@ -119,6 +119,100 @@ fn increments_that_a_text_in_a_field_did_not_see_are_counted_listed_and_told_wit
     }
     for command in commands() {
         assert_eq!(told(&mut bus, command), (text.clone(), vec![]));
+    }
+}
+
+/// Node 3 is cut off, and comes back when both sides have written.
+fn apart(bus: &mut Bus, here: Vec<(&str, Command)>, there: Vec<(&str, Command)>) {
+    bus.cut.insert(NodeId(3));
+    bus.run(Duration::from_secs(2));
+    for (node, writes) in [(NodeId(1), here), (NodeId(3), there)] {
+        for (key, command) in writes {
+            let id = bus.send(node, key, command, Options { r: Some(1), w: Some(1), ..Options::default() });
+            bus.run(Duration::from_millis(500));
+            written(&bus.replies.remove(&id).expect("answered"));
+        }
+    }
+    bus.cut.clear();
+    bus.run(Duration::from_secs(30));
+}
+
+/// The keys and fields in which some owner says that increments were missed.
+fn missed(bus: &Bus) -> BTreeSet<String> {
+    let all = bus.nodes.values().flat_map(|node| node.shard.status(bus.now).conflicting);
+    let missed = all.filter(|one| one.kind == ConflictKind::Missed);
+    missed.map(|one| format!("{}{}", one.key, one.field.map_or("", |_| "/f"))).collect()
+}
+
+#[test]
+fn a_put_or_delete_that_missed_increments_of_the_other_side_is_counted_and_listed_until_one_covers_them() {
+    let mut bus = Bus::new(3);
+    let put = |text: &'static str| Command::Put { value: text.into() };
+    let field = |what| change(CollectionKind::Map, &[("f", what)]);
+    for key in ["gone", "gone-session"] {
+        written(&bus.ask(NodeId(1), key, put("v")));
+        written(&bus.ask(NodeId(1), key, Command::Delete));
+    }
+    let actor = session(&bus, 6, 1);
+    let here = vec![
+        ("put", put("100")),
+        ("put-session", put("100")),
+        ("gone", put("v")),
+        ("gone", Command::Delete),
+        ("gone-session", put("v")),
+        ("gone-session", Command::Delete),
+        ("map", field(ElementChange::Put("5".into()))),
+        ("plain", put("7")),
+    ];
+    let there = vec![
+        ("put", Command::Increment { by: 7 }),
+        ("put-session", step(actor, 1, 7)),
+        ("gone", Command::Increment { by: 4 }),
+        ("gone-session", step(actor, 1, 4)),
+        ("map", field(ElementChange::Increment(1))),
+        ("counter", Command::Increment { by: 1 }),
+    ];
+    apart(&mut bus, here, there);
+    assert_eq!(bus.value(NodeId(2), "put"), number(107));
+    assert_eq!(bus.value(NodeId(2), "gone-session"), number(4));
+    let all = ["put", "put-session", "gone", "gone-session", "map/f"];
+    assert_eq!(missed(&bus), all.map(str::to_owned).into());
+    let counted: u64 = bus.nodes.values().map(|node| node.shard.status(bus.now).conflicts).sum();
+    assert!(counted >= all.len() as u64, "{counted}");
+    for key in ["put", "put-session"] {
+        written(&bus.ask(NodeId(2), key, put("1")));
+    }
+    for key in ["gone", "gone-session"] {
+        written(&bus.ask(NodeId(2), key, Command::Delete));
+    }
+    written(&bus.ask(NodeId(2), "map", field(ElementChange::Remove)));
+    bus.run(Duration::from_secs(5));
+    assert_eq!(missed(&bus), BTreeSet::new());
+}
+
+/// A node that was away hears of all of it at once, in any order.
+#[test]
+fn increments_that_came_after_a_put_or_that_it_covered_are_no_conflict() {
+    let mut bus = Bus::new(3);
+    let put = || Command::Put { value: "100".into() };
+    let (early, late) = (session(&bus, 6, 1), session(&bus, 6, 2));
+    let all = Options { w: Some(3), ..Options::default() };
+    for command in [Command::Increment { by: 1 }, step(early, 1, 5)] {
+        bus.send(NodeId(3), "k", command, all.clone());
+        bus.run(Duration::from_millis(500));
+    }
+    bus.cut.insert(NodeId(3));
+    bus.run(Duration::from_secs(2));
+    for command in [put(), Command::Increment { by: 2 }, step(late, 1, 3), step(early, 2, 6)] {
+        written(&bus.ask(NodeId(1), "k", command));
+    }
+    bus.cut.clear();
+    bus.run(Duration::from_secs(30));
+    written(&bus.ask(NodeId(3), "k", Command::Increment { by: 1 }));
+    bus.run(Duration::from_secs(15));
+    assert_eq!(bus.value(NodeId(3), "k"), number(107));
+    for (id, node) in &bus.nodes {
+        assert_eq!(node.shard.status(bus.now).conflicts, 0, "{id}");
     }
 }
 
