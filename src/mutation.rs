@@ -117,11 +117,13 @@ pub enum Mutation {
     FencedSpeaks,
     /// The next phase of a change is proposed before every member acts by the present one.
     PhaseWithoutBarrier,
+    /// What is written to a key that was emptied before its deadline goes with the deadline.
+    DeadlineOutlivesKey,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 55] = [
+    pub const ALL: [Mutation; 56] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -177,6 +179,7 @@ impl Mutation {
         Mutation::TreeTrustedAfterCrash,
         Mutation::DamageIgnored,
         Mutation::LostRowsCached,
+        Mutation::DeadlineOutlivesKey,
     ];
 }
 

@@ -178,7 +178,7 @@ impl Replica {
             let summed = settled.max(memory.compacted);
             // A settled session has no row of its own: what a reset saw of it is the main row's.
             let is_settled = row.actor().is_some_and(|actor| actor.expires <= summed);
-            let (row, through) = if is_settled { (main, summed) } else { (row, memory.compacted) };
+            let (row, through) = if is_settled { (main.clone(), summed) } else { (row, memory.compacted) };
             let mut ours = match merged.get(&row) {
                 Some(merging) => merging.state.clone(),
                 None => turn.row(&row).map_or_else(Row::default, |stored| stored.row.clone()),
@@ -205,7 +205,8 @@ impl Replica {
             let own = turn.row(&row).and_then(|stored| stored.header.minting).map(|minting| minting.actor);
             let missed = Missed::No;
             let merging = merged.entry(row).or_insert(Merging { state: ours, bytes: 0, has_changed, missed });
-            merging.missed = merging.missed.max(merging.state.missed(&incoming, own));
+            let has_counted = self.conflicts.has_counted(&main);
+            merging.missed = merging.missed.max(merging.state.missed(&incoming, own, has_counted));
             merging.has_changed |= merging.state.merge(&incoming);
             merging.bytes += incoming.encoded_bytes_max();
             if !merging.state.is_within_limits() {

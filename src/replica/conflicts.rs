@@ -8,7 +8,7 @@
 //! by one. Bounded: [`limits::CONFLICTS_LISTED_MAX`] rows, the newest; one that was pushed out is counted again when it is
 //! written again. Only in memory: after a restart, two types and texts are listed when they are next written or merged.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::Replica;
@@ -18,6 +18,9 @@ use crate::shard::{Env, Observation, Turn};
 use crate::storage::{RowKey, RowKind};
 use crate::time::Timestamp;
 use crate::value::Missed;
+
+/// Keys of which it is remembered that this node took increments of sessions.
+const COUNTED_MAX: usize = 4096;
 
 /// How long rows of a key may be on their way behind its main row.
 const SUSPECTED: Duration = Duration::from_secs(10);
@@ -29,6 +32,10 @@ pub struct Conflicts {
     met: u64,
     /// Newest first.
     listed: VecDeque<Listed>,
+    /// Hashes of the main rows under which this node took increments of sessions of late.
+    counted: BTreeSet<u64>,
+    /// The same, in the order in which they came.
+    counted_first: VecDeque<u64>,
 }
 
 #[derive(Debug)]
@@ -51,6 +58,24 @@ struct Left {
 }
 
 impl Conflicts {
+    /// This node took an increment of a session.
+    pub fn count(&mut self, main: &RowKey) {
+        let hash = xxhash_rust::xxh3::xxh3_64(main.as_bytes());
+        if self.counted.insert(hash) {
+            self.counted_first.push_back(hash);
+            if self.counted_first.len() > COUNTED_MAX
+                && let Some(oldest) = self.counted_first.pop_front()
+            {
+                self.counted.remove(&oldest);
+            }
+        }
+    }
+
+    /// Whether it did.
+    pub fn has_counted(&self, main: &RowKey) -> bool {
+        !self.counted.is_empty() && self.counted.contains(&xxhash_rust::xxh3::xxh3_64(main.as_bytes()))
+    }
+
     /// Takes note of what a write or a merge has left in a row. Returns the rows whose conflict counts from now on.
     fn note(&mut self, row: &RowKey, left: Left, now: Timestamp) -> Vec<RowKey> {
         let place = self.listed.iter().position(|listed| listed.row == *row);

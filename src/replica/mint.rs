@@ -65,6 +65,9 @@ impl Replica {
         let mut pen = Pen { env, turn, clock, main, owed, lacks_frozen, needs_fallbacks, parts: BTreeMap::new() };
         pen.write(&mint.command, observed.as_ref(), standing)?;
         let parts = pen.parts;
+        if matches!(mint.command, Command::IncrementAs(_)) {
+            self.conflicts.count(main);
+        }
         let fields = parts.keys().filter(|row| row.kind() == RowKind::Element(CollectionKind::Map));
         for row in fields.chain([main]) {
             self.note_conflict(env, turn, row, missed_by(&mint.command, row));

@@ -63,6 +63,7 @@ impl Pen<'_> {
             }
             self.cover(observed.row.clone(), |row, dot, stamp, seen| row.begin_anew(dot, stamp, seen))?;
         }
+        self.outlive(command, observed)?;
         match command {
             Command::Increment { by } => self.increment(*by),
             Command::IncrementAs(write) => self.increment_as(write),
@@ -134,6 +135,38 @@ impl Pen<'_> {
             }
         };
         judged.map_err(|held| not_applied(Reason::WrongType { held: held.to_string() }).into())
+    }
+
+    /// Takes away a deadline that has outlived what it was set for: a key that was emptied before it passed begins anew with
+    /// the next write. A quorum must show it empty, or the deadline is still somebody's. A fallback does not know.
+    fn outlive(&mut self, command: &Command, observed: Option<&Observed>) -> Result<(), NotMinted> {
+        let nothing = StoredRow::default();
+        let StoredRow { row, header } = self.turn.row(self.main).unwrap_or(&nothing);
+        let is_hollow = |row: &Row, beside: &Beside| row.deadline().is_some() && !row.has_anything(beside);
+        if !self.owed.is_empty() || !begins(command) || !is_hollow(row, &header.beside) {
+            return Ok(());
+        }
+        if mutation::is_off(Mutation::DeadlineOutlivesKey) {
+            return Ok(());
+        }
+        if let Command::IncrementAs(write) = command
+            && let Some(known) = self.turn.row(&self.main.session(write.actor))
+            && known.row.actors().any(|(actor, event)| actor == write.actor && event >= write.event)
+        {
+            // It counted already, and was taken away since.
+            return Ok(());
+        }
+        let Some(Observed { row: seen, beside: seen_beside, .. }) = observed else {
+            return Err(NotMinted::MustObserve);
+        };
+        let (mut whole, mut beside) = (row.clone(), seen_beside.clone());
+        whole.merge(seen);
+        beside.take_counts(&header.beside);
+        if !is_hollow(&whole, &beside) {
+            return Ok(());
+        }
+        let (main, latest) = (self.main, whole.latest_stamp());
+        self.mint(main, latest, |row, dot, stamp, _| Ok(row.set_expiry(dot, stamp, None))).map_err(refused)
     }
 
     fn is_expired(&self) -> bool {
@@ -370,6 +403,21 @@ impl Pen<'_> {
 /// context does that by itself, under its own stamp.
 fn adds_to_what_stands(command: &Command) -> bool {
     !matches!(command, Command::Overwrite { .. } | Command::Delete | Command::Expire { .. })
+}
+
+/// Whether a command makes something where nothing was. A put and a number that is set end a deadline by themselves.
+fn begins(command: &Command) -> bool {
+    match command {
+        Command::Increment { .. }
+        | Command::IncrementAs(_)
+        | Command::PutSibling { .. }
+        | Command::SetFlag { on: true }
+        | Command::AddToSketch { .. } => true,
+        Command::Collection { command: CollectionCommand::Write { changes }, .. } => {
+            changes.iter().any(|write| write.change != ElementChange::Remove)
+        }
+        _ => false,
+    }
 }
 
 /// Refuses a write whose parts would not travel in one message, before anything is minted.

@@ -7,8 +7,8 @@
 //! ```text
 //! a cover comes to a row that counts   surely  of what this node has counted itself: nobody else continues its actor
 //!                                      surely  if the row was last touched before the cover was written
-//!                                      perhaps if that is so, and the increments are of sessions: their rows have no stamps,
-//!                                              and what covers them may come after the main row
+//!                                      perhaps if that is so, or this node took increments of sessions of late: their rows
+//!                                              have no stamps, and what covers them may come after the main row
 //! increments come to a cover           surely  if the row that brings them was last touched before it was written
 //! ```
 //!
@@ -35,8 +35,9 @@ pub enum Missed {
 }
 
 impl Row {
-    /// Looks at a merge before it is done. `own` is the actor that this node's row may continue.
-    pub fn missed(&self, incoming: &Row, own: Option<ActorId>) -> Missed {
+    /// Looks at a merge before it is done. `own` is the actor that this node's row may continue; `has_counted`, that it took
+    /// increments of sessions of late.
+    pub fn missed(&self, incoming: &Row, own: Option<ActorId>, has_counted: bool) -> Missed {
         let (ours, theirs) = (&self.string, &incoming.string);
         let is_open = |entry: &&Record<Totals>| {
             let event_of = |row: &Row| row.string.counter.baselines.get(entry.actor).map_or(0, |seen| seen.event);
@@ -52,7 +53,9 @@ impl Row {
             let mut open = ours.counter.entries.iter().filter(is_open);
             return match open.any(|entry| is_older || Some(entry.actor) == own) {
                 true => Missed::Surely,
-                false if is_older && !theirs.counter.entries.iter().any(|entry| brings(&entry)) => Missed::Perhaps,
+                false if (is_older || has_counted) && !theirs.counter.entries.iter().any(|entry| brings(&entry)) => {
+                    Missed::Perhaps
+                }
                 false => Missed::No,
             };
         }
@@ -109,25 +112,25 @@ mod tests {
     #[test]
     fn what_a_cover_saw_is_not_missed() {
         let row = counted(1, &[1, 2]);
-        assert_eq!(row.missed(&put(5, &row), Some(actor(1))), Missed::No);
-        assert_eq!(put(5, &row).missed(&row, None), Missed::No);
+        assert!(row.missed(&put(5, &row), Some(actor(1)), false) < Missed::Surely);
+        assert_eq!(put(5, &row).missed(&row, None, false), Missed::No);
     }
 
     #[test]
     fn an_increment_from_before_the_cover_is_missed_on_both_sides() {
         let row = counted(1, &[1, 2]);
         let cover = put(5, &counted(1, &[1]));
-        assert_eq!(row.missed(&cover, None), Missed::Surely);
-        assert_eq!(cover.missed(&row, None), Missed::Surely);
+        assert_eq!(row.missed(&cover, None, false), Missed::Surely);
+        assert_eq!(cover.missed(&row, None, false), Missed::Surely);
     }
 
     #[test]
     fn an_increment_from_after_the_cover_is_missed_where_it_was_made_and_only_there() {
         let row = counted(1, &[8]);
         let cover = put(5, &Row::default());
-        assert_eq!(row.missed(&cover, Some(actor(1))), Missed::Surely);
+        assert_eq!(row.missed(&cover, Some(actor(1)), false), Missed::Surely);
         // It may have been made by somebody who knew the cover.
-        assert_eq!((row.missed(&cover, None), cover.missed(&row, None)), (Missed::No, Missed::No));
+        assert_eq!((row.missed(&cover, None, false), cover.missed(&row, None, false)), (Missed::No, Missed::No));
     }
 
     #[test]
@@ -137,7 +140,7 @@ mod tests {
         let mut merged = row.clone();
         merged.merge(&cover);
         for again in [&row, &cover, &merged.clone()] {
-            assert_eq!(merged.missed(again, Some(actor(1))), Missed::No);
+            assert_eq!(merged.missed(again, Some(actor(1)), false), Missed::No);
         }
     }
 
@@ -146,16 +149,26 @@ mod tests {
         let row = counted(1, &[1]);
         let session = Dot { actor: ActorId { tenure: Tenure::SESSION, ..actor(3) }, event: 1 };
         let reset = Row::default().reset(session, at(5), &Row::default());
-        assert_eq!((row.missed(&reset, Some(actor(1))), reset.missed(&row, None)), (Missed::No, Missed::No));
+        assert_eq!(
+            (row.missed(&reset, Some(actor(1)), false), reset.missed(&row, None, false)),
+            (Missed::No, Missed::No)
+        );
         let number = Row::default().put(session, at(5), Bytes::from_static(b"3"), &Row::default());
-        assert_eq!(row.missed(&number, None), Missed::Surely);
+        assert_eq!(row.missed(&number, None, false), Missed::Surely);
     }
 
     #[test]
     fn a_cover_that_comes_alone_to_a_row_touched_before_may_have_missed_sessions() {
         let mut row = Row::default();
         row.touch(crate::value::ValueType::String, at(1));
-        assert_eq!(row.missed(&put(5, &Row::default()), None), Missed::Perhaps);
-        assert_eq!(row.missed(&put(5, &counted(1, &[2])), None), Missed::No, "it brings what may have come later");
+        assert_eq!(row.missed(&put(5, &Row::default()), None, false), Missed::Perhaps);
+        assert_eq!(
+            row.missed(&put(5, &counted(1, &[2])), None, true),
+            Missed::No,
+            "it brings what may have come later"
+        );
+        row.touch(crate::value::ValueType::String, at(8));
+        let here = |has_counted| row.missed(&put(5, &Row::default()), None, has_counted);
+        assert_eq!((here(false), here(true)), (Missed::No, Missed::Perhaps));
     }
 }

@@ -16,6 +16,10 @@ const SPAN_S_MAX: u64 = 10 * 365 * 86_400;
 ///
 /// By the clock of this machine. The last expire or persist decides; a put lets the key stay. An increment that had not
 /// seen the deadline may go with the key.
+///
+/// What one side of a split has let go is gone, also if the other moved the deadline or took it away in time. A key that
+/// was emptied before its deadline (reset, flag lower, the last element removed) begins anew with the next write, and
+/// stays; unless that goes through a node that has not heard of the emptying yet: then it goes with the old deadline.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -32,7 +36,7 @@ pub(crate) struct Expire {
 
 /// Let a key stay for good.
 ///
-/// Takes back an expire.
+/// Takes back an expire, if no side of a split has let the key go by then.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

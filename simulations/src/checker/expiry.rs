@@ -34,12 +34,12 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     found
 }
 
-fn margin(evidence: &Evidence<'_>) -> Duration {
+pub(super) fn margin(evidence: &Evidence<'_>) -> Duration {
     evidence.world.skew_bound() * 2 + Duration::from_secs(1)
 }
 
 /// The moment of the world at which a deadline passes.
-fn moment(deadline: WallTime) -> Timestamp {
+pub(super) fn moment(deadline: WallTime) -> Timestamp {
     Timestamp(deadline.0.saturating_sub(WORLD_START))
 }
 

@@ -8,6 +8,7 @@
 //! ([`Evidence::certainty`]).
 
 pub mod actors_bounded;
+pub mod begun_anew;
 pub mod cell;
 pub mod convergence;
 pub mod counter_bounds;
@@ -182,6 +183,7 @@ pub const OF_THE_DATA: &[Checker] = &[
     flags::check,
     sketches::check,
     expiry::check,
+    begun_anew::check,
     forgotten::check,
 ];
 

@@ -6,6 +6,7 @@
 //! sessions.rs   increments that count once          two_steps.rs  see, then write in the place of what was seen
 //! siblings.rs   see, then put, perhaps much later   readers.rs    clients with tokens
 //! elements.rs   sets, maps, sorted sets             serial.rs     keys with one client each
+//! expiring.rs   keys with deadlines, emptied and written again
 //! ```
 //!
 //! Steps are random and large, so that a sum tells which of them it contains; every text is written once.
@@ -13,6 +14,7 @@
 //! client that has a dialogue under way goes on with it whenever the next request comes.
 
 mod elements;
+mod expiring;
 pub mod readers;
 mod resend;
 mod serial;
@@ -167,8 +169,11 @@ impl Workload {
             Topic::Sorted => self.elements(CollectionKind::SortedSet),
             Topic::Expiry => {
                 if self.serial.is_free(world, &asked) {
-                    let command = self.expiring(world);
-                    let request = Request { key: asked.clone(), command, options: Options::default() };
+                    let (moment, text, step) = (self.moment(world), self.text(), self.step());
+                    let draw = expiring::Draw { chance: &mut self.chance, moment, text, step };
+                    let kind = expiring::Kind::of(name);
+                    let (command, options) = expiring::next(world, &self.serial, &asked, kind, draw);
+                    let request = Request { key: asked.clone(), command, options };
                     let number = self.send_plain(world, request);
                     self.serial.asked(&asked, number);
                 }
@@ -257,16 +262,6 @@ impl Workload {
             *texts += 1;
             Bytes::from(format!("text {texts}"))
         })
-    }
-
-    fn expiring(&mut self, world: &World) -> Command {
-        match self.chance.below(20) {
-            0..7 => Command::Get,
-            7..12 => Command::Put { value: self.text() },
-            12 => Command::Delete,
-            13 | 14 => Command::Expire { deadline: None },
-            _ => Command::Expire { deadline: Some(self.moment(world)) },
-        }
     }
 
     /// A moment from just past to a few seconds ahead.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use starling::ids::Key;
+use starling::message::client::{Command, Response};
 
 use crate::world::World;
 use crate::world::history::OpNumber;
@@ -20,6 +21,12 @@ impl Serial {
             let op = world.history.op(*number);
             op.ended_at().is_some() || op.is_refused || world.now() > op.invoked_at.after(op.deadline * 2)
         })
+    }
+
+    /// What the key's client asked last, and how that was answered.
+    pub fn last<'a>(&self, world: &'a World, key: &Key) -> Option<(&'a Command, Option<&'a Response>)> {
+        let op = world.history.op(*self.open.get(key)?);
+        Some((&op.request.command, op.answer.as_ref().map(|(_, response)| response)))
     }
 
     /// The key's client has asked.

@@ -34,7 +34,7 @@ pub enum Topic {
     Maps,
     /// Members with scores.
     Sorted,
-    /// Texts that expire.
+    /// Texts, counters, flags, sets and siblings that expire.
     Expiry,
     /// Clients that read what they wrote.
     Tokens,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::types::{change, list, observe};
+use super::types::{change, list, observe, session, step};
 use super::*;
 use crate::ids::CollectionKind;
 use crate::message::client::{ElementChange, Observe, Outcome};
@@ -41,6 +41,61 @@ fn a_delete_takes_the_deadline_with_it_although_nothing_is_shown_any_more() {
     assert_eq!(list(&mut bus, NodeId(5), "set", SET, 10), [("new".to_owned(), Visible::Member)]);
     assert_eq!(bus.value(NodeId(5), "count"), number(3));
     assert_eq!(bus.value(NodeId(5), "flag"), Visible::Flag);
+}
+
+/// A key that has nothing left, and still a deadline: whatever is written then stays.
+#[test]
+fn what_is_written_to_a_key_that_was_emptied_before_its_deadline_outlives_it() {
+    let mut bus = Bus::new(5);
+    let add = |member: &str| change(SET, &[(member, ElementChange::Add)]);
+    let remove = || change(SET, &[("old", ElementChange::Remove)]);
+    let actor = session(&bus, 6, 1);
+    let begun: [(&str, Command); 6] = [
+        ("set", add("old")),
+        ("flag", Command::SetFlag { on: true }),
+        ("count", Command::Increment { by: 5 }),
+        ("session", step(actor, 1, 5)),
+        ("siblings", Command::SetFlag { on: true }),
+        ("kept", add("old")),
+    ];
+    for (key, command) in begun {
+        written(&bus.ask(NodeId(1), key, command));
+        expire(&mut bus, key, Duration::from_secs(20));
+    }
+    for (key, command) in
+        [("set", remove()), ("flag", Command::SetFlag { on: false }), ("siblings", Command::SetFlag { on: false })]
+    {
+        written(&bus.ask(NodeId(2), key, command));
+    }
+    for key in ["count", "session"] {
+        let (_, context) = observe(&mut bus, NodeId(2), key, Command::Observe);
+        written(&bus.ask(NodeId(2), key, Command::Overwrite { context, to: None }));
+    }
+    // It was taken away with the rest, and is sent again: nothing begins.
+    written(&bus.ask(NodeId(3), "session", step(actor, 1, 5)));
+    let deadline = |bus: &Bus, key: &str| {
+        let (owners, _) = bus.list(key);
+        owners.iter().filter_map(|owner| bus.stored(*owner, key)?.row.deadline()).count()
+    };
+    assert_eq!(deadline(&bus, "session"), 3);
+    let anew: [(&str, Command); 6] = [
+        ("set", add("new")),
+        ("flag", Command::SetFlag { on: true }),
+        ("count", Command::Increment { by: 3 }),
+        ("session", step(actor, 2, 8)),
+        ("siblings", Command::PutSibling { value: "new".into(), context: None }),
+        ("kept", add("new")),
+    ];
+    for (key, command) in anew {
+        written(&bus.ask(NodeId(4), key, command));
+    }
+    bus.run(Duration::from_secs(30));
+    assert_eq!(list(&mut bus, NodeId(5), "set", SET, 10), [("new".to_owned(), Visible::Member)]);
+    assert_eq!(bus.value(NodeId(5), "flag"), Visible::Flag);
+    assert_eq!(bus.value(NodeId(5), "count"), number(3));
+    assert_eq!(bus.value(NodeId(5), "session"), number(3));
+    assert_eq!(bus.value(NodeId(5), "siblings"), Visible::Siblings(vec!["new".into()]));
+    assert_eq!(bus.value(NodeId(5), "kept"), Visible::Nothing, "it was not empty when it was added to");
 }
 
 #[test]
