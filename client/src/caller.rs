@@ -376,7 +376,7 @@ fn refusal(answer: &AnswerBody) -> Option<&RequestError> {
 fn is_followed(command: &Command) -> bool {
     match command {
         Command::Get | Command::Observe | Command::Siblings => true,
-        // Pages and sizes are not followed.
+        // With pages and sizes no token may go.
         Command::Collection { command, .. } => matches!(command, CollectionCommand::Read { .. }),
         _ => false,
     }
@@ -430,6 +430,7 @@ fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
         | Reason::TooMany { .. }
         | Reason::Malformed(_)
         | Reason::ForeignToken { .. }
+        | Reason::NotFollowed
         | Reason::SessionExpired
         | Reason::ContextSettled
         | Reason::Unsettled

@@ -25,6 +25,9 @@ impl Coordinator {
         }
         bounds::check(request).map_err(not_applied)?;
         session::open(env, request.options.token.as_ref()).map_err(not_applied)?;
+        if request.options.token.is_some() && session::is_unfollowed(&request.command) {
+            return Err(not_applied(Reason::NotFollowed));
+        }
         let replicas = env.ring.layout().replicas;
         for asked in [request.options.r, request.options.w].into_iter().flatten() {
             if asked == 0 || asked > replicas {

@@ -48,6 +48,7 @@ impl ReadOp {
                 });
                 let mut response = answers::to(env, op, &self.command, &self.quorum.row, merge, partial);
                 if let Some(token) = token {
+                    response = session::followed(response);
                     session::put(&mut response, token);
                 }
                 Some(response)

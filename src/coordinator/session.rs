@@ -9,21 +9,21 @@
 //!
 //! A covering write observes like such a read, so it never covers less than its session has seen. What only adds does not
 //! wait. Rows are followed one by one: the key's main row with its sessions, and elements that a command names, with the
-//! deadline that the main row sets them. **Pages and
-//! sizes of collections are not**: they neither wait for a token nor add to it, because a page cannot tell which of the
-//! elements that it lacks a token means. Costs nothing without a token; with one, a read shows session rows at once.
+//! deadline that the main row sets them. **Pages and sizes of collections are not**, because a page cannot tell which of
+//! the elements that it lacks a token means: with a token they are refused, as is a read of a key that shows a collection.
+//! Costs nothing without a token; with one, a read shows session rows at once.
 
 use std::collections::BTreeMap;
 
 use super::quorum_read::{Merge, QuorumRead};
 use crate::causality::Tick;
 use crate::ids::{OpId, RowVersion};
-use crate::message::client::{Command, Reason, Response};
+use crate::message::client::{CollectionCommand, Command, Reason, Response, ValueReply, Visible};
 use crate::message::peer::Wanted;
 use crate::message::token::Token;
 use crate::mutation::{self, Mutation};
 use crate::sealed::NotSealedHere;
-use crate::shard::{Env, Outbox};
+use crate::shard::{Env, Outbox, not_applied};
 use crate::storage::{RowKey, RowKind};
 use crate::time::{WallTime, micros};
 use crate::value::{Answered, Row};
@@ -32,6 +32,21 @@ use crate::value::{Answered, Row};
 pub(super) fn open(env: &Env<'_>, token: Option<&bytes::Bytes>) -> Result<Option<Token>, Reason> {
     let opened = token.map(|token| Token::open(&env.config.seal_key, token)).transpose();
     opened.map_err(|NotSealedHere| Reason::ForeignToken { what: "token".into() })
+}
+
+/// Whether a command reads what no token can follow.
+pub(super) fn is_unfollowed(command: &Command) -> bool {
+    matches!(command, Command::Collection { command: CollectionCommand::Page { .. } | CollectionCommand::Size, .. })
+}
+
+/// What a read with a token is told: nothing, if that is the size of a collection.
+pub(super) fn followed(response: Response) -> Response {
+    match response {
+        Response::Value(ValueReply { value: Visible::Collection { .. }, .. }) => {
+            Response::Failed(not_applied(Reason::NotFollowed))
+        }
+        response => response,
+    }
 }
 
 /// What a read with a token must be shown beside what its command needs.

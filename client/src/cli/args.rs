@@ -44,7 +44,8 @@ pub(crate) struct Global {
     /// What is seen before it is covered, by put, del, expire, flag lower, rem, map put, zset incr [default: quorum]
     #[arg(long, global = true, value_name = "WHAT")]
     observe: Option<ObserveArg>,
-    /// Show nothing older than what the runs with this file have seen and written, or exit with code 7
+    /// Show nothing older than what the runs with this file have seen and written, or exit with code 7. Of collections it
+    /// follows the elements that are named: lists, sizes and get are refused with it
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) session_token: Option<PathBuf>,
 }

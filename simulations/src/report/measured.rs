@@ -160,6 +160,7 @@ impl OpOutcome {
             Reason::Stale => "stale",
             Reason::TooManySiblings { .. } | Reason::SiblingsTooLarge { .. } => "too many siblings",
             Reason::TwoClaimants { .. } => "two processes of one member",
+            Reason::NotFollowed => "a token with a whole collection",
         };
         match error.outcome {
             Outcome::NotApplied => OpOutcome::Refused(words.to_owned()),

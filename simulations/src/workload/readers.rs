@@ -1,9 +1,14 @@
-//! Clients that carry a token from answer to answer: each adds to a few keys and reads them through other nodes, one
-//! request at a time. What such a client wrote or saw it must see again, or be told that it cannot.
+//! Clients that carry a token from answer to answer: each writes a few keys and reads them through other nodes, one request
+//! at a time. What such a client wrote or saw it must see again, or be told that it cannot.
+//!
+//! Counters are shared by all clients; texts, sets and flags are each client's own, so that what it must see follows from
+//! what it did: its last text, every member that it added, its flag once it is up.
 
 use bytes::Bytes;
 use starling::ids::Key;
-use starling::message::client::{Command, Options, Request, Response};
+use starling::message::client::{
+    CollectionCommand, CollectionKind, Command, ElementChange, ElementWrite, Options, Request, Response,
+};
 
 use super::key;
 use crate::world::World;
@@ -15,6 +20,9 @@ const CLIENTS: u64 = 4;
 
 /// The first of their connection numbers.
 pub const FIRST_CONNECTION: u64 = 1_000;
+
+/// Members that a client adds to a set of its own.
+const MEMBERS: u64 = 6;
 
 /// The clients.
 #[derive(Debug, Default)]
@@ -40,12 +48,35 @@ impl Readers {
             return;
         }
         let node = chance.pick(world.doors()).copied().unwrap_or(0);
-        let command = if chance.happens(600) { Command::Get } else { Command::Increment { by } };
+        let (asked, command) = next(chance, name, number, by);
         // A read of one replica is the one that needs the token most.
         let r = chance.happens(700).then_some(1);
         let options = Options { r, token: Some(client.token.clone()), ..Options::default() };
-        let asked: Key = key(name);
         client.open = Some(world.request(node, FIRST_CONNECTION + number, Request { key: asked, command, options }));
+    }
+}
+
+/// The key with this name, or the client's own one, and what to ask of it. A step is never drawn twice, so it makes a text.
+fn next(chance: &mut Chance, name: &str, client: u64, by: i64) -> (Key, Command) {
+    let reads = chance.happens(600);
+    let kind = name.rsplit('/').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or(0) % 4;
+    let own = || key(&format!("{name}/{client}"));
+    match (kind, reads) {
+        (0, true) => (key(name), Command::Get),
+        (0, false) => (key(name), Command::Increment { by }),
+        (3, _) => {
+            let element = Bytes::from(format!("m{}", chance.below(MEMBERS)));
+            let command = match reads {
+                true => CollectionCommand::Read { elements: vec![element] },
+                false => {
+                    CollectionCommand::Write { changes: vec![ElementWrite { element, change: ElementChange::Add }] }
+                }
+            };
+            (own(), Command::Collection { kind: CollectionKind::Set, command })
+        }
+        (_, true) => (own(), Command::Get),
+        (1, false) => (own(), Command::Put { value: Bytes::from(format!("text {by}")) }),
+        (_, false) => (own(), Command::SetFlag { on: true }),
     }
 }
 
@@ -60,6 +91,7 @@ impl Reader {
         let token = match &op.answer {
             Some((_, Response::Value(reply))) => reply.token.clone(),
             Some((_, Response::Written(reply))) => reply.token.clone(),
+            Some((_, Response::Page(reply))) => reply.token.clone(),
             _ => None,
         };
         if let Some(token) = token {

@@ -78,7 +78,7 @@ pub struct PageReply {
     pub size: u64,
     /// Fewer than R owners answered.
     pub partial: bool,
-    /// The request's token, which now has seen the elements that were named; pages and sizes are not followed.
+    /// The request's token, which now has seen the elements that were named; with pages and sizes no token may go.
     pub token: Option<Bytes>,
 }
 

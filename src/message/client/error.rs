@@ -179,6 +179,12 @@ pub enum Reason {
     /// No replica shows what the token has seen.
     #[error("stale: no reachable replica shows all that this token has seen; retry, or read without the token")]
     Stale,
+    /// A token goes with what cannot be held against it.
+    #[error(
+        "a token follows elements of a collection that are named, not its pages, its size, or `get` of it: read elements by \
+         name, or without the token"
+    )]
+    NotFollowed,
     /// Another live process uses this node's member id.
     #[error(
         "two live processes claim to be node {node}, so neither takes writes; end the one that runs on a copy (`starling \
@@ -320,6 +326,7 @@ impl Reason {
             Reason::SessionReused { .. } => "session_reused",
             Reason::TooManySessions => "too_many_sessions",
             Reason::Stale => "stale",
+            Reason::NotFollowed => "not_followed",
             Reason::TwoClaimants { .. } => "two_claimants",
             Reason::ValueTooLarge { .. } => "value_too_large",
             Reason::CommandTooLarge { .. } => "command_too_large",

@@ -194,10 +194,17 @@ fn increments_of_sessions_elements_and_siblings_are_followed_too() {
     only(&mut bus, &others);
     assert_eq!(refused(session.ask(&mut bus, others[0], "k", Command::Get)), Reason::Stale);
     assert_eq!(refused(session.ask(&mut bus, others[0], "set", read())), Reason::Stale);
-    let page = set(CollectionCommand::Page { after: None, count: 10 });
-    assert!(matches!(session.ask(&mut bus, others[0], "set", page), Response::Page(_)), "pages are not followed");
+    let unfollowed = || [CollectionCommand::Page { after: None, count: 10 }, CollectionCommand::Size].map(set);
+    for command in unfollowed() {
+        assert_eq!(refused(session.ask(&mut bus, others[0], "set", command)), Reason::NotFollowed);
+    }
     bus.cut.clear();
     bus.run(Duration::from_secs(4));
+    // Also where all is there: nobody can know it.
+    for command in unfollowed().into_iter().chain([Command::Get]) {
+        assert_eq!(refused(session.ask(&mut bus, others[1], "set", command.clone())), Reason::NotFollowed);
+        assert!(!matches!(bus.ask(others[1], "set", command), Response::Failed(_)), "without a token");
+    }
     assert_eq!(session.value(&mut bus, others[0], "k"), number(4));
     match session.ask(&mut bus, others[1], "set", read()) {
         Response::Page(reply) => assert_eq!(reply.elements.len(), 1),
