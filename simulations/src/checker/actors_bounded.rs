@@ -41,6 +41,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         let has_siblings =
             evidence.ops(&row.key()).any(|(_, op)| matches!(op.request.command, Command::PutSibling { .. }));
         let most = if has_siblings { AT_REST_MAX + limits::SIBLINGS_MAX } else { AT_REST_MAX };
+        evidence.judges_many("actors_bounded", by_node.len());
         for (node, stored) in by_node {
             let names = names(stored);
             if names > most {

@@ -85,7 +85,7 @@ fn writes<'a>(evidence: &'a Evidence<'_>, key: &Key) -> Vec<(OpNumber, &'a Op)> 
 
 /// A deadline that was the last word on its key, and has passed.
 fn outlived(evidence: &Evidence<'_>, key: &Key) -> Option<String> {
-    let visible = evidence.finals.get(key)?.shown.filter(|visible| **visible != Visible::Nothing)?;
+    let visible = evidence.finals.get(key)?.shown?;
     let writes = writes(evidence, key);
     let place = writes.iter().rposition(|(_, op)| matches!(does(op), Does::Expires(_)))?;
     let (number, last) = writes.get(place)?;
@@ -94,8 +94,12 @@ fn outlived(evidence: &Evidence<'_>, key: &Key) -> Option<String> {
     let has_passed = moment.after(expiry::margin(evidence)) < evidence.world.now();
     let is_last = after.iter().all(|(_, op)| does(op) == Does::Empties)
         && before.iter().all(|(_, op)| evidence.minted_by(op) < last.invoked_at);
-    let holds = evidence.certainty(last) == Certainty::Must && has_passed && is_last;
-    holds.then(|| format!("shows {visible:?}, though the deadline of {number:?} was the last word and has passed"))
+    if evidence.certainty(last) != Certainty::Must || !has_passed || !is_last {
+        return None;
+    }
+    evidence.judges("begun_anew: gone");
+    let stands = *visible != Visible::Nothing;
+    stands.then(|| format!("shows {visible:?}, though the deadline of {number:?} was the last word and has passed"))
 }
 
 /// Something that was added after the key had been emptied, and went with the deadline of before.
@@ -123,6 +127,7 @@ fn gone(evidence: &Evidence<'_>, key: &Key) -> Option<String> {
     if !judges {
         return None;
     }
+    evidence.judges("begun_anew: written anew");
     let text = format!("{first:?} was written after {emptied:?} had emptied the key, and");
     match does(anew) {
         Does::Adds(by) if by != 0 => {

@@ -10,6 +10,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let ring = evidence.world.ring();
     let partitions = ring.layout().partitions;
     let mut found = Vec::new();
+    evidence.judges_many("convergence", evidence.rows.len());
     for (row, by_node) in &evidence.rows {
         let states: Vec<_> = ring
             .owners(row.partition(partitions))

@@ -41,6 +41,7 @@ fn check_key(evidence: &Evidence<'_>, key: &Key) -> Option<Violation> {
     let sums = if covered_until.is_none() { SubsetSums::of(&optional) } else { None };
     let mut last_good = None;
     for (owner, sum) in final_sums(evidence, key) {
+        evidence.judges("counter_bounds");
         if last_good == Some(sum) {
             continue;
         }

@@ -8,6 +8,7 @@ use super::{Evidence, Violation};
 /// Checks the log of all mintings.
 pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let facts = &evidence.world.facts;
+    evidence.judges_many("dot_uniqueness", facts.mints.len());
     let mut found: Vec<Violation> = facts
         .mints
         .iter()

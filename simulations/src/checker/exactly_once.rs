@@ -7,10 +7,12 @@
 //! ```
 //!
 //! Of an unanswered increment, either nothing or all of it may be in the sum; steps are large and random, so the sum tells
-//! which. The equation is exact if every reset must have seen the one before it; where that is not certain (its reply was
-//! partial, the quorums need not overlap, or it was never answered) the key proves nothing.
+//! which. The equation is exact if every reset must have seen the one before it. Where that is not certain (its reply was
+//! partial, the quorums need not overlap, or it was never answered) the last reset bounds the sum, if it is certain and later
+//! than all others: it wrote its number, has taken away whatever it must have seen, and nothing of what came later.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use starling::causality::ActorId;
@@ -54,7 +56,15 @@ fn check_key(evidence: &Evidence<'_>, key: &Key) -> Option<Violation> {
         required += sure;
         optional.extend(steps);
     }
-    required += covered(evidence, key)?;
+    let has_resets = evidence.ops(key).any(|(_, op)| matches!(op.request.command, Command::Overwrite { .. }));
+    match covered(evidence, key) {
+        Some(covered) => required += covered,
+        None => {
+            (required, optional) = since_the_last(evidence, key)?;
+            evidence.judges("exactly_once: resets in doubt");
+        }
+    }
+    evidence.judges(if has_resets { "exactly_once: resets" } else { "exactly_once" });
     let finals = evidence.finals.get(key)?;
     let views = finals.views.iter().map(|view| (view.node.to_string(), &view.value));
     let all = views.chain(finals.shown.map(|value| ("a client".to_owned(), value)));
@@ -157,6 +167,60 @@ fn covers<'a>(evidence: &'a Evidence<'_>, key: &Key) -> Option<Vec<Cover<'a>>> {
         }
     }
     Some(covers.into_values().collect())
+}
+
+/// What must be, and what may be in the sum after the last reset or set-to-value, whatever became of those before it; `None`
+/// if that is not certain either.
+fn since_the_last(evidence: &Evidence<'_>, key: &Key) -> Option<(i128, Vec<i128>)> {
+    let covers = covers(evidence, key)?;
+    let mut possible = covers.iter().filter(|cover| cover.certainty != Certainty::MustNot);
+    let last = possible.next_back().filter(|last| last.certainty == Certainty::Must && !last.is_partial)?;
+    let margin = evidence.world.skew_bound() * 2 + Duration::from_secs(1);
+    let began = last.looked.invoked_at;
+    // Stamps follow clocks: one that looked just before may have the later one.
+    if possible.any(|cover| cover.looked.ended_at().is_none_or(|ended| ended.after(margin) >= began)) {
+        return None;
+    }
+    let ended = last.looked.ended_at()?;
+    let was_seen = |op: &Op| {
+        let r = last.looked.request.options.r;
+        written(op).is_some_and(|(at, ack)| evidence.must_meet((op.invoked_at, at, ack), last.looked, r))
+    };
+    let (mut required, mut optional) = (last.to, Vec::new());
+    for (_, op) in evidence.ops(key) {
+        let Command::Increment { by } = op.request.command else { continue };
+        match evidence.certainty(op) {
+            Certainty::MustNot => {}
+            Certainty::Must if op.invoked_at > ended => required += i128::from(by),
+            _ if was_seen(op) => {}
+            Certainty::Must | Certainty::May => optional.push(i128::from(by)),
+        }
+    }
+    // Of a session, events are seen with all that came before them.
+    for (actor, events) in sessions(evidence, key) {
+        let copies = |event: u64| {
+            evidence.ops(key).map(|(_, op)| op).filter(move |op| {
+                matches!(op.request.command, Command::IncrementAs(write) if write.actor == actor && write.event == event)
+            })
+        };
+        let is_must = |event: &u64| events.range(event..).any(|(_, (_, certainty))| *certainty == Certainty::Must);
+        let is_seen = |event: &u64| events.range(event..).any(|(later, _)| copies(*later).any(was_seen));
+        let mut before = 0;
+        for (event, (total, certainty)) in &events {
+            if *certainty == Certainty::MustNot && !is_must(event) {
+                continue;
+            }
+            let step = total - before;
+            before = *total;
+            let is_later = copies(*event).all(|op| op.invoked_at > ended);
+            match (is_seen(event), is_later && is_must(event)) {
+                (true, _) => {}
+                (false, true) => required += step,
+                (false, false) => optional.push(step),
+            }
+        }
+    }
+    Some((required, optional))
 }
 
 fn must_have_seen(evidence: &Evidence<'_>, cover: &Cover<'_>, last: &Cover<'_>) -> bool {

@@ -45,6 +45,7 @@ pub(super) fn moment(deadline: WallTime) -> Timestamp {
 
 fn wrong_end(evidence: &Evidence<'_>, key: &Key) -> Option<String> {
     let visible = evidence.finals.get(key)?.shown?;
+    evidence.judges("expiry");
     let margin = margin(evidence);
     // The register: a deadline that passes writes "nothing" like a delete, from its own moment on.
     let ops: Vec<(OpNumber, &Op)> = evidence.ops(key).filter(|(_, op)| op.request.command.is_write()).collect();

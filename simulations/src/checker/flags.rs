@@ -25,6 +25,9 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         });
         let expected = cell::presence(evidence, &events, Duration::ZERO);
         for value in finals.shown.into_iter().chain(finals.views.iter().map(|view| &view.value)) {
+            if expected != Presence::May {
+                evidence.judges("flags");
+            }
             let wrong = match (expected, shown::is_raised(value)) {
                 (Presence::Must, false) => "was raised and not lowered since",
                 (Presence::MustNot, true) => "was lowered by somebody who had seen it up, or never raised",

@@ -34,6 +34,7 @@ fn deleted(evidence: &Evidence<'_>) -> Vec<String> {
     let mut found = Vec::new();
     for (key, rows) in by_key {
         let Some(finals) = evidence.finals.get(&key) else { continue };
+        evidence.judges("forgotten");
         if finals.shown == Some(&Visible::Nothing) {
             let names: Vec<String> = rows.iter().take(3).map(ToString::to_string).collect();
             found.push(format!("{key} shows nothing, and {} rows of it are left: {}", rows.len(), names.join(", ")));

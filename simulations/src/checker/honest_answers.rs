@@ -21,6 +21,7 @@ const SLACK: Duration = Duration::from_millis(250);
 /// Checks every operation.
 pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let history = &evidence.world.history;
+    evidence.judges_many("honest_answers", history.ops().len());
     let mut found: Vec<String> = history.stray_answers.iter().take(3).cloned().collect();
     let late = history.ops().iter().enumerate().filter_map(|(number, op)| {
         // A deadline counts from the arrival at the node, which sees nothing while it stands still.

@@ -27,6 +27,9 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
 fn wrong_field(evidence: &Evidence<'_>, events: &[Event<'_>], shown: Shown<'_>) -> Option<String> {
     let is_counted = events.iter().any(|event| matches!(event.what, What::Add(_)));
     let is_text = events.iter().any(|event| matches!(event.what, What::Write(_)));
+    if is_counted && is_text {
+        evidence.judges("maps: put and counted");
+    }
     let visible = shown.value;
     match (is_counted, is_text, shown::number(visible)) {
         (true, false, Some(sum)) => cell::wrong_sum(evidence, events, sum),

@@ -34,6 +34,7 @@ pub mod sorted_sets;
 pub mod subset_sum;
 pub mod tokens;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -73,7 +74,50 @@ pub struct Evidence<'a> {
     pub by_key: BTreeMap<Key, Vec<OpNumber>>,
     /// What the last reads showed, if everything came to rest.
     pub finals: BTreeMap<Key, Finals<'a>>,
+    judged: Judged,
 }
+
+/// How much the checkers have judged, by what they call it: a run in which a checker found nothing to judge proves nothing
+/// of what it looks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged(RefCell<BTreeMap<&'static str, u64>>);
+
+impl Judged {
+    /// Every name with its count, in the order of the names.
+    pub fn counts(&self) -> Vec<(&'static str, u64)> {
+        self.0.borrow().iter().map(|(name, count)| (*name, *count)).collect()
+    }
+}
+
+/// What the checkers judge, by these names; the swarm test asks for more than none of each.
+pub const JUDGED: [&str; 26] = [
+    "actors_bounded",
+    "begun_anew: gone",
+    "begun_anew: written anew",
+    "convergence",
+    "counter_bounds",
+    "dot_uniqueness",
+    "exactly_once",
+    "exactly_once: resets",
+    "exactly_once: resets in doubt",
+    "expiry",
+    "flags",
+    "forgotten",
+    "honest_answers",
+    "maps",
+    "maps: put and counted",
+    "no_debt_left",
+    "no_lost_ack",
+    "quorums_met",
+    "reads_see_acks",
+    "rivals_refuse",
+    "sets",
+    "siblings",
+    "sketches",
+    "sorted_sets",
+    "sorted_sets: added to",
+    "tokens",
+];
 
 /// Whether a write must be found at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +137,18 @@ impl<'a> Evidence<'a> {
         for (number, op) in world.history.ops().iter().enumerate() {
             by_key.entry(op.request.key.clone()).or_default().push(OpNumber(number));
         }
-        Evidence { world, rows: world.stored_rows(), by_key, finals: finals::of(world) }
+        Evidence { world, rows: world.stored_rows(), by_key, finals: finals::of(world), judged: Judged::default() }
+    }
+
+    /// Notes that a checker judges something: it must be one that could be found wrong.
+    pub fn judges(&self, name: &'static str) {
+        self.judges_many(name, 1);
+    }
+
+    /// The same of several.
+    pub fn judges_many(&self, name: &'static str, count: usize) {
+        debug_assert!(JUDGED.contains(&name), "{name} is none of the names");
+        *self.judged.0.borrow_mut().entry(name).or_default() += count as u64;
     }
 
     /// The operations on a key.
@@ -189,6 +244,12 @@ pub const OF_THE_DATA: &[Checker] = &[
 
 /// Asks every checker.
 pub fn check_all(world: &World) -> Vec<Violation> {
+    judge(world).0
+}
+
+/// Asks every checker; tells how much they have judged, too.
+pub fn judge(world: &World) -> (Vec<Violation>, Judged) {
     let evidence = Evidence::of(world);
-    OF_THE_DATA.iter().chain(OF_THE_RUN).flat_map(|check| check(&evidence)).collect()
+    let violations = OF_THE_DATA.iter().chain(OF_THE_RUN).flat_map(|check| check(&evidence)).collect();
+    (violations, evidence.judged)
 }

@@ -25,6 +25,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
             }
         }
     }
+    evidence.judges_many("no_debt_left", evidence.rows.len());
     for (row, by_node) in &evidence.rows {
         let owners = ring.owners(row.partition(partitions));
         for (node, stored) in by_node {

@@ -31,6 +31,9 @@ fn check_owner(evidence: &Evidence<'_>, key: &Key, view: &ReplicaView) -> Option
         Command::Delete => Some(What::Cover),
         _ => None,
     });
+    if !events.is_empty() {
+        evidence.judges("no_lost_ack");
+    }
     let wrong = cell::wrong_last(evidence, &events, shown::text(&view.value).as_ref())?;
     Some(Violation { checker: "no_lost_ack", text: format!("{key} on {} {wrong}", view.node) })
 }

@@ -20,8 +20,14 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let ops = evidence.world.history.ops().iter().enumerate();
     let wrong = ops.filter_map(|(number, op)| {
         let what = match &op.answer {
-            Some((_, Response::Written(reply))) => wrong_write(evidence, op, reply),
-            Some((_, Response::Value(reply))) => wrong_read(evidence, op, reply),
+            Some((_, Response::Written(reply))) => {
+                evidence.judges("quorums_met");
+                wrong_write(evidence, op, reply)
+            }
+            Some((_, Response::Value(reply))) => {
+                evidence.judges("quorums_met");
+                wrong_read(evidence, op, reply)
+            }
             _ => None,
         }?;
         let text = format!("{:?} {what}: {:?}", OpNumber(number), op.answer);

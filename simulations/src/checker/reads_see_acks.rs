@@ -70,6 +70,7 @@ fn check_key(evidence: &Evidence<'_>, key: &Key) -> Option<Violation> {
                 least += possible().min().unwrap_or(0);
                 most += possible().max().unwrap_or(0);
             }
+            evidence.judges("reads_see_acks");
             let is_good = (least..=most).contains(&value);
             (!is_good).then(|| wrong(number, key, format!("shows {value}, possible are {least} to {most}: {reply:?}")))
         }

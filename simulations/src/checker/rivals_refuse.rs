@@ -15,6 +15,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for op in world.history.ops() {
         let Some((_, reply)) = written(op) else { continue };
+        evidence.judges("rivals_refuse");
         let knows = |place: usize| contests.iter().any(|contest| contest.place == place && is_within(op, contest));
         if knows(op.node) {
             found.push(format!("place {} knew of a rival and answered {op:?}", op.node));

@@ -60,7 +60,11 @@ pub(super) fn check_kind(
                 })
             });
             let is_there = listed.get(element);
-            match (cell::presence(evidence, &events, ahead), is_there) {
+            let expected = cell::presence(evidence, &events, ahead);
+            if expected != Presence::May {
+                evidence.judges(checker);
+            }
+            match (expected, is_there) {
                 (Presence::Must, None) => {
                     wrong(format!("lacks {element:?}, which was added and not removed: {}", list(&events)))
                 }

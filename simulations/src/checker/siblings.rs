@@ -36,6 +36,7 @@ fn check_key(evidence: &Evidence<'_>, key: &Key) -> Vec<Violation> {
     let puts = puts(evidence, key);
     let deletes = cell::events(evidence, key, |op| (op.request.command == Command::Delete).then_some(What::Cover));
     let mut wrong = Vec::new();
+    evidence.judges_many("siblings", puts.iter().filter(|put| put.certainty == Certainty::Must).count());
     for put in &puts {
         let op = evidence.world.history.op(put.number);
         let event = Event { number: put.number, op, certainty: put.certainty, what: What::Raise };

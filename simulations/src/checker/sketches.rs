@@ -44,6 +44,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         let least = if is_deleted { 0 } else { (sure.len() as u64).saturating_sub(error(sure.len())) };
         let most = possible.len() as u64 + error(possible.len());
         for value in finals.shown.into_iter().chain(finals.views.iter().map(|view| &view.value)) {
+            evidence.judges("sketches");
             let is_good = shown::estimate(value).is_some_and(|estimate| (least..=most).contains(&estimate));
             if !is_good {
                 let text = format!("{key} shows {value:?}; {least} to {most} are possible");

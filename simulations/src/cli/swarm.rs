@@ -1,11 +1,13 @@
 //! `starling-sim swarm`: many seeds, several at once, each in a world of its own.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{exit, replay};
+use crate::checker::JUDGED;
 use crate::swarm::{Part, SeedReport, SwarmOptions, Verdict, Without, run_seed};
 use crate::workload::{Topic, Topics};
 
@@ -106,6 +108,12 @@ fn summary(reports: &[SeedReport], took: Duration) {
         simulated.as_secs_f64() / busy.as_secs_f64().max(1e-9),
         slowest.as_secs_f64()
     );
+    let mut judged: BTreeMap<&str, u64> = JUDGED.into_iter().map(|name| (name, 0)).collect();
+    for (name, count) in reports.iter().flat_map(|report| &report.statistics.judged) {
+        *judged.entry(name).or_default() += count;
+    }
+    let judged: Vec<String> = judged.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    println!("judged: {}", judged.join(", "));
 }
 
 /// The exit code that tells what was found.

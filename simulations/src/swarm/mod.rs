@@ -80,6 +80,10 @@ pub struct RunStatistics {
     pub frames: u64,
     /// How often each kind of fact was reported.
     pub facts: Vec<(&'static str, u64)>,
+    /// How much each checker has judged.
+    pub judged: Vec<(&'static str, u64)>,
+    /// What the keys were about.
+    pub topics: Topics,
 }
 
 /// A seed's run.
@@ -128,11 +132,14 @@ pub fn run_shape(shape: &Shape, options: SwarmOptions) -> (Verdict, RunStatistic
         rest::forget(&mut world);
         restless = rest::settle(&mut world, shape.settles_within()).0;
     }
+    let mut judged = Vec::new();
     let verdict = if restless.is_empty() {
         violations.extend(probe::probe(&mut world));
         // Owners differ for a moment whenever they settle what has expired meanwhile.
         rest::settle(&mut world, shape.settles_within());
-        violations.extend(checker::check_all(&world));
+        let (found, judgement) = checker::judge(&world);
+        violations.extend(found);
+        judged = judgement.counts();
         if violations.is_empty() { Verdict::Passed } else { Verdict::Wrong(violations) }
     } else {
         // What is wrong besides is worth more than that it did not come to rest.
@@ -141,7 +148,7 @@ pub fn run_shape(shape: &Shape, options: SwarmOptions) -> (Verdict, RunStatistic
             violations => Verdict::Wrong(violations),
         }
     };
-    (verdict, statistics(&world, settled_after))
+    (verdict, RunStatistics { judged, topics: shape.topics, ..statistics(&world, settled_after) })
 }
 
 /// Load and faults, side by side.
@@ -213,6 +220,8 @@ fn statistics(world: &World, settled_after: Duration) -> RunStatistics {
         outcomes,
         frames: world.network.counters.sent,
         facts: world.facts.counts.iter().map(|(kind, count)| (*kind, *count)).collect(),
+        judged: Vec::new(),
+        topics: Topics::default(),
     }
 }
 

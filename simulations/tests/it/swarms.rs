@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use starling_sim::checker::JUDGED;
 use starling_sim::cli::swarm::run_seeds;
 use starling_sim::swarm::{SwarmOptions, Verdict};
+use starling_sim::workload::Topics;
 
 #[test]
 fn two_dozen_seeds_of_random_faults_lose_nothing_and_converge() {
@@ -16,9 +18,30 @@ fn two_dozen_seeds_of_random_faults_lose_nothing_and_converge() {
     assert!(failed.is_empty(), "replay with `starling-sim replay SEED --minutes 2`:{failed}");
 
     // The swarm must have met what it is about; otherwise it proves nothing.
-    for kind in ["debt recorded", "debt struck", "hint dropped", "established", "exchange done", "peer suspected"] {
+    let happened = [
+        "debt recorded",
+        "debt struck",
+        "hint dropped",
+        "established",
+        "exchange done",
+        "peer suspected",
+        "sealed",
+        "frozen",
+        "compacted",
+        "folded",
+        "conflict",
+        "repaired",
+    ];
+    for kind in happened {
         let met = reports.iter().flat_map(|report| &report.statistics.facts).any(|(seen, _)| *seen == kind);
         assert!(met, "no seed met {kind:?}");
+    }
+    for name in JUDGED {
+        let judged = reports.iter().flat_map(|report| &report.statistics.judged).any(|(seen, _)| *seen == name);
+        assert!(judged, "in no seed was anything judged of {name:?}");
+    }
+    for topic in Topics::all().list() {
+        assert!(reports.iter().any(|report| report.statistics.topics.has(topic)), "no seed was about {topic:?}");
     }
 }
 
