@@ -3,10 +3,12 @@
 //! A checker that has never failed proves nothing. Only in builds with the feature `mutations`; the switch belongs to
 //! the thread, so several mutants can be hunted at once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use starling::mutation::{self, Mutation};
 
+use crate::checker::Violation;
 use crate::model::shards::search;
 use crate::scenario::{self, Setting};
 use crate::swarm::{SwarmOptions, Verdict, Without, run_seed};
@@ -75,6 +77,8 @@ pub struct Noticed {
     pub by: String,
     /// The first finding.
     pub finding: String,
+    /// Every checker that complained about the same run.
+    pub checkers: BTreeSet<&'static str>,
 }
 
 /// How the seeds of the hunt are run.
@@ -101,7 +105,7 @@ pub fn false_alarm() -> Option<Noticed> {
 fn by_shards() -> Option<Noticed> {
     let failure = search::anywhere(HISTORIES, 0, &mut search::Seen::default())?;
     let by = format!("{}, seed {}, {} steps", failure.instance, failure.seed, failure.steps.len());
-    Some(Noticed { by, finding: failure.found.to_string() })
+    Some(Noticed { by, finding: failure.found.to_string(), checkers: BTreeSet::new() })
 }
 
 fn by_scenario() -> Option<Noticed> {
@@ -109,14 +113,23 @@ fn by_scenario() -> Option<Noticed> {
     quick.into_iter().find_map(|scenario| {
         let outcome = scenario.run(Setting::default());
         let first = outcome.violations.first()?;
-        Some(Noticed { by: format!("scenario {}", scenario.name), finding: first.to_string() })
+        let checkers = checkers(&outcome.violations);
+        Some(Noticed { by: format!("scenario {}", scenario.name), finding: first.to_string(), checkers })
     })
 }
 
 fn by_seed() -> Option<Noticed> {
     (1..=SEEDS).find_map(|seed| {
         let report = run_seed(seed, SWARM);
-        (report.verdict != Verdict::Passed)
-            .then(|| Noticed { by: format!("seed {seed}"), finding: report.verdict.to_string() })
+        let checkers = match &report.verdict {
+            Verdict::Passed => return None,
+            Verdict::Wrong(violations) => checkers(violations),
+            Verdict::NotConverged(_) | Verdict::Crashed(_) => BTreeSet::new(),
+        };
+        Some(Noticed { by: format!("seed {seed}"), finding: report.verdict.to_string(), checkers })
     })
+}
+
+fn checkers(violations: &[Violation]) -> BTreeSet<&'static str> {
+    violations.iter().map(|violation| violation.checker).collect()
 }

@@ -20,7 +20,9 @@ pub fn run(args: &Args) -> ExitCode {
         match hunt(protection) {
             Some(noticed) => {
                 let finding: String = noticed.finding.chars().take(160).collect();
-                println!("{:<24} noticed by {}: {finding}", format!("{protection:?}"), noticed.by);
+                let checkers: Vec<&str> = noticed.checkers.into_iter().collect();
+                let name = format!("{protection:?}");
+                println!("{name:<24} noticed by {} ({}): {finding}", noticed.by, checkers.join(", "));
             }
             None => {
                 println!("{:<24} SURVIVED", format!("{protection:?}"));
