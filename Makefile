@@ -115,11 +115,5 @@ soak: build ## The long runs: SEEDS seeds (300) from FIRST on of five minutes, l
 	$(bin)/starling-sim model shards --histories 5000 --first $(FIRST)
 	for plan in demo isolate_one kill_one split_two_three; do $(bin)/starling-sim drill $$plan || exit; done
 
-bench: build ## What operations cost: in the core; then on three nodes, random keys and one hot key, untagged and exactly once
-	@$(bin)/starling-sim cost
-	@$(bin)/starling-sim cluster --nodes 3 --port 7501 --dir .starling/bench --fresh -- bash -c '\
-	    load() { starling bench --seconds 10 --pid "$$STARLING_PIDS" "$$@"; }; \
-	    load --keys 100000 --in-flight 64 && \
-	    load --keys 100000 --in-flight 64 --sessions 1 && \
-	    load --keys 1 --in-flight 1000 && \
-	    load --keys 1 --in-flight 1000 --sessions 1000'
+bench: build ## What operations cost: in the core, on three nodes; BEFORE=dir: beside an earlier build's programs, in turn
+	@bash .ci/bench '$(bin)' $(if $(BEFORE),'$(BEFORE)')

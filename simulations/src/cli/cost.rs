@@ -4,9 +4,13 @@ use std::process::ExitCode;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
+use starling::config::ShardConfig;
 use starling::membership::Fallbacks;
 
 use crate::cost::{self, Comparison, Cost, Placed};
+
+/// A cache of rows in which hardly one is found again. Unit: bytes.
+const COLD_CACHE_BYTES: usize = 64 * 1024;
 
 /// What operations cost the core: values, increments through three shards, growing sets, layouts; no disk, no sockets
 #[derive(Debug, clap::Args)]
@@ -52,7 +56,9 @@ pub fn run(args: &Args) -> ExitCode {
         print("increment, three shards", "µs", 1e6, &cost::increments(args.rounds, args.increments));
     }
     if is_wanted(Part::Elements) {
-        print("set, three shards", "µs", 1e6, &cost::elements(args.largest, args.rounds));
+        let usual = ShardConfig::default().row_cache_bytes;
+        print("set, three shards", "µs", 1e6, &cost::elements(args.largest, args.rounds, usual));
+        print("set, three shards, cold", "µs", 1e6, &cost::elements(args.largest, args.rounds, COLD_CACHE_BYTES));
     }
     if is_wanted(Part::Trees) {
         print_comparisons(&cost::trees(args.compared));
