@@ -43,9 +43,11 @@ fn numbers(chance: &mut Chance) -> Vec<u64> {
 fn name(kind: CollectionKind, number: u64) -> Bytes {
     let rule = match kind {
         CollectionKind::Set => 'e',
-        CollectionKind::Map if number % 3 == 0 => 't',
-        CollectionKind::Map if number % 3 == 1 => 'c',
-        CollectionKind::Map => 'm',
+        CollectionKind::Map => match number % 3 {
+            0 => 't',
+            1 => 'c',
+            _ => 'm',
+        },
         CollectionKind::SortedSet if number.is_multiple_of(4) => 'a',
         CollectionKind::SortedSet => 's',
     };
