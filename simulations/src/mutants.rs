@@ -18,9 +18,7 @@ use crate::swarm::{SwarmOptions, Verdict, Without, run_seed};
 const HISTORIES: u64 = 500;
 
 /// Protections of settling that histories of shards must miss.
-const BY_SHARDS: [Mutation; 11] = [
-    Mutation::TransferDropsBeforeProof,
-    Mutation::SyncWithOneTeacher,
+const BY_SHARDS: [Mutation; 9] = [
     Mutation::SettleWhileMoving,
     Mutation::LeaverSealsAsOwner,
     Mutation::SealIgnored,
@@ -36,11 +34,11 @@ const BY_SHARDS: [Mutation; 11] = [
 const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
-/// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,council}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
+/// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,council,trees,transfer}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
 /// What decides on layouts a search of every order of events plays (`src/membership/layout/paxos_tests.rs`).
-/// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,trees}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
-/// What decides on layouts no world runs yet: a search of every order of events does (`src/membership/layout/paxos_tests.rs`).
-const BY_STORY: [Mutation; 22] = [
+const BY_STORY: [Mutation; 24] = [
+    Mutation::TransferDropsBeforeProof,
+    Mutation::SyncWithOneTeacher,
     Mutation::AnyAnswerTaken,
     Mutation::RestoredWithoutQuorum,
     Mutation::TreeTrustedAfterCrash,

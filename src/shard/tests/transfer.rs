@@ -58,18 +58,20 @@ fn with_a_key_each(bus: &mut Bus, change: &Move) -> Vec<(NodeId, String)> {
     before.into_iter().zip(keys).collect()
 }
 
-#[test]
-fn an_owner_to_come_has_what_any_single_owner_of_before_had() {
+fn does_an_owner_to_come_learn_from_every_owner_of_before() -> bool {
     let mut bus = Bus::with(5, only_moves());
     let change = Move::of(&bus);
     let keys = with_a_key_each(&mut bus, &change);
     bus.adopt(bus.everyone(), change.moving());
     bus.run(Duration::from_secs(8));
-    for (node, key) in keys {
-        assert_eq!(bus.shows(change.joiner, &key), Some(number(7)), "{node} had it alone");
-    }
     assert_eq!(bus.standing(change.joiner, change.partition), Standing::Owner);
     assert!(bus.synced(change.joiner, change.partition).is_some());
+    keys.iter().all(|(_, key)| bus.shows(change.joiner, key) == Some(number(7)))
+}
+
+#[test]
+fn an_owner_to_come_has_what_any_single_owner_of_before_had() {
+    assert!(does_an_owner_to_come_learn_from_every_owner_of_before());
 }
 
 #[test]
@@ -152,8 +154,7 @@ fn an_owner_to_come_founds_nothing_however_long_those_of_before_are_silent() {
     assert_eq!(bus.standing(change.joiner, change.partition), Standing::Newborn);
 }
 
-#[test]
-fn what_only_an_owner_of_before_was_given_reaches_all_owners_before_it_drops_anything() {
+fn does_who_hands_over_wait_until_all_have_what_it_had() -> bool {
     let mut bus = Bus::with(5, ShardConfig { exchange_interval: Duration::from_secs(2), ..ShardConfig::default() });
     let change = Move::of(&bus);
     let (leaver, silent) = (change.leaver, change.stayers[0]);
@@ -173,15 +174,37 @@ fn what_only_an_owner_of_before_was_given_reaches_all_owners_before_it_drops_any
     bus.adopt(bus.everyone(), &change.phases[2]);
     bus.run(Duration::from_secs(12));
     assert_eq!(bus.standing(leaver, change.partition), Standing::Leaving);
-    assert!(bus.rows_of(leaver, change.partition) >= 2, "one owner has not taken it yet");
+    if bus.rows_of(leaver, change.partition) < 2 {
+        // One owner has not taken it yet.
+        return false;
+    }
     let state = bus.move_state(leaver);
     assert!(!state.is_cleared() && state.waiting.iter().any(|it| it.step == MoveStep::WaitsFor(silent)), "{state:?}");
     bus.cut.clear();
     bus.run(Duration::from_secs(12));
     assert_eq!(bus.rows_of(leaver, change.partition), 0);
     assert!(bus.move_state(leaver).is_cleared() && bus.nodes[&leaver].shard.turn.memory(change.partition).is_cleared);
-    for owner in change.stayers.iter().chain([&change.joiner]) {
-        assert_eq!(bus.shows(*owner, &late), Some(number(7)), "{owner}");
+    change.stayers.iter().chain([&change.joiner]).all(|owner| bus.shows(*owner, &late) == Some(number(7)))
+}
+
+#[test]
+fn what_only_an_owner_of_before_was_given_reaches_all_owners_before_it_drops_anything() {
+    assert!(does_who_hands_over_wait_until_all_have_what_it_had());
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_its_protection_each_of_them_goes_wrong() {
+    use crate::mutation::{Mutation, switch_off};
+    let stories: [(Mutation, fn() -> bool); 2] = [
+        (Mutation::SyncWithOneTeacher, does_an_owner_to_come_learn_from_every_owner_of_before),
+        (Mutation::TransferDropsBeforeProof, does_who_hands_over_wait_until_all_have_what_it_had),
+    ];
+    for (protection, story) in stories {
+        switch_off(Some(protection));
+        let is_well = std::panic::catch_unwind(story).unwrap_or(false);
+        switch_off(None);
+        assert!(!is_well, "{protection:?}");
     }
 }
 
