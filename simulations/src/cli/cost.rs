@@ -7,7 +7,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use starling::config::ShardConfig;
 use starling::membership::Fallbacks;
 
-use crate::cost::{self, Comparison, Cost, Placed};
+use crate::cost::{self, Comparison, Cost, Placed, Spread};
 
 /// A cache of rows in which hardly one is found again. Unit: bytes.
 const COLD_CACHE_BYTES: usize = 64 * 1024;
@@ -30,6 +30,9 @@ pub struct Args {
     /// Rows of the largest partition that owners compare
     #[arg(long, default_value_t = 100_000)]
     compared: usize,
+    /// Where the plot of liveness and layouts goes
+    #[arg(long)]
+    plot: Option<std::path::PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -44,6 +47,8 @@ enum Part {
     Trees,
     /// Placing the partitions of a layout, up to a thousand members and 16384 partitions
     Placement,
+    /// Liveness and the spreading of a layout, from 5 to a thousand nodes: messages, bytes, time, and how they grow
+    Layout,
 }
 
 /// Measures and prints.
@@ -66,7 +71,86 @@ pub fn run(args: &Args) -> ExitCode {
     if is_wanted(Part::Placement) {
         print_placed(&cost::placement(&cost::SIZES));
     }
+    if is_wanted(Part::Layout) {
+        let spreads = cost::layout(&cost::NODES);
+        print_spreads(&spreads);
+        if let Some(path) = &args.plot
+            && let Err(error) = std::fs::write(path, scale_plot(&spreads))
+        {
+            eprintln!("error: {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    }
     ExitCode::SUCCESS
+}
+
+/// What is measured of clusters: its name, and its value.
+type Figure = (&'static str, fn(&Spread) -> f64);
+
+/// All of it.
+const FIGURES: [Figure; 7] = [
+    ("gossip, messages/s per node", |it| it.messages),
+    ("gossip, B/s per node", |it| it.bytes),
+    ("a death known to all, ms", |it| it.death.as_secs_f64() * 1e3),
+    ("a layout known to all, ms", |it| it.layout.as_secs_f64() * 1e3),
+    ("size of the layout, B", |it| it.layout_bytes as f64),
+    ("sent for it, B per node", |it| it.spread_bytes),
+    ("memory of the ring, B per node", |it| it.ring_bytes as f64),
+];
+
+fn print_spreads(spreads: &[Spread]) {
+    let mut table = Table::new();
+    let header = ["nodes"].into_iter().map(str::to_owned).chain(FIGURES.iter().map(|(name, _)| (*name).to_owned()));
+    table.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    for spread in spreads {
+        let figures = FIGURES.iter().map(|(_, figure)| format!("{:.0}", figure(spread)));
+        table.add_row([spread.nodes.to_string()].into_iter().chain(figures));
+    }
+    if let Some((first, last)) = ends(spreads) {
+        let growth = |figure: fn(&Spread) -> f64| {
+            cost::growth((first.nodes as f64, figure(first)), (last.nodes as f64, figure(last)))
+        };
+        let law = FIGURES.iter().map(|(_, figure)| format!("n^{:.2}", growth(*figure)));
+        table.add_row([format!("growth from {} to {}", first.nodes, last.nodes)].into_iter().chain(law));
+    }
+    println!("{table}");
+}
+
+/// The sizes between which growth is read off: below them everyone asks everyone.
+fn ends(spreads: &[Spread]) -> Option<(&Spread, &Spread)> {
+    spreads.iter().find(|spread| spread.nodes >= 50).zip(spreads.last())
+}
+
+/// Every figure against the number of nodes, both by orders of magnitude.
+fn scale_plot(spreads: &[Spread]) -> String {
+    use crate::report::svg::{Scale, escape, number, picture};
+    const HEIGHT: f64 = 150.0;
+    let mut body = String::new();
+    let nodes = |spread: &Spread| spread.nodes as f64;
+    let (low, high) = (spreads.first().map_or(1.0, nodes), spreads.last().map_or(10.0, nodes));
+    let across = Scale::log(low, high, 60.0, 400.0);
+    for (row, (name, figure)) in FIGURES.iter().enumerate() {
+        let top = row as f64 * HEIGHT;
+        let values = || spreads.iter().map(figure);
+        let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+        let up = Scale::log(least, most * 1.01, top + HEIGHT - 24.0, top + 28.0);
+        body += &format!("<text x=\"8\" y=\"{}\" class=\"title\">{}</text>", top + 14.0, escape(name));
+        let points: Vec<String> =
+            spreads.iter().map(|it| format!("{:.1},{:.1}", across.at(nodes(it)), up.at(figure(it)))).collect();
+        body += &format!("<polyline fill=\"none\" stroke=\"currentColor\" points=\"{}\"/>", points.join(" "));
+        for spread in spreads {
+            let (x, y) = (across.at(nodes(spread)), up.at(figure(spread)));
+            body += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\" fill=\"currentColor\"/>");
+            body +=
+                &format!("<text x=\"{x:.1}\" y=\"{}\" font-size=\"9\">{}</text>", top + HEIGHT - 10.0, spread.nodes);
+        }
+        for value in [least, most] {
+            body += &format!("<text x=\"8\" y=\"{:.1}\" font-size=\"9\">{}</text>", up.at(value) + 3.0, number(value));
+        }
+    }
+    let description = "liveness and layouts against the number of nodes, both by orders of magnitude";
+    let svg = picture(HEIGHT * FIGURES.len() as f64, description, &body);
+    svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1)
 }
 
 fn print_comparisons(comparisons: &[Comparison]) {

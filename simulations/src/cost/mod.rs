@@ -10,6 +10,7 @@
 mod bus;
 mod elements;
 mod increments;
+mod layout;
 mod placement;
 mod trees;
 mod values;
@@ -21,6 +22,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub use bus::Bus;
 pub use elements::elements;
 pub use increments::increments;
+pub use layout::{NODES, Spread, growth, layout};
 pub use placement::{Placed, SIZES, Size, placement};
 pub use trees::{Comparison, trees};
 pub use values::values;

@@ -82,9 +82,14 @@ fn place(size: Size, at_first: Option<u64>) -> Placed {
         preview: preview_time,
         spread: [balances().fold(f64::INFINITY, f64::min), balances().fold(0.0, f64::max)],
         join_score: preview.moves.score().unwrap_or(f64::NAN),
-        held_bytes: ring.partitions().map(|partition| bytes_of(&ring, partition)).sum(),
+        held_bytes: held(&ring),
         peak_bytes: resident("VmHWM:").zip(at_first).map(|(peak, first)| peak.saturating_sub(first)),
     }
+}
+
+/// What a view holds on to. Unit: bytes, without what the allocator adds.
+pub(super) fn held(ring: &RingView) -> usize {
+    ring.partitions().map(|partition| bytes_of(ring, partition)).sum()
 }
 
 fn bytes_of(ring: &RingView, partition: PartitionId) -> usize {
