@@ -24,15 +24,17 @@ fn play(setting: Setting) -> Stage {
         options.config.tree_rebuild_interval = Duration::from_secs(3);
         options.config.row_cache_bytes = 1;
     });
-    let keys: Vec<_> = (0..12).map(|number| stage.another_key_of(&[0, 1, 2], number)).collect();
+    let key = |stage: &Stage, number| stage.another_key_of(&[0, 1, 2], number);
+    let (first, second, last) = (key(&stage, 0), key(&stage, 1), key(&stage, 11));
+    let keys: Vec<_> = (0..12).map(|number| key(&stage, number)).collect();
     for key in &keys {
         for by in [1, 10, 100] {
             stage.add(0, key, by, 3);
         }
     }
-    let row = RowKey::main(&keys[0]);
+    let row = RowKey::main(&first);
     let one = Range { start: row.as_bytes().clone(), end: Some(keyspace::after(row.as_bytes())) };
-    rot_and_heal(&mut stage, 0, &one, &keys[0]);
+    rot_and_heal(&mut stage, 0, &one, &first);
 
     let all = Range { start: bytes::Bytes::new(), end: None };
     // While another owner is away nothing is given up.
@@ -43,10 +45,10 @@ fn play(setting: Setting) -> Stage {
     stage.must(rotten > 0, || "there is nothing to rot".into());
     stage.run_ms(12_000);
     stage.must(stage.world.node(1).life == life, || "an owner gave its directory up while another one was away".into());
-    stage.must_show(0, &keys[1], &integer(111), "while an owner is away and another one is rotten");
+    stage.must_show(0, &second, &integer(111), "while an owner is away and another one is rotten");
     stage.world.start(2);
     stage.wait_until("the rotten owner begins anew", |world| world.node(1).life > life && world.node(1).is_up());
-    stage.wait_until("it gets everything back", |world| is_whole(world, 1) && Stage::has_row(world, 1, &keys[11]));
+    stage.wait_until("it gets everything back", |world| is_whole(world, 1) && Stage::has_row(world, 1, &last));
     for key in &keys {
         let taken = Stage::count_on(&stage.world, 1, key);
         stage.must(taken == 111, || format!("the owner took over a count of {taken}, 111 were acknowledged"));
