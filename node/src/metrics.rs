@@ -184,9 +184,20 @@ fn text(status: &NodeStatus, layout: &Layout, counters: &Counters) -> String {
     page.gauge("last_sync_seconds", "Time of the last sync of the disk.", status.last_sync_us as f64 / 1e6);
 
     let repairs = shards.read_repairs;
-    let reasons = [("missing", repairs.missing), ("outdated", repairs.outdated), ("left_out", repairs.left_out)];
+    let reasons = [
+        ("missing", repairs.missing),
+        ("outdated", repairs.outdated),
+        ("left_out", repairs.left_out),
+        ("not_taken", repairs.not_taken),
+    ];
     let reasons = reasons.map(|(reason, count)| (reason.to_owned(), count as f64)).into_iter().collect();
-    page.add("read_repairs_total", "Owners that a read found to lack something.", "counter", "reason", &reasons);
+    page.add(
+        "read_repairs_total",
+        "Rows that a read found owners to lack, and owners that it left to the exchange.",
+        "counter",
+        "reason",
+        &reasons,
+    );
     for (name, help, count) in [
         ("exchanges_total", "Comparisons of partitions completed.", shards.exchanges),
         ("exchanged_rows_total", "Rows that they brought or sent.", shards.exchanged_rows),

@@ -272,6 +272,14 @@ pub const SETTINGS: &[Setting] = &[
         |to, text| to.shard.read_repairs_per_second = number(text, 0, u64::from(u32::MAX))? as u32
     ),
     setting!(
+        "read_repair_bytes_per_second",
+        "read-repair-bytes-per-second",
+        "SIZE",
+        Some("4MiB"),
+        "What the repairs of each shard's reads may send; what is beyond is left to the comparison",
+        |to, text| to.shard.read_repair_bytes_per_second = units::size(text)?
+    ),
+    setting!(
         "read_repair",
         "read-repair",
         SWITCH,
