@@ -19,7 +19,9 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
             text: format!("{dot:?} of {row} was minted {} times: {mints:?}", mints.len()),
         })
         .collect();
-    for kind in ["amnesia", "malformed", "foreign layout"] {
+    let has_one_layout = evidence.world.layouts().len() == 1;
+    let unexplained = ["amnesia", "malformed", "foreign layout"];
+    for kind in unexplained.into_iter().filter(|kind| has_one_layout || *kind != "foreign layout") {
         let count = facts.count(kind);
         if count > 0 {
             found.push(Violation {

@@ -23,6 +23,7 @@ pub mod maps;
 mod meets;
 pub mod no_debt_left;
 pub mod no_lost_ack;
+pub mod one_layout;
 pub mod quorums_met;
 pub mod reads_see_acks;
 pub mod rivals_refuse;
@@ -165,10 +166,18 @@ impl<'a> Evidence<'a> {
             Known::Applied => match written(op) {
                 // A delete of nothing writes nothing.
                 Some((_, reply)) if reply.acks.is_empty() => Certainty::May,
-                Some((at, reply)) if reply.acks.len() <= self.damaged_since(at) => Certainty::May,
+                Some((at, reply)) if self.may_be_lost(at, reply) => Certainty::May,
                 _ => Certainty::Must,
             },
         }
+    }
+
+    /// Whether a write that was acknowledged then may be lost: only one node had it, and some disk has lost something since,
+    /// or as many as had it, and no owner among those is well.
+    fn may_be_lost(&self, at: Timestamp, reply: &WriteReply) -> bool {
+        let is_kept = || reply.acks.iter().any(|ack| ack.is_owner && self.keeps_since(ack.node, at));
+        let damaged = self.damaged_since(at);
+        reply.acks.len() <= damaged && (reply.acks.len() < 2 || !is_kept())
     }
 
     /// Nodes whose disks lost something later, or which were declared lost later.
@@ -217,6 +226,7 @@ const OF_THE_RUN: &[Checker] = &[
     reads_see_acks::check,
     honest_answers::check,
     quorums_met::check,
+    one_layout::check,
     rivals_refuse::check,
     tokens::check,
     actors_bounded::check,

@@ -7,7 +7,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use starling::config::ShardConfig;
 use starling::membership::Fallbacks;
 
-use crate::cost::{self, Comparison, Cost, Placed, Spread};
+use crate::cost::{self, Comparison, Cost, Grown, Placed, Spread};
 
 /// A cache of rows in which hardly one is found again. Unit: bytes.
 const COLD_CACHE_BYTES: usize = 64 * 1024;
@@ -30,7 +30,13 @@ pub struct Args {
     /// Rows of the largest partition that owners compare
     #[arg(long, default_value_t = 100_000)]
     compared: usize,
-    /// Where the plot of liveness and layouts goes
+    /// Sizes of the clusters that grow
+    #[arg(long, value_delimiter = ',', default_values_t = [5, 10, 25, 50, 100])]
+    sizes: Vec<usize>,
+    /// Partitions of the clusters that grow
+    #[arg(long, default_value_t = 4_096)]
+    partitions: u16,
+    /// Where the plot goes: of liveness and layouts, or of how clusters grow
     #[arg(long)]
     plot: Option<std::path::PathBuf>,
 }
@@ -49,6 +55,8 @@ enum Part {
     Placement,
     /// Liveness and the spreading of a layout, from 5 to a thousand nodes: messages, bytes, time, and how they grow
     Layout,
+    /// The whole protocol by the size of the cluster: a minute or more; only if it is asked for
+    Growth,
 }
 
 /// Measures and prints.
@@ -80,6 +88,9 @@ pub fn run(args: &Args) -> ExitCode {
             eprintln!("error: {}: {error}", path.display());
             return ExitCode::FAILURE;
         }
+    }
+    if args.part == Some(Part::Growth) {
+        return print_growth(args);
     }
     ExitCode::SUCCESS
 }
@@ -185,6 +196,49 @@ fn print_placed(placed: &[Placed]) {
         ]);
     }
     println!("{table}");
+}
+
+fn print_growth(args: &Args) -> ExitCode {
+    // One more joins, and one can be cut off.
+    let sizes: Vec<usize> = args.sizes.iter().map(|size| (*size).clamp(4, starling::limits::MEMBERS_MAX - 1)).collect();
+    let grown = cost::grow(&sizes, args.partitions);
+    type Column = (&'static str, fn(&Grown) -> Option<f64>);
+    let columns: [Column; 11] = [
+        ("founded, s", |it| it.founded.map(|took| took.as_secs_f64())),
+        ("idle: liveness, B/s", |it| Some(it.idle.liveness)),
+        ("comparing, B/s", |it| Some(it.idle.repair)),
+        ("settling, B/s", |it| Some(it.idle.settling)),
+        ("equal after a cut, s", |it| it.equal.map(|took| took.as_secs_f64())),
+        ("layout learned, s", |it| it.learned.map(|took| took.as_secs_f64())),
+        ("joined, s", |it| it.joined.map(|took| took.as_secs_f64())),
+        ("joining: layout, B/s", |it| Some(it.joining.layout)),
+        ("all, B/s", |it| Some(it.joining.sum)),
+        ("trees, KiB", |it| Some(it.tree_bytes as f64 / 1024.0)),
+        ("real time, s", |it| Some(it.took.as_secs_f64())),
+    ];
+    let mut table = Table::new();
+    let names = std::iter::once("members").chain(columns.iter().map(|(name, _)| *name));
+    table.load_style(UTF8_FULL_CONDENSED).set_header(names);
+    for one in &grown {
+        let cells =
+            columns.iter().map(|(_, read)| read(one).map_or("not in time".to_owned(), |value| format!("{value:.1}")));
+        table.add_row(std::iter::once(one.nodes.to_string()).chain(cells));
+    }
+    let law = |read: &fn(&Grown) -> Option<f64>| {
+        let points: Option<Vec<(f64, f64)>> = grown.iter().map(|it| Some((it.nodes as f64, read(it)?))).collect();
+        let power = points.and_then(|points| cost::exponent(&points));
+        power.map_or("–".to_owned(), |power| format!("n^{power:.2}"))
+    };
+    table.add_row(std::iter::once("grows as".to_owned()).chain(columns.iter().map(|(_, read)| law(read))));
+    println!("per node, {} partitions, N = 3\n{table}", args.partitions);
+    let Some(path) = &args.plot else { return ExitCode::SUCCESS };
+    match std::fs::write(path, cost::growth_plot(&grown)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{} cannot be written: {error}", path.display());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Times in a unit, and their ratios to the first.

@@ -9,6 +9,8 @@
 
 mod bus;
 mod elements;
+mod growth;
+mod growth_plot;
 mod increments;
 mod layout;
 mod placement;
@@ -21,6 +23,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub use bus::Bus;
 pub use elements::elements;
+pub use growth::{Grown, exponent, grow};
+pub use growth_plot::plot as growth_plot;
 pub use increments::increments;
 pub use layout::{NODES, Spread, growth, layout};
 pub use placement::{Placed, SIZES, Size, placement};

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! any node      killed, power cut, paused, slow, cut off, clock off, disk full, disk failing (stops)
-//! one node      wiped, synced tail lost, directory restored from a copy           (the same one for the whole run)
+//! one node      wiped, synced tail lost, directory restored, declared lost        (the same one for the whole run)
+//! members       join, leave, weigh otherwise, replace each other
 //! ```
 //!
 //! Only one node of a run ever loses what it had synced, so every write that two nodes acknowledged has a holder that
@@ -15,7 +16,7 @@ use starling::config::Durability;
 use starling::storage::memory::MemoryFaults;
 use starling::time::{Timestamp, micros};
 
-use super::{Action, Schedule, between};
+use super::{Action, Schedule, between, members};
 use crate::world::chance::{Chance, Use};
 use crate::world::network::Cut;
 use crate::world::node::{CrashPoint, Damage};
@@ -36,6 +37,8 @@ pub struct FaultMix {
     pub clocks: bool,
     /// Disks that are full, or fail.
     pub disks: bool,
+    /// Members that come, go and are declared lost.
+    pub members: bool,
     /// Mean time between two faults.
     pub gap: Duration,
 }
@@ -49,12 +52,13 @@ impl FaultMix {
         slowness: true,
         clocks: true,
         disks: true,
+        members: true,
         gap: Duration::from_secs(4),
     };
 
     /// Whether no node is ever away, slow or wrong about the time.
     pub fn is_quiet(&self) -> bool {
-        !(self.splits || self.crashes || self.damage || self.slowness || self.clocks || self.disks)
+        !(self.splits || self.crashes || self.damage || self.slowness || self.clocks || self.disks || self.members)
     }
 
     /// A mix of its own for every seed; most kinds are there two times out of three.
@@ -66,6 +70,7 @@ impl FaultMix {
             slowness: chance.happens(667),
             clocks: chance.happens(400),
             disks: chance.happens(400),
+            members: false,
             gap: chance.span(Duration::from_secs(2), Duration::from_secs(12)),
         }
     }
@@ -75,8 +80,11 @@ impl FaultMix {
 pub fn draw(options: &WorldOptions, mix: FaultMix, end: Timestamp) -> Schedule {
     let mut chance = Chance::new(options.seed, Use::Faults);
     let fragile = chance.below(options.nodes as u64) as usize;
-    let jumps = vec![0; options.nodes];
+    let jumps = vec![0; options.places()];
     let mut atlas = Atlas { options, mix, chance, fragile, jumps, schedule: Schedule::default() };
+    if mix.members {
+        members::draw(options, fragile, end, &mut atlas.schedule);
+    }
     let mut at = Timestamp(0).after(Duration::from_secs(1));
     loop {
         at = at.after(atlas.chance.exponential(mix.gap));
@@ -117,7 +125,7 @@ impl Atlas<'_> {
     }
 
     fn node(&mut self) -> usize {
-        self.chance.below(self.options.nodes as u64) as usize
+        self.chance.below(self.options.places() as u64) as usize
     }
 
     fn span(&mut self, low_ms: u64, high_ms: u64) -> Duration {
@@ -127,7 +135,7 @@ impl Atlas<'_> {
     fn split(&mut self, at: Timestamp) {
         let cut = if self.chance.happens(250) { Cut::Jams } else { Cut::Loses };
         let node = self.node();
-        let others: Vec<usize> = (0..self.options.nodes).filter(|other| *other != node).collect();
+        let others: Vec<usize> = (0..self.options.places()).filter(|other| *other != node).collect();
         let (left, right): (Vec<usize>, Vec<usize>) = others.iter().partition(|_| self.chance.happens(500));
         let links = match self.chance.below(6) {
             // One node alone.
@@ -178,7 +186,7 @@ impl Atlas<'_> {
             3 | 4 => self.schedule.at(at, Action::Crash(node, damage, down)),
             // Several at once, up to all.
             _ => {
-                for other in 0..self.options.nodes {
+                for other in 0..self.options.places() {
                     if self.chance.happens(600) {
                         let down = self.span(5, 5_000);
                         self.schedule.at(at, Action::Crash(other, damage, down));
@@ -205,7 +213,7 @@ impl Atlas<'_> {
 
     fn slowness(&mut self, at: Timestamp) {
         let node = self.node();
-        let others: Vec<usize> = (0..self.options.nodes).filter(|other| *other != node).collect();
+        let others: Vec<usize> = (0..self.options.places()).filter(|other| *other != node).collect();
         let lasts = self.span(500, 15_000);
         match self.chance.below(4) {
             0 => self.schedule.at(at, Action::Pause(node, lasts)),

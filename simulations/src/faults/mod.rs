@@ -4,6 +4,7 @@
 //! promises to survive, so that every finding is a bug and none an excuse.
 
 pub mod atlas;
+pub mod members;
 
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub enum Action {
     Disks(MemoryFaults),
     /// The next write (else the next sync) of one disk fails: the process stops.
     FailDisk(usize, bool),
+    /// The members change, as the number that was drawn says.
+    Members(members::Wish, u64),
 }
 
 /// What is done, and when.
@@ -85,6 +88,7 @@ impl Action {
             Action::SlowDisk(node, factor) => world.slow_disk(*node, *factor),
             Action::Reserve(node, is_below) => world.disk_reserve(*node, *is_below),
             Action::Jump(node, ms) => world.jump_clock(*node, ms.saturating_mul(1000)),
+            Action::Members(wish, drawn) => wish.grant(world, *drawn),
             Action::Disks(faults) => world.set_disk_faults(*faults),
             Action::FailDisk(node, is_write) => {
                 let store = &world.node(*node).store;

@@ -11,6 +11,7 @@ mod bridge_partition;
 mod changing_signs;
 mod cloned_directory;
 mod compared_twice;
+mod crowd;
 mod doomstone;
 mod down_node_growth;
 mod expire_during_split;
@@ -19,6 +20,7 @@ mod flapping_link;
 mod growing_debt;
 mod hint_overflow;
 mod hot_key_sessions;
+mod join_leave_under_load;
 mod late_acknowledgement;
 mod leave_and_return;
 mod long_absence;
@@ -28,20 +30,25 @@ mod missed_tombstone;
 mod old_delete_returns;
 mod owners_away;
 mod quiet_day;
+mod replace_dead_node;
 mod reset_retried;
 mod restored_backup;
 mod restored_elsewhere;
 mod rolling_actors;
+mod rolling_restart;
 mod session_failover;
 mod slow_reads;
 mod split_and_heal;
+mod split_during_join;
 mod stage;
 mod stale_session;
 mod steady_load;
+mod two_admins;
 mod two_live_claimants;
 mod type_conflict;
 mod wiped_disk;
 mod zombie_node;
+mod zone_lost;
 
 pub use stage::Stage;
 
@@ -94,6 +101,7 @@ pub const ALL: &[Scenario] = &[
     growing_debt::SCENARIO,
     hint_overflow::SCENARIO,
     hot_key_sessions::SCENARIO,
+    join_leave_under_load::SCENARIO,
     late_acknowledgement::SCENARIO,
     leave_and_return::SCENARIO,
     long_absence::SCENARIO,
@@ -103,21 +111,26 @@ pub const ALL: &[Scenario] = &[
     old_delete_returns::SCENARIO,
     owners_away::SCENARIO,
     quiet_day::SCENARIO,
+    replace_dead_node::SCENARIO,
     restored_backup::SCENARIO,
     restored_elsewhere::SCENARIO,
     reset_retried::SCENARIO,
     rolling_actors::SCENARIO,
+    rolling_restart::SCENARIO,
     session_failover::SCENARIO,
     slow_reads::SCENARIO,
     split_and_heal::SCENARIO,
+    split_during_join::SCENARIO,
     stale_session::SCENARIO,
     steady_load::CALM,
     steady_load::LOSSY,
     steady_load::RESETS,
+    two_admins::SCENARIO,
     two_live_claimants::SCENARIO,
     type_conflict::SCENARIO,
     wiped_disk::SCENARIO,
     bit_rot::SCENARIO,
+    zone_lost::SCENARIO,
     zombie_node::SCENARIO,
 ];
 

@@ -219,7 +219,13 @@ fn statistics(world: &World, settled_after: Duration) -> RunStatistics {
         settled_after,
         outcomes,
         frames: world.network.counters.sent,
-        facts: world.facts.counts.iter().map(|(kind, count)| (*kind, *count)).collect(),
+        facts: world
+            .facts
+            .counts
+            .iter()
+            .map(|(kind, count)| (*kind, *count))
+            .chain([("layouts", world.layouts().len() as u64)])
+            .collect(),
         judged: Vec::new(),
         topics: Topics::default(),
     }

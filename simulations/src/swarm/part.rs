@@ -29,6 +29,8 @@ pub enum Part {
     Shards,
     /// Settings that are small, so that their bounds are met.
     Bounds,
+    /// Members that come and go.
+    Members,
 }
 
 /// Parts that are left out.
@@ -87,6 +89,10 @@ fn take_out(part: Part, shape: &mut Shape) {
         Part::ColdRows => {
             world.disk.not_in_memory_per_mille = 0;
             world.config.row_cache_bytes = starling::config::ShardConfig::default().row_cache_bytes;
+        }
+        Part::Members => {
+            shape.faults.members = false;
+            world.spares = 0;
         }
         Part::Shards => world.shards = 1,
         Part::Bounds => {

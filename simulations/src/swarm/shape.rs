@@ -45,6 +45,7 @@ impl Shape {
             nodes,
             spares: 0,
             shards: if chance.happens(200) { 2 } else { 1 },
+            zones: 0,
             partitions: *chance.pick(&[8, 8, 16, 32]).unwrap_or(&8),
             replicas: 3,
             fallbacks,
@@ -60,7 +61,12 @@ impl Shape {
         };
         let faults = FaultMix::draw(&mut chance);
         let topics = options.topics.unwrap_or_else(|| Topics::draw(&mut chance, Topics::SERVED));
-        Shape { world, faults, topics }
+        let mut shape = Shape { world, faults, topics };
+        if chance.happens(500) {
+            shape.faults.members = true;
+            shape.world.spares = chance.between(1, 3) as usize;
+        }
+        shape
     }
 
     /// Whether nothing goes wrong: all nodes are there all the time, and no message is lost.
@@ -70,9 +76,11 @@ impl Shape {
     }
 
     /// How long the cluster may take to come to rest once everything is well: deliveries back off up to 32 times the
-    /// first pause, nodes may still stand still, and whatever nobody remembers waits for the timer of the exchange.
+    /// first pause, nodes may still stand still, and whatever nobody remembers waits for the timer of the exchange. A change
+    /// of the members that is under way goes through its phases first.
     pub fn settles_within(&self) -> Duration {
-        Duration::from_secs(60) + self.world.config.exchange_interval * 3
+        let change = if self.faults.members { Duration::from_secs(120) } else { Duration::ZERO };
+        Duration::from_secs(60) + self.world.config.exchange_interval * 3 + change
     }
 }
 
@@ -130,9 +138,10 @@ impl fmt::Display for Shape {
         let (world, config) = (&self.world, &self.world.config);
         write!(
             f,
-            "{} nodes × {} shards, Q {}, F {:?}, {:?}, {:?}, lease {} s, exchange every {:?}, {:?}, \
+            "{} nodes and {} spares × {} shards, Q {}, F {:?}, {:?}, {:?}, lease {} s, exchange every {:?}, {:?}, \
              not in memory {}‰, skew {:?}, topics {}, faults {:?}",
             world.nodes,
+            world.spares,
             world.shards,
             world.partitions,
             world.fallbacks,

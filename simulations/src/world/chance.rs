@@ -22,6 +22,8 @@ pub enum Use {
     Faults,
     /// What clients ask, and when.
     Workload,
+    /// Who joins and who leaves, and when.
+    Members,
 }
 
 /// A seeded generator with the draws that the world needs.

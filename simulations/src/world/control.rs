@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use starling::config::ShardConfig;
+use starling::config::{Candidate, ShardConfig};
 use starling::ids::NodeId;
-use starling::replica::begin_start;
+use starling::membership::{Layout, Member};
+use starling::replica::{Identity, OpenError, begin_candidate, begin_start};
 use starling::shard::Input;
 use starling::shard::{Shard, ShardScope};
 use starling::storage::Store;
@@ -16,15 +17,20 @@ use super::node::{CrashPoint, Damage, Process, ShardSlot};
 use super::{Event, World};
 
 impl World {
-    /// Starts a node's process, unless it runs, was declared lost, or has left.
+    /// Starts a node's process, unless it runs, or no layout names it and nobody let it in.
     pub fn start(&mut self, node: usize) {
-        if self.node(node).is_up() || self.has_gone(node) {
+        if self.node(node).is_up() || !self.may_start(node) {
             return;
         }
         let (base, entropy) = (self.entropy.below(3_600_000_000), self.entropy.number());
         let seeds: Vec<u64> = (0..self.options.shards).map(|_| self.entropy.number()).collect();
-        let config = ShardConfig { seal_key: self.options.seal_key(), ..self.options.config.clone() };
-        let (ring, count) = (self.node(node).ring.clone(), self.options.shards);
+        let (ring, count) = (self.layout_of_start(node), self.options.shards);
+        let candidate = || {
+            let Member { name, address, zone, weight, .. } = self.options.member(node);
+            Candidate { name, address, zone, weight }
+        };
+        let candidate = (node < self.options.places()).then(candidate);
+        let config = ShardConfig { seal_key: self.options.seal_key(), candidate, ..self.options.config.clone() };
         let now = self.now;
         let faults = self.options.disk;
         let place = self.node_mut(node);
@@ -34,7 +40,8 @@ impl World {
         let node_now = place.clock.now(now);
         // Opening reads what it must, as a process that cannot read its directory would not start.
         place.store.set_faults(MemoryFaults::default());
-        let identity = match begin_start(&place.store, ring.layout(), place.id, entropy) {
+        place.ring = ring.clone();
+        let identity = match begin(&place.store, ring.layout(), place.id, entropy) {
             Ok(identity) => identity,
             Err(error) => panic!("node {} cannot start: {error}", place.id),
         };
@@ -43,7 +50,7 @@ impl World {
             let scope = ShardScope { index, count };
             let shard = Shard::open(config.clone(), identity, scope, ring.clone(), store.clone(), seed, node_now);
             match shard {
-                Ok(shard) => ShardSlot::new(shard, ring.epoch().number),
+                Ok(shard) => ShardSlot::new(shard),
                 Err(error) => panic!("node {} cannot open a shard: {error}", identity.node),
             }
         };
@@ -55,7 +62,6 @@ impl World {
         for shard in 0..count {
             self.schedule_turn(node, shard, now);
         }
-        self.learn_soon_if_behind(node);
     }
 
     /// Starts a node later.
@@ -87,14 +93,10 @@ impl World {
             Damage::SyncedTail(batches) => {
                 place.store.lose_synced_tail(batches);
             }
-            Damage::Wiped => {
-                place.store.wipe();
-                place.ring = place.first_ring.clone();
-            }
+            Damage::Wiped => place.store.wipe(),
             Damage::Restored => {
                 if let Some(copy) = &place.copy {
                     place.store = copy.copy(seed);
-                    place.ring = place.ring_of_copy.clone();
                 }
             }
         }
@@ -131,7 +133,6 @@ impl World {
         let seed = self.entropy.number();
         let place = self.node_mut(node);
         place.copy = Some(place.store.copy(seed));
-        place.ring_of_copy = place.ring.clone();
     }
 
     /// The node, if it runs, stands still for a while: nothing is lost, nothing happens.
@@ -253,14 +254,20 @@ impl World {
             place.armed = None;
             place.sync_factor = 1;
             self.disk_reserve(node, false);
-            if self.is_member(node) && self.node(node).life > 0 {
-                self.start(node);
-            }
+            self.start(node);
         }
     }
 
     /// The moment so long after now.
     pub fn after(&self, span: Duration) -> Timestamp {
         self.now.after(span)
+    }
+}
+
+/// Begins a start of a member, or of a node that would become one.
+fn begin(store: &dyn Store, layout: &Layout, node: NodeId, entropy: u64) -> Result<Identity, OpenError> {
+    match layout.member(node) {
+        Some(_) => begin_start(store, layout, node, entropy),
+        None => begin_candidate(store, layout.cluster, node, entropy),
     }
 }

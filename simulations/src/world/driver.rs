@@ -60,8 +60,7 @@ impl World {
                 }
             }
             Event::Start { node } => self.start(node),
-            Event::Learn { node } => self.on_learn(node),
-            Event::LookAtMove { layout } => self.look_at_move(layout),
+            Event::Operate { operation } => self.operate(operation),
         }
     }
 
@@ -121,9 +120,6 @@ impl World {
             let Some(input) = slot.next_input() else { break };
             if prints {
                 lines.push(format!("{id} ← {input:?}"));
-            }
-            if let Input::RingChanged(ring) = &input {
-                slot.layout = ring.epoch().number;
             }
             slot.shard.handle(node_now, input);
             inputs += 1;
@@ -213,13 +209,9 @@ impl World {
                 let after = self.node_chance.exponential(Duration::from_micros(150));
                 self.queue.push(now.after(after), Event::JobReads { node, life, shard, job });
             }
-            Effect::NodeReply { request_id, answer, .. } => {
-                self.trace.line(now, || format!("{id} answers {request_id:?}: {answer:?}"));
-            }
-            Effect::Adopt(committed) => {
-                self.trace.line(now, || format!("{id} adopts layout {}", committed.layout.epoch.number));
-            }
             Effect::Restart { why } => self.trace.line(now, || format!("{id} begins anew: {why}")),
+            Effect::Adopt(committed) => self.adopt(node, committed.layout),
+            Effect::NodeReply { request_id, answer, .. } => self.on_cluster_answer(request_id, answer),
             Effect::Observe(fact) => self.trace.line(now, || format!("{id} observes {fact:?}")),
         }
     }
@@ -231,6 +223,11 @@ impl World {
     fn send_to(&mut self, node: usize, peer: usize, frame: &Frame) {
         let (now, life) = (self.now, self.node(node).life);
         let bytes = encoded(frame);
+        if peer == node {
+            // From one shard to another of the same process.
+            return self.queue.push(now, Event::Arrive { from: node, to: node, frame: bytes });
+        }
+        self.traffic.note(frame, bytes.len());
         self.trace.event(now, "send", (node * self.nodes.len() + peer) as u64, &bytes);
         let is_up = self.node(peer).is_up();
         let fate = self.network.send(&mut self.network_chance, now, (node, peer), bytes.clone(), is_up);
@@ -255,7 +252,10 @@ impl World {
         }
         self.trace.event(self.now, "arrive", (from * self.nodes.len() + to) as u64, frame);
         let (sender, now) = (self.node(from).id, self.now);
-        for (shard, frame) in self.decoded(frame) {
+        for (shard, mut frame) in self.decoded(frame) {
+            if !self.let_in(to, sender, &mut frame) {
+                self.tell_layout(from, to);
+            }
             if let Some(slot) = self.slot(to, shard) {
                 slot.on_frame(sender, frame);
                 self.schedule_turn(to, shard, now);

@@ -1,41 +1,34 @@
-//! Changes of the members: who belongs to the cluster at each moment, which view each node has, and the next phase.
+//! Changes of the members: who belongs to the cluster at each moment, and which view each node has.
+//!
+//! The members decide themselves; the world does what their drivers do, and remembers what was decided and when.
 //!
 //! ```text
-//! change(…) ─→ commit ─→ every member learns, at moments of its own ─→ all have, and the move is through ─→ commit the next
-//!                 ↑                                                                                          │
-//!                 └──────────────────────────────── until the layout is steady ──────────────────────────────┘
+//! operator ──call──→ shard 0 of a member ──Paxos, spreading──→ Effect::Adopt of a node ──→ Input::RingChanged to its shards
+//!                                                                    └─→ the world notes the layout, if it is new
 //! ```
 //!
-//! The world stands in for those who decide: it commits layouts one after the other and tells each node that is there,
-//! as a driver does, with [`Input::RingChanged`] to every shard. A node that is down, or stands still, learns later. What
-//! a node has learned is on its disk; a wiped one begins again with the layout with which it first came.
-//!
-//! A spare is a place of the world that is in no layout yet: it starts when it learns of one that names it. A member that
-//! is in the layout no longer ends when it learns so. A member that is declared lost ends at once and is never told.
+//! A spare is a place of the world that is in no layout yet. The operator starts it before it lets it join, with the
+//! founding layout in its bundle; until a layout names it, others hear only what may come from outside. A node that takes a
+//! layout up in which it is no member, or declared lost, ends. What a node has taken up stands on its disk.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use starling::council::stored_layout;
 use starling::ids::NodeId;
-use starling::membership::{Change, ChangeError, Layout, LayoutError, Member, Plan};
+use starling::membership::{Layout, LayoutEpoch};
+use starling::message::peer::Frame;
 use starling::ring::RingView;
 use starling::shard::Input;
 use starling::time::Timestamp;
 
+use super::World;
 use super::node::Damage;
 use super::options::WorldOptions;
-use super::{Event, World};
 
-/// A node that is there learns of a layout within this.
-const LEARNS_WITHIN: Duration = Duration::from_millis(1_500);
-
-/// How often it is looked whether the next phase may come.
-const LOOKS_EVERY: Duration = Duration::from_millis(100);
-
-/// A committed layout.
+/// A layout that was decided.
 #[derive(Clone, Debug)]
-pub struct Committed {
-    /// When.
+pub struct Decided {
+    /// When the first node took it up.
     pub at: Timestamp,
     /// What.
     pub ring: Arc<RingView>,
@@ -44,15 +37,20 @@ pub struct Committed {
 }
 
 impl World {
-    /// The last committed layout, with its placement.
+    /// The newest layout that was decided, with its placement.
     pub fn ring(&self) -> &Arc<RingView> {
         let last = self.layouts.last().expect("a world begins with a layout");
         &last.ring
     }
 
-    /// All committed layouts, the first ones first.
-    pub fn layouts(&self) -> &[Committed] {
+    /// All layouts that were decided, the first ones first.
+    pub fn layouts(&self) -> &[Decided] {
         &self.layouts
+    }
+
+    /// Layouts that were decided although another one of the same number had been.
+    pub fn rival_layouts(&self) -> &[LayoutEpoch] {
+        &self.rival_layouts
     }
 
     /// The layouts by which some node may have acted between two moments.
@@ -65,19 +63,19 @@ impl World {
         layouts.filter(move |(place, it)| it.at <= until && !is_past(*place)).map(|(_, it)| it.ring.as_ref())
     }
 
-    /// The nodes that clients know: members of the last committed layout that are not declared lost.
+    /// The nodes that clients know: members of the newest layout that are not declared lost.
     pub fn doors(&self) -> &[usize] {
         &self.doors
     }
 
-    /// Whether a node is to run: a member that is not declared lost.
+    /// Whether a node is a member that is not declared lost.
     pub fn is_member(&self, node: usize) -> bool {
         self.doors.contains(&node)
     }
 
-    /// Whether a node is to run no longer: it was declared lost, or is in the layout no more.
-    pub(super) fn has_gone(&self, node: usize) -> bool {
-        node < self.options.places() && !self.is_member(node)
+    /// Whether a node is to run: a member, or let in to become one.
+    pub(super) fn may_start(&self, node: usize) -> bool {
+        node >= self.options.places() || self.is_member(node) || self.node(node).is_candidate
     }
 
     /// Whether a node was declared lost.
@@ -85,97 +83,78 @@ impl World {
         self.ring().is_fenced(self.node(node).id)
     }
 
-    /// The member that a node of the world would be.
-    pub fn as_member(node: usize) -> Member {
-        Member::new(WorldOptions::id(node), format!("n{}", node + 1), format!("node-{}:1", node + 1))
-    }
-
-    /// Begins a change of the members: the layout that follows the present one by it is committed, and each phase after the
-    /// other when the one before is through.
-    pub fn change(&mut self, changes: Vec<Change>, accepts_loss: bool) -> Result<(), ChangeError> {
-        let plan = Plan { base: self.ring().epoch(), changes, accepts_loss };
-        let next = plan.apply(self.ring())?;
-        self.commit(next).map_err(ChangeError::Layout)
-    }
-
-    /// Takes the change back that is under way, if it is still moving: whether it was.
-    pub fn revert(&mut self) -> bool {
-        let reverted = self.ring().layout().reverted();
-        reverted.is_ok_and(|layout| self.commit(layout).is_ok())
-    }
-
-    /// Makes a layout the last committed one. Every node that it concerns learns of it, at a moment of its own.
-    pub fn commit(&mut self, layout: Layout) -> Result<(), LayoutError> {
-        let before: Vec<usize> = self.doors.clone();
-        let ring = Arc::new(RingView::new(layout)?);
-        let (now, number) = (self.now, ring.epoch().number);
-        self.trace.event(now, "layout", number, &ring.epoch().content.to_le_bytes());
-        self.trace.line(now, || format!("layout {number} is committed: {:?}", ring.layout()));
-        self.doors = self.members_of(&ring);
-        self.layouts.push(Committed { at: now, ring, everywhere_at: None });
-        let fenced: Vec<usize> = before.iter().copied().filter(|node| self.is_fenced(*node)).collect();
-        for node in fenced {
-            self.crash(node, Damage::None);
-            self.node_mut(node).damaged_at = Some(now);
-        }
-        let mut concerned = [before, self.doors.clone()].concat();
-        concerned.sort_unstable();
-        concerned.dedup();
-        concerned.retain(|node| !self.is_fenced(*node));
-        for node in concerned {
-            self.learn_within(node, LEARNS_WITHIN);
-        }
-        self.queue.push(self.now.after(LOOKS_EVERY), Event::LookAtMove { layout: number });
-        Ok(())
-    }
-
-    pub(super) fn members_of(&self, ring: &RingView) -> Vec<usize> {
-        let is_in = |node: NodeId| ring.layout().member(node).is_some() && !ring.is_fenced(node);
-        (0..self.options.places()).filter(|node| is_in(WorldOptions::id(*node))).collect()
-    }
-
-    fn learn_within(&mut self, node: usize, span: Duration) {
-        let after = self.node_chance.span(Duration::ZERO, span);
-        self.queue.push(self.now.after(after), Event::Learn { node });
-    }
-
-    /// A node that was started on its directory may be behind.
-    pub(super) fn learn_soon_if_behind(&mut self, node: usize) {
-        if self.node(node).ring.epoch().number < self.ring().epoch().number {
-            self.learn_within(node, LEARNS_WITHIN);
-        }
-    }
-
-    /// A node learns of the last committed layout, if it is there.
-    pub(super) fn on_learn(&mut self, node: usize) {
-        let (now, ring) = (self.now, self.ring().clone());
-        let place = self.node(node);
-        if self.is_fenced(node) || place.id != WorldOptions::id(node) {
-            return;
-        }
-        if place.paused_until.is_some_and(|until| until > now) {
-            return self.learn_within(node, LEARNS_WITHIN);
-        }
-        let is_new = place.life == 0;
-        if !is_new && (!place.is_up() || place.ring.epoch().number >= ring.epoch().number) {
-            return;
-        }
-        let number = ring.epoch().number;
-        self.trace.event(now, "learn", node as u64, &number.to_le_bytes());
-        self.trace.line(now, || format!("{} learns of layout {number}", WorldOptions::id(node)));
-        if is_new {
-            let place = self.node_mut(node);
-            (place.ring, place.first_ring) = (ring.clone(), ring);
+    /// Starts a spare, so that it can be let join.
+    pub fn start_candidate(&mut self, node: usize) {
+        if self.node(node).life == 0 {
+            self.node_mut(node).is_candidate = true;
             self.start(node);
-        } else if !self.is_member(node) {
-            self.crash(node, Damage::None);
-        } else {
-            self.node_mut(node).ring = ring.clone();
+        }
+    }
+
+    /// Starts a node that the operator should not: one that was declared lost, or has left.
+    pub fn start_though_gone(&mut self, node: usize) {
+        let was = std::mem::replace(&mut self.node_mut(node).is_candidate, true);
+        self.start(node);
+        self.node_mut(node).is_candidate = was;
+    }
+
+    /// The layout with which a node starts: the newer one of that in its bundle and that on its disk.
+    pub(super) fn layout_of_start(&mut self, node: usize) -> Arc<RingView> {
+        let bundle = self.layouts.first().expect("a world begins with a layout").ring.clone();
+        match stored_layout(&self.node(node).store) {
+            Ok(Some(stored)) if stored.epoch.number > bundle.epoch().number => self.view_of(stored),
+            Ok(_) => bundle,
+            Err(error) => panic!("{} cannot read its layout: {error}", WorldOptions::id(node)),
+        }
+    }
+
+    fn view_of(&self, layout: Layout) -> Arc<RingView> {
+        let known = self.layouts.iter().find(|it| it.ring.epoch() == layout.epoch);
+        match known.map(|it| it.ring.clone()).map_or_else(|| RingView::new(layout).map(Arc::new), Ok) {
+            Ok(ring) => ring,
+            Err(error) => panic!("a layout was decided that cannot be: {error}"),
+        }
+    }
+
+    /// A node has decided layout on its disk: all of its shards are told.
+    pub(super) fn adopt(&mut self, node: usize, layout: Layout) {
+        let ring = self.view_of(layout);
+        let (now, number) = (self.now, ring.epoch().number);
+        self.trace.event(now, "adopt", node as u64, &number.to_le_bytes());
+        self.trace
+            .line(now, || format!("{} takes up layout {number}: {:?}", WorldOptions::id(node), ring.layout().phase));
+        self.note_decided(&ring);
+        let id = self.node(node).id;
+        let is_in = |ring: &RingView| ring.layout().member(id).is_some() && !ring.is_fenced(id);
+        if is_in(&ring) {
+            let place = self.node_mut(node);
+            (place.ring, place.is_candidate) = (ring.clone(), false);
             for shard in 0..self.options.shards {
                 self.answer_input(node, shard, Input::RingChanged(ring.clone()));
             }
+        } else if !self.node(node).is_candidate {
+            self.crash(node, Damage::None);
         }
         self.note_whether_everywhere();
+    }
+
+    fn note_decided(&mut self, ring: &Arc<RingView>) {
+        let (epoch, newest) = (ring.epoch(), self.ring().epoch());
+        let is_known = self.layouts.iter().any(|it| it.ring.epoch() == epoch);
+        if is_known {
+            return;
+        }
+        if epoch.number <= newest.number {
+            self.rival_layouts.push(epoch);
+            return;
+        }
+        let lost: Vec<usize> = self.doors.iter().copied().filter(|node| ring.is_fenced(self.node(*node).id)).collect();
+        for node in lost {
+            self.node_mut(node).damaged_at = Some(self.now);
+        }
+        let is_in = |node: NodeId| ring.layout().member(node).is_some() && !ring.is_fenced(node);
+        self.doors = (0..self.options.places()).filter(|node| is_in(WorldOptions::id(*node))).collect();
+        self.layouts.push(Decided { at: self.now, ring: ring.clone(), everywhere_at: None });
     }
 
     fn note_whether_everywhere(&mut self) {
@@ -187,78 +166,83 @@ impl World {
         }
     }
 
-    /// Commits the next phase when every member has taken this one up and the move is through.
-    pub(super) fn look_at_move(&mut self, layout: u64) {
-        let ring = self.ring().clone();
-        if ring.epoch().number != layout || ring.layout().phase.is_steady() {
-            return;
+    /// What a node's door lets through of a frame: of a node that its layout does not name, only what may come from outside.
+    /// Whether that was all.
+    pub(super) fn let_in(&self, to: usize, from: NodeId, frame: &mut Frame) -> bool {
+        let ring = &self.node(to).ring;
+        let messages = frame.messages.len();
+        if ring.layout().member(from).is_none() || ring.is_fenced(from) {
+            frame.messages.retain(|addressed| addressed.message.may_come_from_outside());
         }
-        self.note_whether_everywhere();
-        let have_all = self.layouts.last().is_some_and(|last| last.everywhere_at.is_some());
-        if have_all && self.is_move_through() {
-            let next = ring.layout().next_phase().and_then(|next| next.map_or(Ok(()), |next| self.commit(next)));
-            return next.unwrap_or_else(|error| panic!("the phase after {} cannot be: {error}", ring.layout().phase));
-        }
-        self.queue.push(self.now.after(LOOKS_EVERY), Event::LookAtMove { layout });
+        frame.messages.len() == messages
     }
 
-    /// Whether every member acts by the last committed layout and says that nothing of the present phase is left to do.
-    fn is_move_through(&self) -> bool {
-        let number = self.ring().epoch().number;
-        self.doors.iter().all(|node| {
-            let process = self.node(*node).process.as_ref();
-            process.is_some_and(|process| process.shards.iter().all(|slot| slot.acts_by(number)))
-        })
+    /// A node hears by which layout the one acts that does not let it in: what both say when they connect.
+    pub(super) fn tell_layout(&mut self, node: usize, peer: usize) {
+        let (from, layout) = (self.node(peer).id, self.node(peer).ring.epoch());
+        let is_newer = layout.number > self.node(node).ring.epoch().number;
+        if is_newer && self.node(node).is_up() && self.network.is_open(peer, node) {
+            self.answer_input(node, 0, Input::LayoutHeard { from, layout });
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use starling::membership::Phase;
+    use std::time::Duration;
+
+    use starling::membership::{Change, Phase};
 
     use super::*;
 
     fn world(spares: usize) -> World {
-        World::new(WorldOptions { spares, ..WorldOptions::calm(1) }).unwrap()
+        let mut world = World::new(WorldOptions { spares, partitions: 16, ..WorldOptions::calm(1) }).unwrap();
+        world.run_for(Duration::from_secs(2));
+        world
     }
 
-    fn run_until_steady(world: &mut World) {
+    fn run_until(world: &mut World, holds: impl Fn(&World) -> bool) {
         let give_up = world.after(Duration::from_secs(60));
-        while !world.ring().layout().phase.is_steady() || world.layouts().last().unwrap().everywhere_at.is_none() {
-            assert!(world.now() < give_up, "{:?}", world.ring().layout().phase);
+        while !holds(world) {
+            assert!(world.now() < give_up, "{:?}, {:?}", world.ring().layout().phase, world.operations());
             world.run_for(Duration::from_millis(50));
         }
+    }
+
+    fn is_steady_again(world: &World) -> bool {
+        let last = world.layouts().last();
+        last.is_some_and(|it| {
+            it.ring.epoch().number > 1 && it.ring.layout().phase.is_steady() && it.everywhere_at.is_some()
+        })
     }
 
     #[test]
     fn a_change_goes_through_its_phases_one_after_the_other() {
         let mut world = world(1);
-        world.run_for(Duration::from_secs(2));
         assert!(!world.node(5).is_up() && world.doors() == [0, 1, 2, 3, 4]);
-        let changes = vec![Change::Join(World::as_member(5)), Change::Leave(WorldOptions::id(0))];
-        world.change(changes, false).unwrap();
-        run_until_steady(&mut world);
+        let joins = Change::Join(world.options.member(5));
+        world.change_through(2, vec![joins, Change::Leave(WorldOptions::id(0))], false);
+        run_until(&mut world, is_steady_again);
         let phases: Vec<Phase> = world.layouts().iter().map(|it| it.ring.layout().phase).collect();
         assert_eq!(phases, [Phase::Steady, Phase::Moving, Phase::Switched, Phase::Closing, Phase::Steady]);
         for (one, next) in world.layouts().iter().zip(world.layouts().iter().skip(1)) {
-            assert!(one.everywhere_at.unwrap() <= next.at, "a phase was committed before all had taken up the last");
+            assert!(one.everywhere_at.unwrap() <= next.at, "a phase was decided on before all had taken up the last");
         }
-        world.run_for(Duration::from_secs(2));
-        assert!(world.node(5).is_up() && !world.node(0).is_up(), "the spare runs, and who left does not");
+        run_until(&mut world, |world| world.node(5).is_up() && !world.node(0).is_up());
         assert_eq!(world.doors(), [1, 2, 3, 4, 5]);
     }
 
     #[test]
     fn a_phase_waits_for_a_member_that_is_down_and_not_for_one_that_is_declared_lost() {
         let mut world = world(1);
-        world.run_for(Duration::from_secs(2));
         world.crash(4, Damage::None);
-        world.change(vec![Change::Join(World::as_member(5))], false).unwrap();
+        let joins = Change::Join(world.options.member(5));
+        world.change_through(2, vec![joins], false);
         world.run_for(Duration::from_secs(20));
         assert_eq!(world.ring().layout().phase, Phase::Moving);
-        world.change(vec![Change::Fence(WorldOptions::id(4))], false).unwrap();
-        run_until_steady(&mut world);
-        world.start(4);
-        assert!(!world.node(4).is_up(), "who was declared lost does not come back under its name");
+        world.change_through(1, vec![Change::Fence(WorldOptions::id(4))], false);
+        run_until(&mut world, is_steady_again);
+        world.start_though_gone(4);
+        run_until(&mut world, |world| !world.node(4).is_up());
     }
 }

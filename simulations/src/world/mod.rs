@@ -19,9 +19,11 @@ pub mod history;
 pub mod membership;
 pub mod network;
 pub mod node;
+pub mod operator;
 pub mod options;
 pub mod queue;
 pub mod trace;
+pub mod traffic;
 pub mod twin;
 
 mod control;
@@ -33,7 +35,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use starling::ids::ConnectionId;
-use starling::membership::LayoutError;
+use starling::membership::{LayoutEpoch, LayoutError};
 use starling::message::client::{Outcome, Reason, Request, RequestError, Response};
 use starling::ring::RingView;
 use starling::shard::{Input, Job, JobResult};
@@ -44,12 +46,13 @@ use chance::{Chance, Use};
 use clock::NodeClock;
 use facts::Facts;
 use history::{History, Op, OpNumber};
-use membership::Committed;
+use membership::Decided;
 use network::Network;
 use node::{CLIENT_MAILBOX_MAX, Node, Sync};
 use options::WorldOptions;
 use queue::EventQueue;
 use trace::Trace;
+use traffic::Traffic;
 
 pub use oracle::{Difference, StoredRows};
 
@@ -72,10 +75,8 @@ enum Event {
     JobEnds { node: usize, life: u32, shard: usize, result: JobResult },
     /// A node's process starts.
     Start { node: usize },
-    /// A node learns of the last committed layout.
-    Learn { node: usize },
-    /// It is looked whether the next phase may follow this layout.
-    LookAtMove { layout: u64 },
+    /// The operator looks whether a change goes on.
+    Operate { operation: usize },
 }
 
 /// A world.
@@ -91,7 +92,12 @@ pub struct World {
     pub facts: Facts,
     /// Hash of all that happened.
     pub trace: Trace,
-    layouts: Vec<Committed>,
+    /// What the nodes sent to each other.
+    pub traffic: Traffic,
+    layouts: Vec<Decided>,
+    rival_layouts: Vec<LayoutEpoch>,
+    calls: Vec<operator::Call>,
+    operations: Vec<operator::Operation>,
     /// Members that are not declared lost.
     doors: Vec<usize>,
     nodes: Vec<Node>,
@@ -130,8 +136,7 @@ impl World {
                     id: WorldOptions::id(node),
                     store: directories.next().unwrap_or_else(|| MemoryStore::new(seed)),
                     ring: ring.clone(),
-                    first_ring: ring.clone(),
-                    ring_of_copy: ring.clone(),
+                    is_candidate: false,
                     clock: NodeClock::new(off, 0),
                     life: 0,
                     process: None,
@@ -150,7 +155,11 @@ impl World {
             history: History::default(),
             facts: Facts::default(),
             trace: Trace::new(options.prints),
-            layouts: vec![Committed { at, ring, everywhere_at: Some(at) }],
+            traffic: Traffic::default(),
+            layouts: vec![Decided { at, ring, everywhere_at: Some(at) }],
+            rival_layouts: Vec::new(),
+            calls: Vec::new(),
+            operations: Vec::new(),
             doors: (0..options.nodes).collect(),
             nodes,
             now: at,

@@ -319,8 +319,8 @@ impl Network {
     }
 
     /// Whether a frame could pass now.
-    pub fn is_open(&mut self, from: usize, to: usize) -> bool {
-        self.link(from, to).cut.is_none()
+    pub fn is_open(&self, from: usize, to: usize) -> bool {
+        self.links.get(from * self.nodes + to).is_some_and(|link| link.cut.is_none())
     }
 }
 

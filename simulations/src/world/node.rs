@@ -68,10 +68,8 @@ pub struct Node {
     pub store: MemoryStore,
     /// The layout that it has taken up, and remembers.
     pub ring: Arc<RingView>,
-    /// The layout with which it first came.
-    pub(super) first_ring: Arc<RingView>,
-    /// The layout that stands in the copy of its directory.
-    pub(super) ring_of_copy: Arc<RingView>,
+    /// It runs although no layout names it yet.
+    pub is_candidate: bool,
     /// Its clocks.
     pub clock: NodeClock,
     /// How often it was started.
@@ -124,8 +122,6 @@ pub struct ShardSlot {
     pub(super) written: Ticket,
     /// Newest ticket that was reported durable.
     pub(super) durable: Ticket,
-    /// Number of the newest layout that the shard was handed and has handled.
-    pub(super) layout: u64,
     /// When the next turn is scheduled.
     pub(super) turn_at: Option<Timestamp>,
     /// The thread is at work until then.
@@ -133,7 +129,7 @@ pub struct ShardSlot {
 }
 
 impl ShardSlot {
-    pub(super) fn new(shard: Shard, layout: u64) -> ShardSlot {
+    pub(super) fn new(shard: Shard) -> ShardSlot {
         ShardSlot {
             shard,
             answers: VecDeque::new(),
@@ -141,15 +137,9 @@ impl ShardSlot {
             clients: VecDeque::new(),
             written: Ticket::default(),
             durable: Ticket::default(),
-            layout,
             turn_at: None,
             busy_until: Timestamp::default(),
         }
-    }
-
-    /// Whether the shard has taken this layout up, and has nothing left to do in its phase.
-    pub(super) fn acts_by(&self, layout: u64) -> bool {
-        self.layout == layout
     }
 
     /// The next input, in the order in which a driver drains.

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use starling::config::ShardConfig;
 use starling::ids::{ClusterId, NodeId};
-use starling::membership::{Fallbacks, Layout, LayoutError};
+use starling::membership::{Fallbacks, Layout, LayoutError, Member};
 use starling::sealed::SealKey;
 use starling::storage::memory::MemoryFaults;
 
-use super::World;
 use super::network::NetworkOptions;
 
 /// What a world is made of.
@@ -26,6 +25,8 @@ pub struct WorldOptions {
     pub twin_of: Option<usize>,
     /// Shards of each node.
     pub shards: usize,
+    /// Zones in which the nodes stand by turns; 0: each in one of its own.
+    pub zones: usize,
     /// Q.
     pub partitions: u16,
     /// N.
@@ -56,6 +57,7 @@ impl WorldOptions {
             spares: 0,
             twin_of: None,
             shards: 1,
+            zones: 0,
             partitions: 64,
             replicas: 3,
             fallbacks: Fallbacks::Next(2),
@@ -87,9 +89,20 @@ impl WorldOptions {
         NodeId(node as u64 + 1)
     }
 
-    /// The cluster's layout.
+    /// The member that a node is, or would be.
+    pub fn member(&self, node: usize) -> Member {
+        let member = Member::new(WorldOptions::id(node), format!("n{}", node + 1), format!("node-{}:1", node + 1));
+        Member { zone: node.checked_rem(self.zones).map_or_else(String::new, WorldOptions::zone), ..member }
+    }
+
+    /// The name of a zone.
+    pub fn zone(number: usize) -> String {
+        format!("z{}", number + 1)
+    }
+
+    /// The founding layout.
     pub fn layout(&self) -> Result<Layout, LayoutError> {
-        let members = (0..self.nodes).map(World::as_member).collect();
+        let members = (0..self.nodes).map(|node| self.member(node)).collect();
         let mut layout = Layout::founding(self.cluster, "world", members);
         layout.replicas = self.replicas;
         layout.read_quorum = self.replicas / 2 + 1;
