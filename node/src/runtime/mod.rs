@@ -24,6 +24,7 @@ pub mod present;
 pub mod restart;
 pub mod router;
 pub mod shard_thread;
+mod start_error;
 pub mod sync_thread;
 
 pub use router::{PeerLinks, Router};

@@ -41,6 +41,7 @@ use super::present::PresentRing;
 use super::restart;
 use super::router::{PeerLinks, Router};
 use super::shard_thread::{Machine, Outlets, ShardThread};
+pub use super::start_error::StartError;
 use super::sync_thread::Syncs;
 use crate::backup::Backups;
 use crate::bundle::{Bundle, BundleError};
@@ -48,11 +49,11 @@ use crate::config::{MetricsAt, Settings};
 use crate::exit::{self, Exit};
 use crate::metrics;
 use crate::status::{self, NodeFacts, StatusSource, SyncGauge};
-use crate::storage::{OpenStoreError, Tuning, heal};
+use crate::storage::{Tuning, heal};
 use crate::transport::inbound::Inbound;
 use crate::transport::settings::Settings as DoorSettings;
 use crate::transport::tls::Credentials;
-use crate::transport::{NotSent, Transport, TransportError};
+use crate::transport::{NotSent, Transport};
 
 /// How long answers that were given may take to leave, at most, once no request is open any more.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -75,83 +76,6 @@ pub struct Node {
     ending: watch::Receiver<Option<Ending>>,
     watchers: Vec<tokio::task::JoinHandle<()>>,
     stop_timeout: Duration,
-}
-
-/// A node that could not start. Nothing was acknowledged; the data directory holds what it held.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The bundle.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// The data directory.
-    #[error(transparent)]
-    Store(#[from] OpenStoreError),
-    /// The data directory's owner, or what stands in it.
-    #[error("{}: {source}", .data.display())]
-    Open {
-        /// Which directory.
-        data: PathBuf,
-        /// What is wrong.
-        source: OpenError,
-    },
-    /// The address for metrics.
-    #[error("cannot serve metrics on TCP {address}: {reason}; give --metrics another IP:PORT, or off")]
-    Metrics {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        reason: std::io::Error,
-    },
-    /// A layout that was decided has no place for it.
-    #[error("{}: {ending}", .data.display())]
-    NoPlace {
-        /// Which directory.
-        data: PathBuf,
-        /// Why.
-        ending: Ending,
-    },
-    /// The member's address names nothing to listen on.
-    #[error("cannot listen on {address}, the member's address in the layout ({reason}); give --listen IP:PORT")]
-    Address {
-        /// The address.
-        address: String,
-        /// What the resolver said.
-        reason: String,
-    },
-    /// The door.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// No randomness for the epoch.
-    #[error("the operating system gave no random bytes")]
-    NoEntropy,
-    /// No thread.
-    #[error("a thread could not be started: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
-impl StartError {
-    /// The exit code.
-    pub fn exit(&self) -> Exit {
-        match self {
-            StartError::Bundle(_) => Exit::Bundle,
-            StartError::Store(_) => Exit::Data,
-            StartError::Open { source: OpenError::Config(_), .. } => Exit::Config,
-            StartError::Open { source: OpenError::NotAMember { .. }, .. } => Exit::Bundle,
-            StartError::Open { .. } => Exit::Data,
-            StartError::NoPlace { ending, .. } => ending.exit(),
-            StartError::Address { .. } | StartError::Metrics { .. } => Exit::Listen,
-            StartError::Transport(error) => match error {
-                TransportError::PortInUse { .. } | TransportError::Bind { .. } | TransportError::Socket(_) => {
-                    Exit::Listen
-                }
-                TransportError::Setting { .. } => Exit::Config,
-                TransportError::Credentials(_)
-                | TransportError::Certificate(_)
-                | TransportError::OtherCluster { .. } => Exit::Bundle,
-            },
-            StartError::NoEntropy | StartError::Thread(_) => Exit::Internal,
-        }
-    }
 }
 
 impl Node {
