@@ -7,7 +7,7 @@
 //! found ─→ idle for one interval of exchange ─→ one node is cut off, writes ─→ heal: equal when? ─→ one joins: learned, through when?
 //! ```
 //!
-//! Simulated time is bounded by [`PATIENCE`] per step, so real time is too: about a minute for a hundred nodes.
+//! Simulated time is bounded per step, so real time is too: about a minute for a hundred nodes.
 
 use std::time::{Duration, Instant};
 

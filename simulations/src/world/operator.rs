@@ -4,7 +4,7 @@
 //! change ──→ spares that join are started ──→ Stage, Stage, … ──→ Commit what was shown ──→ committed │ refused │ unknown
 //! ```
 //!
-//! Calls are answered whenever the node can; a call that stays without an answer for [`PATIENCE`] is given up, and with it
+//! Calls are answered whenever the node can; a call that stays without an answer for eight seconds is given up, and with it
 //! the change. What became of each change stands in [`World::operations`].
 
 use std::time::Duration;
