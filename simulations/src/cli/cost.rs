@@ -209,7 +209,7 @@ fn print_growth(args: &Args) -> ExitCode {
         ("comparing, B/s", |it| Some(it.idle.repair)),
         ("settling, B/s", |it| Some(it.idle.settling)),
         ("equal after a cut, s", |it| it.equal.map(|took| took.as_secs_f64())),
-        ("layout learned, s", |it| it.learned.map(|took| took.as_secs_f64())),
+        ("layout learned, ms", |it| it.learned.map(|took| took.as_secs_f64() * 1e3)),
         ("joined, s", |it| it.joined.map(|took| took.as_secs_f64())),
         ("joining: layout, B/s", |it| Some(it.joining.layout)),
         ("all, B/s", |it| Some(it.joining.sum)),

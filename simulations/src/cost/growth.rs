@@ -37,7 +37,7 @@ pub struct Grown {
     pub idle: Rates,
     /// From the heal of a cut until all owners of all rows were equal.
     pub equal: Option<Duration>,
-    /// From the commit of a layout until every member acted by it.
+    /// From the first member that took a layout up to the last one.
     pub learned: Option<Duration>,
     /// From the commit until the node that joined had taken over its share, and the layout was steady.
     pub joined: Option<Duration>,
@@ -118,7 +118,9 @@ fn of_size(nodes: usize, partitions: u16) -> Grown {
     let operation = world.change_through(0, vec![join], false);
     let committed = wait(&mut world, |world| world.operations().get(operation).is_some_and(|it| it.outcome.is_some()));
     let took_up = world.now();
-    let learned = wait(&mut world, |world| world.layouts().get(moving).is_some_and(|it| it.everywhere_at.is_some()));
+    wait(&mut world, |world| world.layouts().get(moving).is_some_and(|it| it.everywhere_at.is_some()));
+    let spread = |it: &crate::world::membership::Decided| Some(it.everywhere_at?.since(it.at));
+    let learned = world.layouts().get(moving).and_then(spread);
     let joined = wait(&mut world, |world| world.layouts().len() > moving && world.ring().layout().phase.is_steady());
     let joined = joined.filter(|_| committed.is_some()).map(|_| world.now().since(took_up));
     let joining = Rates::of(world.traffic.since(&before), nodes + 1, world.now().since(at));
