@@ -4,12 +4,27 @@ use std::time::Duration;
 
 use starling_sim::checker::JUDGED;
 use starling_sim::cli::swarm::run_seeds;
-use starling_sim::swarm::{SwarmOptions, Verdict};
+use starling_sim::swarm::{Part, SwarmOptions, Verdict, Without};
 use starling_sim::workload::Topics;
+
+/// So many seconds of all the trouble but members that change.
+fn same_members(seconds: u64) -> SwarmOptions {
+    SwarmOptions { without: Without::of(&[Part::Members]), ..SwarmOptions::of(Duration::from_secs(seconds), 50) }
+}
+
+#[test]
+fn seeds_whose_members_change_lose_nothing_and_converge() {
+    let reports = run_seeds(101..104, 2, SwarmOptions::of(Duration::from_secs(24), 30), |_| {});
+    for report in &reports {
+        assert!(report.verdict == Verdict::Passed, "seed {}: {}", report.seed, report.verdict);
+    }
+    let layouts = reports.iter().flat_map(|report| &report.statistics.facts).filter(|(kind, _)| *kind == "layouts");
+    assert!(layouts.map(|(_, count)| *count).max() > Some(1), "no seed has changed its members");
+}
 
 #[test]
 fn two_dozen_seeds_of_random_faults_lose_nothing_and_converge() {
-    let options = SwarmOptions::of(Duration::from_secs(120), 50);
+    let options = same_members(120);
     let reports = run_seeds(1..25, 2, options, |_| {});
     let mut failed = String::new();
     for report in reports.iter().filter(|report| report.verdict != Verdict::Passed) {
@@ -61,7 +76,7 @@ const ONCE_FAILED: [(u64, &str); 6] = [
 
 #[test]
 fn seeds_that_once_failed_pass() {
-    let options = SwarmOptions::of(Duration::from_secs(60), 50);
+    let options = same_members(60);
     for (seed, showed) in ONCE_FAILED {
         for report in run_seeds(seed..seed + 1, 1, options, |_| {}) {
             assert!(report.verdict == Verdict::Passed, "seed {seed} ({showed}): {}", report.verdict);
