@@ -37,6 +37,7 @@ impl Machine for Echo {
             Input::Durable(ticket) => log.push(format!("durable {}", ticket.0)),
             Input::PeerQueueFull { node, .. } => log.push(format!("full {}", node.0)),
             Input::PeerUnreachable { node, .. } => log.push(format!("unreachable {}", node.0)),
+            Input::Stopping => {}
             other => panic!("unexpected {other:?}"),
         }
     }

@@ -216,7 +216,7 @@ fn other_reasons_not_to_open_say_what_to_do() {
     let foreign = copied(dir.path());
     let mut options = rocksdb::Options::default();
     options.create_missing_column_families(true);
-    drop(DB::open_cf(&options, foreign.path(), ["rows", "debts", "meta", "later"]).unwrap());
+    drop(DB::open_cf(&options, foreign.path(), ["rows", "debts", "meta", "trees", "later"]).unwrap());
     let error = RocksStore::open(foreign.path(), Durability::Fsync).expect_err("an unknown column family");
     assert!(matches!(error, OpenStoreError::Unknown { .. }), "{error:?}");
 

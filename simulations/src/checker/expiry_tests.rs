@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use starling::config::Durability;
-use starling::ids::ConnectionId;
+use starling::ids::{ConnectionId, NodeId};
 use starling::message::client::{Options, Reason, Request, ValueReply, WriteAck, WriteReply};
 use starling::shard::not_applied;
 
@@ -50,8 +50,9 @@ impl Client {
     /// Writes, and is told so in the same second.
     fn writes(&mut self, at: u64, command: Command) {
         let number = self.asks(at, command);
-        let ack = |node| WriteAck { node: WorldOptions::id(node), durability: Durability::Fsync, is_owner: true };
-        let acks = vec![ack(0), ack(1)];
+        let ack = |node: &NodeId| WriteAck { node: *node, durability: Durability::Fsync, is_owner: true };
+        let ring = self.0.ring();
+        let acks = ring.owners(ring.partition_of(&key("expiry/0"))).iter().take(2).map(ack).collect();
         self.is_told(
             at,
             number,

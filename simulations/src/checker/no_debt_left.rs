@@ -11,7 +11,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let partitions = ring.layout().partitions;
     let mut found = Vec::new();
     let mut report = |text: String| found.push(Violation { checker: "no_debt_left", text });
-    for (number, node) in world.nodes().iter().enumerate().filter(|(number, _)| !world.is_fenced(*number)) {
+    for (number, node) in world.nodes().iter().enumerate().filter(|(_, node)| world.counts(node.id)) {
         let debts = world.entries_of(node.id, Space::Debts).len();
         if debts > 0 {
             report(format!("{} still owes {debts} rows", node.id));

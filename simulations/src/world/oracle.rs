@@ -47,9 +47,16 @@ pub enum Difference {
 }
 
 impl World {
-    /// The nodes whose disks count: all but those that were declared lost.
+    /// Whether a node's disk counts: it is a member, and was not declared lost. What a member that leaves still has is handed
+    /// over before it is none any more; what is left with one whose joining was taken back counts for nobody: until then every
+    /// write had its W among the owners of before.
+    pub fn counts(&self, node: NodeId) -> bool {
+        let ring = self.ring();
+        ring.layout().members.iter().any(|member| member.id == node) && !ring.is_fenced(node)
+    }
+
     fn kept_nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes().iter().filter(|node| !self.ring().is_fenced(node.id))
+        self.nodes().iter().filter(|node| self.counts(node.id))
     }
 
     /// Every row of every node, decoded, but of those that were declared lost. A row that cannot be decoded is a fault of
@@ -174,7 +181,7 @@ impl World {
         }
         for (number, node) in self.nodes().iter().enumerate() {
             let debts = node.store.len(Space::Debts);
-            if debts > 0 && !self.is_fenced(number) {
+            if debts > 0 && self.counts(node.id) {
                 found.push(Difference::Debts(node.id, debts));
             }
             if !self.is_member(number) {
