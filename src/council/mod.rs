@@ -72,6 +72,9 @@ pub struct Council {
     voted_since: Option<Timestamp>,
     plan: Option<Plan>,
     proposal: Option<Proposal>,
+    /// Who was heard to act by a newer layout, and its number: asked for it again and again until it has come, for a question
+    /// or its answer may be lost, and to one that has left nobody speaks of its own accord.
+    ahead: Option<(NodeId, u64)>,
     /// When each peer was last asked for its layout.
     pulled: BTreeMap<NodeId, Timestamp>,
     /// When each peer was last sent the own one.
@@ -114,6 +117,7 @@ impl Council {
             present,
             plan,
             proposal: None,
+            ahead: None,
             pulled: BTreeMap::new(),
             pushed: BTreeMap::new(),
             candidates: Candidates::default(),
@@ -146,6 +150,7 @@ impl Council {
     pub(crate) fn on_timer(&mut self, env: &Env<'_>, turn: &mut Turn) {
         turn.out.set_timer(TimerKey::Council, env.now.mono.after(env.config.ping_interval));
         self.forget_old(env);
+        self.pull_again(env, turn);
         if self.present.layout.epoch.number > env.ring.epoch().number {
             // It was kept, and the shards began with an older one.
             self.announce_decided(turn);

@@ -28,6 +28,7 @@ impl Council {
             return;
         }
         if heard.number > own.number {
+            self.ahead = Some((from, heard.number));
             self.pull(env, turn, from);
         } else if heard.number == own.number || !self.present.descends_from(heard) {
             self.on_rival(env, turn, from, heard);
@@ -106,6 +107,14 @@ impl Council {
         if is_due(&mut self.pulled, env, from) {
             let have = self.present.layout.epoch.number;
             self.say(turn, from, LayoutMessage::Pull { have });
+        }
+    }
+
+    /// Asks once more for a newer layout that has not come.
+    pub(super) fn pull_again(&mut self, env: &Env<'_>, turn: &mut Turn) {
+        self.ahead = self.ahead.filter(|(_, number)| *number > self.present.layout.epoch.number);
+        if let Some((node, _)) = self.ahead {
+            self.pull(env, turn, node);
         }
     }
 
