@@ -23,7 +23,7 @@ use crate::world::history::OpNumber;
 use crate::world::options::WorldOptions;
 
 /// Longest wait for one thing to happen in a story.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A world in which a story is played.
 #[derive(Debug)]
@@ -45,8 +45,7 @@ impl Stage {
             Err(error) => panic!("the layout of a scenario is refused: {error}"),
         };
         let mut stage = Stage { world, violations: Vec::new(), notes: Vec::new() };
-        // On a network that loses frames some exchanges of newborns run into their silence, more than once.
-        stage.wait_long("every partition is founded", Duration::from_secs(60), |world| {
+        stage.wait_until("every partition is founded", |world| {
             (0..world.nodes().len()).all(|node| world.status(node).iter().all(|status| status.newborn_partitions == 0))
         });
         stage

