@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A pure function: it stores and sends nothing. It takes a [`RingView`] because a refusal may depend on who owns what.
-//! `starling cluster plan` previews with it; committing the result is not there yet.
+//! `starling cluster plan` previews with it; [`crate::council`] has the result decided.
 //!
 //! One change of owners at a time: further plans wait until the layout is steady. The exception is declaring a member
 //! lost, for a dead member holds up the change that is under way. While it moves, what is to come is planned without the
