@@ -13,8 +13,7 @@
 //! reads, events of sessions, and overwrites with a context. A call is cheap: no allocation but the message and one
 //! channel; dropping its future gives it up.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,15 +24,13 @@ use starling::message::client::{
     Request, RequestError, Response,
 };
 use starling::message::weight;
-use starling::ring::RingView;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::ClientConfig;
 use crate::connection::{Limits, NoAnswer};
-use crate::dial::Dialer;
+use crate::engine::Engine;
 use crate::error::Error;
-use crate::nodes::Nodes;
+use crate::naming;
+use crate::repetition::Repetition;
 use crate::route::{self, Patience};
 use crate::token::Token;
 
@@ -48,52 +45,6 @@ pub(crate) struct Caller {
     pub(crate) pinned: Option<NodeId>,
     /// What calls about keys must see, and what they add to it.
     pub(crate) token: Option<Token>,
-}
-
-/// What all clones of a client share.
-pub(crate) struct Engine {
-    nodes: RwLock<Arc<Nodes>>,
-    pub(crate) dialer: Arc<Dialer>,
-    pub(crate) config: ClientConfig,
-    pub(crate) changed: watch::Sender<()>,
-    /// A newer layout is being fetched.
-    pub(crate) is_following: AtomicBool,
-}
-
-impl Engine {
-    /// What the clones of a client of this ring share.
-    pub(crate) fn new(ring: Arc<RingView>, dialer: Arc<Dialer>, config: ClientConfig) -> Engine {
-        let (changed, _) = watch::channel(());
-        let nodes = RwLock::new(Arc::new(Nodes::new(ring, None, &dialer, &config, &changed)));
-        Engine { nodes, dialer, config, changed, is_following: AtomicBool::new(false) }
-    }
-
-    /// The members, by the newest layout that was heard of.
-    pub(crate) fn nodes(&self) -> Arc<Nodes> {
-        self.nodes.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The same, to be replaced.
-    pub(crate) fn write_nodes(&self) -> RwLockWriteGuard<'_, Arc<Nodes>> {
-        self.nodes.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        self.dialer.close();
-    }
-}
-
-/// What a repetition of a call does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repetition {
-    /// There is nothing to change.
-    Reads,
-    /// Nothing more than the first one: a session's event, an overwrite with its context.
-    Repeats,
-    /// It may count twice.
-    Doubles,
 }
 
 impl Caller {
@@ -198,7 +149,7 @@ impl Caller {
     ) -> Result<(NodeId, AnswerBody), Error> {
         let config = &self.engine.config;
         let deadline = Instant::now() + self.allowed(options);
-        let repetition = repetition(&body);
+        let repetition = Repetition::of(&body);
         let mut left = candidates.to_vec();
         let mut last = None;
         // Why an earlier send of a write that may be repeated has no answer.
@@ -232,7 +183,7 @@ impl Caller {
                 Ok(answer) => match refusal(&answer) {
                     None => return Ok((node, answer)),
                     Some(error) => {
-                        let may_move = moves_on(error, repetition);
+                        let may_move = repetition.moves_on(error);
                         if let Reason::StaleLayout { have } = error.reason
                             && have > nodes.ring().epoch().number
                         {
@@ -295,7 +246,9 @@ impl Caller {
     fn said(&self, reason: &impl std::fmt::Display) -> String {
         let nodes = self.engine.nodes();
         let members = &nodes.ring().layout().members;
-        with_names(&reason.to_string(), |id| members.iter().find(|member| member.id == id).map(|member| &*member.name))
+        naming::with_names(&reason.to_string(), |id| {
+            members.iter().find(|member| member.id == id).map(|member| &*member.name)
+        })
     }
 
     /// A call about the cluster that a node refused, or that came to something else.
@@ -314,24 +267,6 @@ impl Caller {
     }
 }
 
-/// A text with names in place of the ids of members, `n7`.
-fn with_names<'a>(text: &str, name_of: impl Fn(NodeId) -> Option<&'a str>) -> String {
-    let is_part = |part: char| part.is_ascii_alphanumeric() || part == '_';
-    let mut named = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find(is_part) {
-        let (before, word) = rest.split_at(start);
-        let (word, after) = word.split_at(word.find(|part| !is_part(part)).unwrap_or(word.len()));
-        let id = word.strip_prefix('n').and_then(|id| id.parse().ok()).map(NodeId);
-        // A number in another form is no id.
-        let id = id.filter(|id| id.to_string() == word);
-        named.push_str(before);
-        named.push_str(id.and_then(&name_of).unwrap_or(word));
-        rest = after;
-    }
-    named + rest
-}
-
 fn mismatch_text(answer: &impl std::fmt::Debug) -> String {
     let text: String = format!("{answer:?}").chars().take(120).collect();
     format!("its answer does not fit the question ({text}); its version may differ from this one")
@@ -345,17 +280,6 @@ fn check_size(request: &Request) -> Result<(), Error> {
     }
     let (bytes, bytes_max) = (bytes as u64, limits::COMMAND_BYTES_MAX as u64);
     Err(Error::invalid(Reason::CommandTooLarge { bytes, bytes_max }))
-}
-
-fn repetition(body: &CallBody) -> Repetition {
-    match body {
-        CallBody::Key(request) if !request.command.is_write() => Repetition::Reads,
-        CallBody::Key(request) if request.command.is_idempotent() => Repetition::Repeats,
-        CallBody::Key(_) => Repetition::Doubles,
-        CallBody::Node(NodeCall::Cluster(call)) if !call.is_read_only() => Repetition::Doubles,
-        // Setting the same faults twice is the same as once.
-        CallBody::Node(_) => Repetition::Reads,
-    }
 }
 
 /// Tells the node what is left of the deadline.
@@ -390,81 +314,5 @@ fn token_of(response: &Response) -> Option<&Bytes> {
         Response::Observed(reply) => reply.token.as_ref(),
         Response::Page(reply) => reply.token.as_ref(),
         Response::Inspected(_) | Response::Located(_) | Response::Failed(_) => None,
-    }
-}
-
-/// Whether another node may do better, and asking it cannot change anything twice.
-fn moves_on(error: &RequestError, repetition: Repetition) -> bool {
-    match (repetition, error.outcome, &error.reason) {
-        (Repetition::Doubles, Outcome::Unknown, _) => return false,
-        // No node knows more about an expired session than another one.
-        (Repetition::Repeats, Outcome::Unknown, reason) => return *reason != Reason::SessionExpired,
-        (Repetition::Reads, _, _) | (_, Outcome::NotApplied, _) => {}
-    }
-    match error.reason {
-        Reason::TooFewReachable { .. }
-        | Reason::TooFewZones { .. }
-        | Reason::NoOwner
-        | Reason::NotEstablished
-        | Reason::Settling { .. }
-        | Reason::StaleLayout { .. }
-        | Reason::CoordinatorLost { .. }
-        | Reason::DiskReserve { .. }
-        | Reason::ClockAhead { .. }
-        | Reason::StorageFailed { .. }
-        | Reason::TwoClaimants { .. }
-        | Reason::Stale
-        | Reason::Stopping => true,
-        // More of these would only add load, or end the same way.
-        Reason::DeadlineExceeded { .. }
-        | Reason::QuorumFailed { .. }
-        | Reason::ImpossibleQuorum { .. }
-        | Reason::NotANumber
-        | Reason::Overflow
-        | Reason::ValueTooLarge { .. }
-        | Reason::Busy { .. }
-        | Reason::WrongType { .. }
-        | Reason::TooManySiblings { .. }
-        | Reason::SiblingsTooLarge { .. }
-        | Reason::NotFinite
-        | Reason::TooMany { .. }
-        | Reason::Malformed(_)
-        | Reason::ForeignToken { .. }
-        | Reason::NotFollowed
-        | Reason::SessionExpired
-        | Reason::ContextSettled
-        | Reason::Unsettled
-        | Reason::LeaseTooLong { .. }
-        | Reason::SessionReused { .. }
-        | Reason::TooManySessions
-        | Reason::CommandTooLarge { .. }
-        | Reason::AnswerTooLarge { .. }
-        | Reason::NewerRow { .. }
-        | Reason::Backup(_)
-        | Reason::Forbidden(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn people_read_the_names_of_nodes_wherever_an_id_stands() {
-        let name_of = |id: NodeId| match id.0 {
-            1 => Some("a"),
-            12 => Some("n1"),
-            _ => None,
-        };
-        for (text, named) in [
-            ("1 of 2 answers (n1: disk below its reserve)", "1 of 2 answers (a: disk below its reserve)"),
-            ("node n12 was lost, n1 too", "node n1 was lost, a too"),
-            ("n3, n01, xn1, n1x and an1_n1 are no members", "n3, n01, xn1, n1x and an1_n1 are no members"),
-            ("n1", "a"),
-            ("", ""),
-            ("…n1…", "…a…"),
-        ] {
-            assert_eq!(with_names(text, name_of), named);
-        }
     }
 }

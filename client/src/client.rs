@@ -11,9 +11,10 @@ use starling::message::client::{
 };
 use starling::ring::RingView;
 
-use crate::caller::{Caller, Engine};
+use crate::caller::Caller;
 use crate::convergence::Convergence;
 use crate::dial::Dialer;
+use crate::engine::Engine;
 use crate::error::{ConnectError, Error};
 use crate::session::{KeptError, Resumed, Session, SessionConfig};
 use crate::token::Token;

@@ -18,8 +18,8 @@ use starling::message::client::{AnswerBody, CallBody, NodeAnswer, NodeCall};
 use starling::ring::RingView;
 use tokio::time::Instant;
 
-use crate::caller::Engine;
 use crate::connection::{Connection, Limits};
+use crate::engine::Engine;
 use crate::nodes::Nodes;
 
 /// Time for fetching a layout.

@@ -57,13 +57,16 @@ mod config;
 mod connection;
 mod convergence;
 mod dial;
+mod engine;
 mod error;
 mod follow;
 #[doc(hidden)]
 pub mod hex;
 mod link;
+mod naming;
 mod nodes;
 mod pending;
+mod repetition;
 mod route;
 mod session;
 mod tls;

@@ -21,7 +21,7 @@ where
     answers
 }
 
-/// The members that did not answer, by name: `d (it does not answer), e (…)`.
+/// Why a node did not answer, without its name, which stands beside it.
 pub(crate) fn reason(error: &Error) -> String {
     match error {
         Error::Unreachable { tried } => match tried.as_slice() {

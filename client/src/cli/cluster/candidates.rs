@@ -60,16 +60,7 @@ impl Candidates {
 
 /// Those that any member knows. Fails only if nobody answers.
 pub(super) async fn all(client: &Client, global: &Global) -> Result<Vec<Member>, Failure> {
-    let nodes: Vec<NodeId> = match global.pinned(client)? {
-        Some(node) => vec![node],
-        None => client.ring().layout().members.iter().map(|member| member.id).collect(),
-    };
-    let options = global.options();
-    let answers = everyone::ask(&nodes, |node| {
-        let (client, options) = (client.clone(), options.clone());
-        async move { client.cluster(node, ClusterCall::Candidates, &options).await }
-    })
-    .await;
+    let answers = keeper::ask_all(client, global, ClusterCall::Candidates).await?;
     let (mut waiting, mut error, mut is_told): (Vec<Member>, _, _) = (Vec::new(), None, false);
     for (_, answer) in answers {
         match answer {

@@ -36,6 +36,17 @@ pub(crate) struct Replace {
     accept_loss: bool,
 }
 
+/// How far a declaration of loss is meant.
+#[derive(Clone, Copy, Debug, Args)]
+struct Declaration {
+    /// Without it, only says what would be lost
+    #[arg(long)]
+    declare_lost: bool,
+    /// Go on although partitions lose their last owner, or a quorum, by it
+    #[arg(long)]
+    accept_loss: bool,
+}
+
 /// Stage: a member is declared lost: it may never speak again under its id
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -47,12 +58,8 @@ Its machine can come back only as a new member (starling-node issue-member) with
 pub(crate) struct Fence {
     /// Who
     name: String,
-    /// Without it, only says what would be lost
-    #[arg(long)]
-    declare_lost: bool,
-    /// Go on although partitions lose their last owner, or a quorum, by it
-    #[arg(long)]
-    accept_loss: bool,
+    #[command(flatten)]
+    declaration: Declaration,
 }
 
 /// Stage: every member of a zone is declared lost
@@ -64,12 +71,8 @@ Examples:
 pub(crate) struct ZoneLost {
     /// Which
     zone: String,
-    /// Without it, only says what would be lost
-    #[arg(long)]
-    declare_lost: bool,
-    /// Go on although partitions lose their last owner, or a quorum, by it
-    #[arg(long)]
-    accept_loss: bool,
+    #[command(flatten)]
+    declaration: Declaration,
 }
 
 /// Decide without a majority of the voters: only the survivors are left, all others are declared lost
@@ -106,7 +109,7 @@ impl Fence {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
         let (_, ring) = client.present_ring(&global.options()).await?;
         let change = Change::Fence(id_of(ring.layout(), &self.name)?);
-        declare(client, global, &ring, change, (self.declare_lost, self.accept_loss)).await
+        declare(client, global, &ring, change, self.declaration).await
     }
 }
 
@@ -114,7 +117,7 @@ impl ZoneLost {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
         let (_, ring) = client.present_ring(&global.options()).await?;
         let change = Change::ZoneLost(self.zone.clone());
-        declare(client, global, &ring, change, (self.declare_lost, self.accept_loss)).await
+        declare(client, global, &ring, change, self.declaration).await
     }
 }
 
@@ -157,14 +160,14 @@ async fn declare(
     global: &Global,
     ring: &RingView,
     change: Change,
-    (is_confirmed, accepts_loss): (bool, bool),
+    Declaration { declare_lost, accept_loss }: Declaration,
 ) -> Result<(), Failure> {
-    let says = statement(ring, std::slice::from_ref(&change), accepts_loss)?;
-    if !is_confirmed {
+    let says = statement(ring, std::slice::from_ref(&change), accept_loss)?;
+    if !declare_lost {
         return Err(Failure::Usage(format!("{says}. Confirm with --declare-lost; nothing was staged")));
     }
     output::remark(&says);
-    stage::stage(client, global, vec![change], accepts_loss).await
+    stage::stage(client, global, vec![change], accept_loss).await
 }
 
 /// What is declared lost by these changes.

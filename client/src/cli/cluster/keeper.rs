@@ -20,18 +20,27 @@ pub(super) fn options(global: &Global) -> Options {
     Options { deadline_ms: options.deadline_ms.or(Some(PATIENCE.as_millis() as u32)), ..options }
 }
 
-/// The node that keeps a plan, with it; without a plan anywhere the one where one is best staged. `--node` decides.
-pub(super) async fn find(client: &Client, global: &Global) -> Result<(NodeId, Option<PlanView>), Failure> {
+/// What every member answers to a call, or the one that `--node` names.
+pub(super) async fn ask_all(
+    client: &Client,
+    global: &Global,
+    call: ClusterCall,
+) -> Result<Vec<(NodeId, Result<ClusterAnswer, Error>)>, Failure> {
     let nodes: Vec<NodeId> = match global.pinned(client)? {
         Some(node) => vec![node],
         None => client.ring().layout().members.iter().map(|member| member.id).collect(),
     };
     let options = global.options();
-    let answers = everyone::ask(&nodes, |node| {
-        let (client, options) = (client.clone(), options.clone());
-        async move { client.cluster(node, ClusterCall::Plan, &options).await }
-    })
-    .await;
+    let ask = |node| {
+        let (client, call, options) = (client.clone(), call.clone(), options.clone());
+        async move { client.cluster(node, call, &options).await }
+    };
+    Ok(everyone::ask(&nodes, ask).await)
+}
+
+/// The node that keeps a plan, with it; without a plan anywhere the one where one is best staged. `--node` decides.
+pub(super) async fn find(client: &Client, global: &Global) -> Result<(NodeId, Option<PlanView>), Failure> {
+    let answers = ask_all(client, global, ClusterCall::Plan).await?;
     let (mut without, mut with, mut refused) = (Vec::new(), Vec::new(), None);
     for (node, answer) in answers {
         match answer {

@@ -1,7 +1,7 @@
 //! Lost memory: a directory is replaced by an earlier copy of itself, how that is found out, and what is given up then.
 
-use super::apply::message;
 use super::rules::Rule;
+use super::travelling::message;
 use super::values::{Closed, Settled, Values};
 use super::world::{Copy, Ghosts, Instance, Key, Node, World};
 

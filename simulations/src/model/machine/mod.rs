@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! values    what it moves about, as a trait        step     what can happen
-//! world     the state of everything                apply    what it does, and when it is possible (and settling)
-//! rules     the rules, each with a switch          losing   copies of directories, and lost memory
+//! world     the state of everything                apply    what it does, and when it is possible, with
+//! rules     the rules, each with a switch              writing      what clients write
+//!                                                      travelling   what travels, and what is taken of it
+//!                                                      settling     seals, reports, compaction, folding
+//!                                                      losing       copies of directories, and lost memory
 //!                                                  check    what must be true of every state
 //!                                                  search   random histories, every interleaving, shrinking
 //! ```
@@ -20,5 +23,7 @@ pub mod rules;
 pub mod search;
 mod settling;
 pub mod step;
+mod travelling;
 pub mod values;
 pub mod world;
+mod writing;

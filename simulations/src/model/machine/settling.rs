@@ -1,7 +1,8 @@
 //! Steps of settling: freeze, report, compact, fold, forget, and how one owner takes over from another.
 
-use super::apply::{message, settle, sync};
+use super::apply::{settle, sync};
 use super::rules::Rule;
+use super::travelling::message;
 use super::values::{Settled, Values};
 use super::world::{Answer, Ghosts, Instance, Key, Node, Report, Sync, World};
 

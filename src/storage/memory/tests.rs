@@ -97,7 +97,7 @@ fn a_lying_disk_loses_synced_batches_too() {
 fn the_log_stays_bounded_with_and_without_syncs() {
     let never_synced = with_batches(1, 0, UNSYNCED_BATCHES_MAX + 400);
     assert_eq!(never_synced.unsynced(), UNSYNCED_BATCHES_MAX);
-    assert_eq!(never_synced.inner().log.len(), UNSYNCED_BATCHES_MAX + SYNCED_BATCHES_KEPT);
+    assert_eq!(never_synced.disk().log.len(), UNSYNCED_BATCHES_MAX + SYNCED_BATCHES_KEPT);
     never_synced.crash(Survivors::First(0));
     assert_eq!(prefix(&never_synced), 400, "the oldest were written back without a sync");
 
