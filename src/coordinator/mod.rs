@@ -13,6 +13,7 @@
 //! session.rs            what a token has seen
 //! read_repair.rs        what a read found to be missing at an owner
 //! replay.rs             forwarded requests that arrive twice
+//! lost.rs               a node that is gone, or a frame that never left
 //! ```
 //!
 //! Reads are coordinated by the node that is asked. Writes are coordinated by an owner while one is reachable, else by
@@ -25,6 +26,7 @@ mod bounds;
 mod candidates;
 mod clear;
 mod forward;
+mod lost;
 mod observes;
 mod order;
 mod origin;
@@ -53,7 +55,7 @@ use self::write::{Progress, Stage, WriteOp};
 use crate::causality::Epoch;
 use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId, RequestId};
 use crate::message::client::{Command, Options, ReadRepairStatus, Reason, Request, Response, Upkeep};
-use crate::message::peer::{Forward, Forwarded, Frame, PeerMessage, ReadAnswer, Replicated, Wanted};
+use crate::message::peer::{Forward, Forwarded, ReadAnswer, Replicated, Wanted};
 use crate::replica::Standing;
 use crate::shard::{
     Asker, Env, Local, Minted, NotMinted, Outbox, ShardScope, Start, Task, TaskBody, TimerKey, not_applied, unknown,
@@ -295,78 +297,6 @@ impl Coordinator {
                 }
                 Some(Op::Forward(_) | Op::Clear(_)) | None => {}
             }
-        }
-    }
-
-    /// A peer is suspected or its connection is gone: nobody waits for it any longer.
-    pub fn on_lost(&mut self, env: &Env<'_>, out: &mut Outbox, node: NodeId) {
-        let ops: Vec<OpId> = self.ops.keys().copied().collect();
-        for op in ops {
-            self.lose(env, out, op, node);
-        }
-    }
-
-    /// A frame never left: what was in it may be tried elsewhere.
-    pub fn on_not_sent(&mut self, env: &Env<'_>, out: &mut Outbox, node: NodeId, frame: &Frame) {
-        for addressed in &frame.messages {
-            match &addressed.message {
-                PeerMessage::Forward(forward) => {
-                    let op = forward.op;
-                    let Some(Op::Forward(waiting)) = self.ops.get_mut(&op) else { continue };
-                    if waiting.target != node || waiting.send_to_next(env, out, op) {
-                        continue;
-                    }
-                    let reason = Reason::TooFewReachable { needed: 1, reachable: 0, strict: false };
-                    let response = waiting.answer(Response::Failed(not_applied(reason)));
-                    let (origin, partition) = (waiting.origin, waiting.partition);
-                    self.finish(out, op, partition, vec![(origin, response)]);
-                }
-                PeerMessage::Replicate(replicate) => self.lose(env, out, replicate.op, node),
-                PeerMessage::Read(read) => self.lose(env, out, read.op, node),
-                PeerMessage::Ping(_)
-                | PeerMessage::Pong(_)
-                | PeerMessage::Challenge(_)
-                | PeerMessage::Claim(_)
-                | PeerMessage::Forwarded(_)
-                | PeerMessage::Replicated(_)
-                | PeerMessage::ReadAnswer(_)
-                | PeerMessage::Deliver(_)
-                | PeerMessage::Delivered(_)
-                | PeerMessage::NewbornQuery(_)
-                | PeerMessage::NewbornAnswer(_)
-                | PeerMessage::ExchangeOffer(_)
-                | PeerMessage::ExchangeAnswer(_)
-                | PeerMessage::ExchangePush(_)
-                | PeerMessage::ExchangePushed(_)
-                | PeerMessage::ExchangeDone(_)
-                | PeerMessage::StabilityQuery(_)
-                | PeerMessage::StabilityAnswer(_)
-                | PeerMessage::Repair(_)
-                | PeerMessage::TreeOffer(_)
-                | PeerMessage::TreeAnswer(_)
-                | PeerMessage::Layout(_) => {}
-            }
-        }
-    }
-
-    fn lose(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId, node: NodeId) {
-        match self.ops.get_mut(&op) {
-            Some(Op::Read(read)) => {
-                read.quorum.on_lost(node);
-                self.advance_read(env, out, op);
-            }
-            Some(Op::Write(write)) => {
-                let progress = write.on_lost(env, out, op, node);
-                self.follow(env, out, op, progress);
-            }
-            Some(Op::Forward(forward)) if forward.target == node => {
-                if forward.may_repeat() && forward.send_to_next(env, out, op) {
-                    return;
-                }
-                let (origin, partition, response) = (forward.origin, forward.partition, forward.lost());
-                self.finish(out, op, partition, vec![(origin, response)]);
-            }
-            Some(Op::Forward(_) | Op::Clear(_)) | None => {}
         }
     }
 

@@ -30,6 +30,7 @@ mod routes;
 mod row_cache;
 mod row_map;
 mod timer;
+mod timers;
 mod turn;
 
 use std::sync::Arc;

@@ -4,7 +4,11 @@
 //! batch when the turn is sealed, so a later input of the same turn sees them and a hot row is encoded once per turn.
 //!
 //! For every row changed since the last sync it remembers the ticket: whoever shows or acknowledges the row waits for
-//! that one ([`Turn::ticket_of`]), not for the newest.
+//! that one ([`Turn::ticket_of`]), not for the newest. What is remembered of partitions changes in [`memory`], and
+//! [`batch`] writes it all down.
+
+mod batch;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,17 +21,16 @@ use super::observation::Observation;
 use super::outbox::Outbox;
 use super::row_cache::{ReadRow, RowCache};
 use crate::antientropy::{Pace, Trees, kept, tree};
-use crate::causality::{Epoch, Tenure, Tick};
+use crate::causality::Epoch;
 use crate::hints::RepairMarks;
 use crate::hints::lag::{self, Owed};
 use crate::ids::{NodeId, PartitionId, RowVersion, Ticket};
 use crate::limits;
 use crate::message::peer::Refusal;
-use crate::mutation::{self, Mutation};
 use crate::replica::normal::{self, Normal};
-use crate::replica::{OpenError, PartitionMemory, Partitions, StoredRow};
+use crate::replica::{OpenError, Partitions, StoredRow};
 use crate::stability::{Footing, Held};
-use crate::storage::{Batch, Lookup, PageLimit, RowKey, Space, Store, StoreError, keyspace};
+use crate::storage::{Lookup, PageLimit, RowKey, Space, Store, StoreError, keyspace};
 use crate::time::{Timestamp, WallTime};
 use crate::value::DecodeError;
 
@@ -215,81 +218,6 @@ impl Turn {
         self.rows.ticket_of(row, self.out.open_ticket())
     }
 
-    /// Events of clients' sessions that expire at this tick or before are refused in the partition.
-    pub fn refused(&self, partition: PartitionId) -> Tick {
-        if mutation::is_off(Mutation::SealIgnored) { Tick(0) } else { self.memory(partition).refused() }
-    }
-
-    /// All actors that expire at this tick or before are settled in the partition.
-    pub fn compacted(&self, partition: PartitionId) -> Tick {
-        self.memory(partition).compacted
-    }
-
-    /// What is remembered of a partition.
-    pub fn memory(&self, partition: PartitionId) -> PartitionMemory {
-        self.partitions.get(partition)
-    }
-
-    /// What must be durable before anybody may be told what is remembered of a partition.
-    pub fn memory_ticket(&self) -> Ticket {
-        if self.memory_changes.is_empty() { self.memory_sealed } else { self.out.open_ticket() }
-    }
-
-    /// What is remembered of every partition of the shard.
-    pub fn memories(&self) -> impl Iterator<Item = (PartitionId, PartitionMemory)> + '_ {
-        self.partitions.iter()
-    }
-
-    /// Moves a partition to its next tenure, and tells it.
-    pub fn advance_tenure(&mut self, partition: PartitionId) -> Tenure {
-        let memory = self.memory(partition);
-        let tenure = Tenure(memory.tenure.0.saturating_add(1));
-        self.remember(partition, PartitionMemory { tenure, ..memory });
-        tenure
-    }
-
-    /// This owner has taken over the partition's data.
-    pub fn establish(&mut self, partition: PartitionId) {
-        let memory = self.memory(partition);
-        self.remember(partition, PartitionMemory { is_established: true, ..memory });
-    }
-
-    /// An owner to come has learned how far a partition is sealed and frozen by an established owner: from now on it takes what is
-    /// written.
-    pub fn learn_seal(&mut self, partition: PartitionId, sealed: Tick, frozen: Tick) {
-        self.change_memory(partition, |memory| {
-            memory.sealed = memory.sealed.max(sealed);
-            memory.frozen = memory.frozen.max(frozen);
-            memory.knows_seal = true;
-        });
-    }
-
-    /// Under the layout of this number an owner has exchanged all with every owner of before.
-    pub fn mark_synced(&mut self, partition: PartitionId, layout: u64) {
-        self.change_memory(partition, |memory| memory.synced = memory.synced.max(layout));
-    }
-
-    /// Nothing is left here of the time as an owner: all of it was handed over and deleted. The ticks are forgotten with it.
-    pub fn mark_cleared(&mut self, partition: PartitionId) {
-        self.change_memory(partition, |memory| {
-            let PartitionMemory { tenure, role, role_since, synced, .. } = *memory;
-            *memory = PartitionMemory { tenure, role, role_since, synced, is_cleared: true, ..Default::default() };
-        });
-    }
-
-    /// Changes what is remembered of a partition.
-    pub fn change_memory(&mut self, partition: PartitionId, change: impl FnOnce(&mut PartitionMemory)) {
-        let mut memory = self.memory(partition);
-        change(&mut memory);
-        self.remember(partition, memory);
-    }
-
-    /// Refuses events up to a tick from now on, without telling anybody: only in memory.
-    pub fn refuse(&mut self, partition: PartitionId, tick: Tick) {
-        let memory = self.memory(partition);
-        self.partitions.set(partition, PartitionMemory { refusing: memory.refusing.max(tick), ..memory });
-    }
-
     /// Writes a record of the node down, with this turn; whoever speaks of it waits for [`Turn::memory_ticket`].
     pub(crate) fn keep(&mut self, key: Bytes, record: Bytes) {
         self.memory_changes.insert(key, record);
@@ -350,15 +278,6 @@ impl Turn {
         }
         if newest > memory.newest {
             self.note_tick(partition, newest);
-        }
-    }
-
-    /// There is something to settle of this tick.
-    pub fn note_tick(&mut self, partition: PartitionId, tick: Tick) {
-        self.footing.note(partition, tick);
-        let memory = self.partitions.get(partition);
-        if tick > memory.newest {
-            self.remember(partition, PartitionMemory { newest: tick, ..memory });
         }
     }
 
@@ -427,73 +346,5 @@ impl Turn {
     pub(crate) fn on_durable(&mut self, ticket: Ticket) {
         self.rows.on_durable(ticket);
         self.out.on_durable(ticket);
-    }
-
-    /// The writes of the turn, as one batch.
-    pub(crate) fn take_batch(&mut self) -> Batch {
-        let mut batch = Batch::default();
-        let ticket = self.out.open_ticket();
-        let dirty = self.rows.take_dirty();
-        let mut debts = BTreeMap::new();
-        for row in &dirty {
-            let Some(loaded) = self.rows.write(row, ticket) else { continue };
-            let owing = loaded.stored.iter().flat_map(|stored| &stored.header.debts);
-            for debt in owing.clone() {
-                debts.insert(keyspace::debt_key(debt.owner, row), Some(lag::index_value(debt.version, debt.since)));
-            }
-            let owed: Vec<(NodeId, WallTime)> = owing.map(|debt| (debt.owner, debt.since)).collect();
-            for (paid, since) in &loaded.indexed {
-                if !owed.iter().any(|(owner, _)| owner == paid) {
-                    debts.insert(keyspace::debt_key(*paid, row), None);
-                }
-                self.owed.remove(*paid, *since);
-            }
-            for (owner, since) in &owed {
-                self.owed.add(*owner, *since);
-            }
-            loaded.indexed = owed;
-            let bytes = loaded.stored.as_ref().map(StoredRow::encode);
-            let on_disk = bytes.as_ref().and_then(|bytes| tree::contribution(row.as_bytes(), bytes));
-            let before = std::mem::replace(&mut loaded.on_disk, on_disk);
-            self.trees.replace(row.partition(self.partition_count), row.as_bytes(), before, on_disk);
-            match loaded.stored.as_ref().zip(bytes) {
-                Some((stored, bytes)) => {
-                    self.deadlines.note(row, stored);
-                    self.rows.weigh(row, bytes.len());
-                    batch.put(Space::Rows, row.as_bytes().clone(), bytes);
-                }
-                None => {
-                    self.deadlines.remove(row);
-                    batch.delete(Space::Rows, row.as_bytes().clone());
-                }
-            }
-        }
-        for (key, entry) in debts {
-            match entry {
-                Some(entry) => batch.put(Space::Debts, key, entry),
-                None => batch.delete(Space::Debts, key),
-            }
-        }
-        if !self.memory_changes.is_empty() {
-            self.memory_sealed = ticket;
-        }
-        for (key, value) in std::mem::take(&mut self.memory_changes) {
-            batch.put(Space::Meta, key, value);
-        }
-        if std::mem::take(&mut self.is_stopping) {
-            kept::keep(&self.trees, self.scope, self.start, &mut batch);
-            self.has_stopped = true;
-        } else if self.has_stopped && !batch.is_empty() {
-            kept::forget(self.scope, &mut batch);
-            self.has_stopped = false;
-        }
-        self.bytes = 0;
-        self.rows.trim();
-        batch
-    }
-
-    fn remember(&mut self, partition: PartitionId, memory: PartitionMemory) {
-        let (key, value) = self.partitions.set(partition, memory);
-        self.memory_changes.insert(key, value);
     }
 }
