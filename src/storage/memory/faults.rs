@@ -1,5 +1,8 @@
 //! What goes wrong with a store in memory, what survives it, and what was asked of the store.
 
+#[cfg(doc)]
+use crate::storage::{Lookup, Store};
+
 /// What goes wrong without a crash. `Default`: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryFaults {

@@ -2,15 +2,14 @@
 
 use clap::Args;
 use serde_json::json;
-use starling::ids::NodeId;
 use starling::membership::Member;
 use starling::message::client::{ClusterAnswer, ClusterCall};
 use starling_client::Client;
 
-use super::zone_text;
+use super::{keeper, zone_text};
 use crate::cli::args::Global;
 use crate::cli::exit::Failure;
-use crate::cli::{everyone, output};
+use crate::cli::output;
 
 /// Show the nodes that wait to be let join
 ///

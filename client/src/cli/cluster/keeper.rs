@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use starling::ids::NodeId;
 use starling::message::client::{ClusterAnswer, ClusterCall, Options, PlanView};
-use starling_client::Client;
+use starling_client::{Client, Error};
 
 use super::misfit;
 use crate::cli::args::Global;
