@@ -119,11 +119,13 @@ pub enum Mutation {
     PhaseWithoutBarrier,
     /// What is written to a key that was emptied before its deadline goes with the deadline.
     DeadlineOutlivesKey,
+    /// A stand-in counts beside the owners that it stood in for, although it may have handed its row to them and dropped it.
+    StandInsCountTwice,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 56] = [
+    pub const ALL: [Mutation; 57] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -180,6 +182,7 @@ impl Mutation {
         Mutation::DamageIgnored,
         Mutation::LostRowsCached,
         Mutation::DeadlineOutlivesKey,
+        Mutation::StandInsCountTwice,
     ];
 }
 

@@ -15,7 +15,7 @@ use crate::swarm::{SwarmOptions, Verdict, Without, run_seed};
 
 /// Seeds of histories of whole shards, each in every instance: many, because which of them shows that a rule is gone
 /// changes with every change of the store.
-const HISTORIES: u64 = 390;
+const HISTORIES: u64 = 500;
 
 /// Protections of settling that histories of shards must miss.
 const BY_SHARDS: [Mutation; 9] = [
@@ -34,9 +34,10 @@ const BY_SHARDS: [Mutation; 9] = [
 const SEEDS: u64 = 12;
 
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
-/// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,council,trees,transfer}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`), and are run with the switches in.
+/// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,council,trees,transfer}.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`, `src/coordinator/spread.rs`), and are run with the switches in.
 /// What decides on layouts a search of every order of events plays (`src/membership/layout/paxos_tests.rs`).
-const BY_STORY: [Mutation; 24] = [
+const BY_STORY: [Mutation; 25] = [
+    Mutation::StandInsCountTwice,
     Mutation::TransferDropsBeforeProof,
     Mutation::SyncWithOneTeacher,
     Mutation::AnyAnswerTaken,
