@@ -238,7 +238,8 @@ impl Turn {
         &mut self.footing
     }
 
-    /// A partition was settled further: what is loaded of it follows.
+    /// A partition was settled further: what is loaded of it follows. The row of a session that this turn had something to write to
+    /// is deleted with it; its part of the sum stands beside the main row on disk until the sweep writes that.
     pub fn settle_loaded(&mut self, partition: PartitionId) {
         let (memory, count) = (self.memory(partition), self.partition_count);
         self.rows.for_each(|row, loaded| {

@@ -263,6 +263,13 @@ impl Cluster {
         }
         shard.tick(clock);
         let SealedTurn { batch, ticket, effects } = shard.seal(clock);
+        // What is settled was reported before: it stands in the directory as it was until this turn.
+        for effect in &effects {
+            if let Effect::Observe(fact) = effect {
+                self.check_settled(node, fact);
+            }
+        }
+        let Some(it) = self.running(node) else { return };
         if !batch.is_empty() {
             it.wrote(ticket, batch);
         }

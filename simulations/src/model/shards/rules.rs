@@ -11,6 +11,8 @@
 //! moves  anybody says anything      writes are not counted in two placements, and of who hands over nothing is left
 //! ```
 //!
+//! What an owner settles it has reported before: for R9 and R10 its directory is looked at as it was until that turn.
+//!
 //! A step that a rule forbids often does no harm by itself, because another rule stands behind it; here it is seen at once.
 //! The numbers are those of the front page of `model`.
 
@@ -74,7 +76,7 @@ impl Old {
     /// Something that the other has counted and this one has not, or that stands there and was never seen here.
     fn lacks_entry_of(&self, other: &Old) -> Option<String> {
         let lacks = |(row, actor): &(RowKey, ActorId), event: &u64| {
-            // A row that the same turn has changed is summed up already.
+            // It may have taken over the sum of an owner that settled first, and is lost.
             let settled = self.rows.get(row).map_or(Tick(0), Row::settled_tick);
             actor.expires > settled && self.entries.get(&(row.clone(), *actor)) != Some(event)
         };
@@ -118,13 +120,27 @@ impl Cluster {
             match fact {
                 Observation::Sealed { .. } => self.unsealable(it, partition, tick).map(|text| ("R6", text)),
                 Observation::Frozen { .. } => self.unfreezable(it, partition, tick).map(|text| ("R7", text)),
-                Observation::Compacted { .. } => self
-                    .unequal(it, partition, tick, |memory| memory.compacted, Old::lacks_entry_of)
-                    .map(|text| ("R9", text)),
-                _ => self
-                    .unequal(it, partition, tick, |memory| memory.folded, Old::lacks_baseline_of)
-                    .map(|text| ("R10", text)),
+                _ => None,
             }
+        };
+        if let Some((rule, text)) = wrong {
+            self.wrong(rule, format!("n{} reports {fact:?}, but {text}", node + 1));
+        }
+    }
+
+    /// A turn of a node is over, and not written yet: whether what it has settled in it is the same everywhere. Afterwards its
+    /// directory would not tell. The turn may have deleted the row of a session, because it had something else to write there,
+    /// and left it to the sweep to write the main row, which knows the session's part of the sum.
+    pub(super) fn check_settled(&mut self, node: u8, fact: &Observation) {
+        let Some(it) = self.nodes.get(usize::from(node)) else { return };
+        let wrong = match fact {
+            Observation::Compacted { partition, tick } => self
+                .unequal(it, *partition, *tick, |memory| memory.compacted, Old::lacks_entry_of)
+                .map(|text| ("R9", text)),
+            Observation::Folded { partition, tick } => self
+                .unequal(it, *partition, *tick, |memory| memory.folded, Old::lacks_baseline_of)
+                .map(|text| ("R10", text)),
+            _ => None,
         };
         if let Some((rule, text)) = wrong {
             self.wrong(rule, format!("n{} reports {fact:?}, but {text}", node + 1));
@@ -184,7 +200,7 @@ impl Cluster {
         if others.clone().any(|(_, memory)| reached(memory) >= tick) {
             return None;
         }
-        // As it was before: the first one has gone on already.
+        // The first one is as it was before, too.
         let before = others.map(|(_, memory)| memory).max_by_key(|memory| (memory.compacted, memory.folded))?;
         let old_of = |(it, memory): &(&Node, PartitionMemory)| {
             let old = Old::of(&it.store, &first.ring, (partition, tick), before);

@@ -267,3 +267,42 @@ fn a_reset_covers_what_was_settled_and_both_are_forgotten() {
         assert_eq!(stored.row, bus.stored(NodeId(1), "k").unwrap().row);
     }
 }
+
+#[test]
+fn the_row_of_a_session_may_go_before_its_sum_is_written_and_is_not_missed() {
+    let mut bus = Bus::with(3, config());
+    let session = bus.session(1);
+    written(&bus.increment_as(NodeId(1), "k", session, 1, 7));
+    bus.run(Duration::from_millis(400));
+    let main = RowKey::main(&Key::new("k").unwrap());
+    let (partition, row) = (bus.partition("k"), main.session(session));
+    // In one turn a debt of the session's row is paid, and its tick is settled: the row is written as it is now, absent. The
+    // main row is left to the sweep.
+    let node = bus.nodes.get_mut(&NodeId(1)).unwrap();
+    let turn = &mut node.shard.turn;
+    assert_eq!((turn.load(&main), turn.load(&row)), (Access::Ready, Access::Ready));
+    turn.row_mut(&row).header.debts.clear();
+    let tick = session.expires;
+    turn.change_memory(partition, |memory| {
+        (memory.sealed, memory.frozen, memory.compacted, memory.is_unswept) = (tick, tick, tick, true);
+    });
+    turn.settle_loaded(partition);
+    let batch = node.shard.seal(bus.now).batch;
+    node.store.write(&batch).unwrap();
+    node.store.sync().unwrap();
+    assert_eq!(bus.row_keys(NodeId(1)), std::slice::from_ref(&main));
+    assert_eq!(bus.stored(NodeId(1), "k").unwrap().row.settled_tick(), Tick(0), "no sum is written");
+    // A power cut: what the main row knows of the rows beside it is all that is left of the session here.
+    bus.restart(NodeId(1));
+    let alone = Options { r: Some(1), strict: true, ..Options::default() };
+    bus.cut = BTreeSet::from([NodeId(2), NodeId(3)]);
+    let id = bus.send(NodeId(1), "k", Command::Get, alone);
+    bus.run(Duration::from_millis(400));
+    assert!(matches!(&bus.replies[&id], Response::Value(reply) if reply.value == number(7)), "{:?}", bus.replies[&id]);
+    bus.cut.clear();
+    bus.run(2 * SETTLED);
+    for node in 1..=3 {
+        assert_eq!(bus.row_keys(NodeId(node)), std::slice::from_ref(&main), "node {node}");
+        assert_eq!(bus.value(NodeId(node), "k"), number(7), "node {node}");
+    }
+}
