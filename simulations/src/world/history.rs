@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use starling::ids::{ConnectionId, NodeId, RequestId};
-use starling::message::client::{Outcome, Request, Response};
+use starling::message::client::{Command, Outcome, Request, Response};
 use starling::time::Timestamp;
 
 /// Number of an operation in a world.
@@ -124,7 +124,9 @@ impl History {
     pub fn kept_until(&self, at: Timestamp, nodes: usize) -> History {
         let ops = self.ops.iter().cloned().map(|mut op| {
             op.node %= nodes;
-            if op.answer.as_ref().is_none_or(|(told, _)| *told >= at) && !op.is_refused {
+            // What a context had seen stays a fact: a put that was sent with it may have come into the backups.
+            let is_look = op.request.command == Command::Siblings && op.answer.is_some();
+            if op.answer.as_ref().is_none_or(|(told, _)| *told >= at) && !op.is_refused && !is_look {
                 op.answer = None;
                 op.broken_at = Some(op.broken_at.unwrap_or(at).min(at).max(op.invoked_at));
             }
@@ -146,5 +148,49 @@ impl History {
     /// All of them.
     pub fn ops(&self) -> &[Op] {
         &self.ops
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use starling::message::client::{ObservedReply, Options, Visible, WriteReply};
+
+    use super::*;
+    use crate::workload::key;
+
+    /// What a client asked in the second before it was told this.
+    fn told(at: u64, command: Command, answer: Response) -> Op {
+        Op {
+            node: 0,
+            connection: ConnectionId(1),
+            request: Request { key: key("siblings/1"), command, options: Options::default() },
+            invoked_at: Timestamp(at - 1),
+            deadline: Duration::from_secs(2),
+            answer: Some((Timestamp(at), answer)),
+            broken_at: None,
+            is_refused: false,
+        }
+    }
+
+    #[test]
+    fn what_was_told_after_the_first_backup_may_be_lost_but_what_a_context_had_seen_is_known() {
+        let context = Bytes::from_static(b"context");
+        let (value, partial, token) = (Visible::Nothing, false, None);
+        let look = Response::Observed(ObservedReply { value: value.clone(), context: context.clone(), partial, token });
+        let reply = WriteReply { value, acks: Vec::new(), removed: 0, partial, token: None };
+        let put = |value: &'static [u8]| Command::PutSibling {
+            value: Bytes::from_static(value),
+            context: Some(context.clone()),
+        };
+        let mut history = History::default();
+        history.invoke(told(5, put(b"before"), Response::Written(reply.clone())));
+        history.invoke(told(15, Command::Siblings, look.clone()));
+        history.invoke(told(20, put(b"after"), Response::Written(reply)));
+        let kept = history.kept_until(Timestamp(10), 3);
+        let known: Vec<Known> = kept.ops().iter().map(Op::known).collect();
+        // The second put may be in a backup all the same, and then it has replaced what its context had seen.
+        assert_eq!(known, [Known::Applied, Known::Applied, Known::Unknown]);
+        assert_eq!(kept.op(OpNumber(1)).answer, Some((Timestamp(15), look)));
     }
 }
