@@ -121,11 +121,15 @@ pub enum Mutation {
     DeadlineOutlivesKey,
     /// A stand-in counts beside the owners that it stood in for, although it may have handed its row to them and dropped it.
     StandInsCountTwice,
+    /// What an owner refused under one layout is not delivered under the next before the back-off is over.
+    BackOffOutlivesLayout,
+    /// A placement of which every owner was declared lost is read and counted like any other.
+    LostPlacementCounts,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 57] = [
+    pub const ALL: [Mutation; 59] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -183,6 +187,8 @@ impl Mutation {
         Mutation::LostRowsCached,
         Mutation::DeadlineOutlivesKey,
         Mutation::StandInsCountTwice,
+        Mutation::BackOffOutlivesLayout,
+        Mutation::LostPlacementCounts,
     ];
 }
 

@@ -6,6 +6,7 @@
 //!        └────────────────────────────────────────────────────────┘
 //! a refusal of this page, a loss or silence ends it; the schedule tries again
 //! a refusal of one row does not: the rows behind it are compared, and the exchange ends as incomplete
+//! the other side has no room: nothing more is pushed, what it has is taken, and the exchange ends as incomplete
 //! ```
 //!
 //! Pages are numbered, and an answer counts only for its own, and from the other side only: a repeated one of an earlier page
@@ -94,8 +95,9 @@ impl Plan {
 
     fn fail(self) -> Outcome {
         let Plan { peer, partition, aim, began, marks, .. } = self;
-        let (is_complete, is_current) = (false, false);
-        Outcome { partition, peer, aim, is_complete, is_current, began, marks, received: 0, sent: 0, bytes: 0 }
+        let (is_complete, has_taken, is_current) = (false, false, false);
+        let (received, sent, bytes) = (0, 0, 0);
+        Outcome { partition, peer, aim, is_complete, has_taken, is_current, began, marks, received, sent, bytes }
     }
 }
 
@@ -111,8 +113,12 @@ struct Exchange {
     stage: Stage,
     began: Began,
     haste: Haste,
-    /// Every row so far was shown and taken.
+    /// Every row so far was shown by both sides, and taken here.
     is_whole: bool,
+    /// What was pushed so far was taken there.
+    is_given: bool,
+    /// The other side has no room.
+    is_full: bool,
     /// The number of the page.
     step: u32,
     /// What the other side said of itself in its first answer and in its last.
@@ -151,6 +157,8 @@ pub struct Outcome {
     pub aim: Aim,
     /// All that was to go one way or both is durable there. What an owner refuses as frozen counts as taken if it is given.
     pub is_complete: bool,
+    /// All that the other side had is durable here, whatever it took.
+    pub has_taken: bool,
     /// Both sides began it under the layout that this node acts by.
     pub is_current: bool,
     /// When it began.
@@ -221,6 +229,8 @@ impl Exchanges {
             stage: Stage::Reading,
             haste: haste(env, turn, partition),
             is_whole: true,
+            is_given: true,
+            is_full: false,
             step: 0,
             marks,
             is_current,
@@ -356,7 +366,7 @@ impl Exchanges {
             let body = TaskBody::Merge { state, source: MergeSource::Exchange { op, is_vouched, forgotten } };
             out.tell(Local::Task(Task { row, body }));
         }
-        let wanted: Vec<(RowKey, Bytes)> = if exchange.aim.pushes() {
+        let wanted: Vec<(RowKey, Bytes)> = if exchange.aim.pushes() && !exchange.is_full {
             findings.wanted.iter().filter_map(|row| own.remove_entry(row)).collect()
         } else {
             Vec::new()
@@ -411,7 +421,10 @@ impl Exchanges {
             Ok(()) => {}
             // Of what is given an owner froze only what it had taken over before.
             Err(Refusal::Frozen) if exchange.aim == Aim::Give => {}
-            Err(refusal) if refusal.is_of_one_row() => exchange.is_whole = false,
+            Err(Refusal::DiskReserve) if exchange.aim == Aim::Both => {
+                (exchange.is_given, exchange.is_full) = (false, true);
+            }
+            Err(refusal) if refusal.is_of_one_row() => exchange.is_given = false,
             Err(_) => return self.end(&mut turn.out, answer.op, false),
         }
         if let Stage::Repairing { is_pushing, .. } = &mut exchange.stage {
@@ -436,8 +449,9 @@ impl Exchanges {
         exchange.range.start = covered.clone();
         if exchange.range.end.as_ref().is_none_or(|end| exchange.range.start >= *end) {
             let Some(next) = exchange.ranges.pop_front() else {
-                let is_whole = exchange.is_whole;
-                return self.end(&mut turn.out, op, is_whole);
+                let (has_taken, is_complete) = (exchange.is_whole, exchange.is_whole && exchange.is_given);
+                let ended = self.end(&mut turn.out, op, is_complete);
+                return ended.map(|outcome| Outcome { has_taken, ..outcome });
             };
             exchange.range = next;
         }
@@ -451,7 +465,8 @@ impl Exchanges {
         out.cancel_timer(&TimerKey::Pace(op));
         let Exchange { partition, peer, aim, is_current, began, marks, received, sent, bytes, .. } =
             self.open.remove(&op)?;
-        Some(Outcome { partition, peer, aim, is_complete, is_current, began, marks, received, sent, bytes })
+        let has_taken = is_complete;
+        Some(Outcome { partition, peer, aim, is_complete, has_taken, is_current, began, marks, received, sent, bytes })
     }
 }
 

@@ -248,7 +248,9 @@ impl Walks {
         out.cancel_timer(&TimerKey::Walk(op));
         let Walk { partition, peer, began, marks, is_current, .. } = self.open.remove(&op)?;
         let (aim, received, sent, bytes) = (Aim::Both, 0, 0, 0);
-        let outcome = Outcome { partition, peer, aim, is_complete, is_current, began, marks, received, sent, bytes };
+        let has_taken = is_complete;
+        let outcome =
+            Outcome { partition, peer, aim, is_complete, has_taken, is_current, began, marks, received, sent, bytes };
         Some(Walked::Ended(outcome))
     }
 }

@@ -8,6 +8,9 @@
 //!
 //! One page per owner is under way; the receiver's `pause_ms` spaces the pages. A delivery carries the versions it
 //! sent, and only marks at or below them are struck. Pages may be stale: merges are idempotent.
+//!
+//! What an owner refused under one layout says nothing of the next, and what becomes owed by it waits for no back-off that came
+//! before: every delivery begins anew ([`Delivery::begin_anew`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +18,7 @@ use crate::causality::Tick;
 use crate::ids::{NodeId, OpId, PartitionId, RowVersion};
 use crate::limits;
 use crate::message::peer::{Deliver, Delivered, OwedRow, PeerMessage, Refusal};
+use crate::mutation::{self, Mutation};
 use crate::replica::{Standing, StoredRow, marks, normal};
 use crate::shard::{DebtPage, Env, Job, Local, Outbox, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{PageLimit, Range, RowKey, StoreError, keyspace};
@@ -33,6 +37,8 @@ struct State {
     cursor: Option<bytes::Bytes>,
     stage: Stage,
     failures: u32,
+    /// Once the page that is under way is answered, the next look waits for nothing.
+    begins_anew: bool,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +91,23 @@ impl Delivery {
         self.by_owner.remove(&owner);
         self.owners.retain(|_, node| *node != owner);
         out.cancel_timer(&TimerKey::Delivery(owner));
+    }
+
+    /// Another layout is taken up, or has changed what is owed: no owner is waited for any longer. What is owed is looked at from
+    /// the beginning with the next kick, or after the page that is under way.
+    pub fn begin_anew(&mut self, out: &mut Outbox) {
+        if mutation::is_off(Mutation::BackOffOutlivesLayout) {
+            return;
+        }
+        for (owner, state) in &mut self.by_owner {
+            state.failures = 0;
+            if matches!(state.stage, Stage::Idle) {
+                state.cursor = None;
+                out.cancel_timer(&TimerKey::Delivery(*owner));
+            } else {
+                state.begins_anew = true;
+            }
+        }
     }
 
     /// The pause or the back-off is over, or an answer is overdue.
@@ -197,6 +220,9 @@ impl Delivery {
         let Some(state) = self.by_owner.get_mut(&owner) else { return };
         state.stage = Stage::Idle;
         state.failures = 0;
+        if state.ends_anew(out, owner) {
+            return;
+        }
         let mut pause = std::time::Duration::from_millis(u64::from(pause_ms));
         if is_last {
             state.cursor = None;
@@ -210,22 +236,40 @@ impl Delivery {
     fn pass_over(&mut self, env: &Env<'_>, out: &mut Outbox, owner: NodeId, is_last: bool) {
         let Some(state) = self.by_owner.get(&owner) else { return };
         let cursor = if is_last { None } else { state.cursor.clone() };
-        self.back_off(env, out, owner);
-        if let Some(state) = self.by_owner.get_mut(&owner) {
-            state.cursor = cursor;
-        }
+        self.wait(env, out, owner, cursor);
     }
 
     fn back_off(&mut self, env: &Env<'_>, out: &mut Outbox, owner: NodeId) {
+        self.wait(env, out, owner, None);
+    }
+
+    /// After a while what is owed is looked at from there.
+    fn wait(&mut self, env: &Env<'_>, out: &mut Outbox, owner: NodeId, cursor: Option<bytes::Bytes>) {
         let Some(state) = self.by_owner.get_mut(&owner) else { return };
         if let Stage::Sent { op, .. } | Stage::Reading(op) = state.stage {
             self.owners.remove(&op);
         }
         state.stage = Stage::Idle;
-        state.cursor = None;
+        if state.ends_anew(out, owner) {
+            return;
+        }
+        state.cursor = cursor;
         let pause = env.config.delivery_backoff * (1 << state.failures.min(5));
         state.failures = state.failures.saturating_add(1);
         out.set_timer(TimerKey::Delivery(owner), env.now.mono.after(pause));
+    }
+}
+
+impl State {
+    /// Whether nothing is to be waited for once the page that was under way is done.
+    fn ends_anew(&mut self, out: &mut Outbox, owner: NodeId) -> bool {
+        if !std::mem::take(&mut self.begins_anew) {
+            return false;
+        }
+        self.cursor = None;
+        self.failures = 0;
+        out.cancel_timer(&TimerKey::Delivery(owner));
+        true
     }
 }
 

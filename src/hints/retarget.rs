@@ -11,8 +11,10 @@
 //! owed to any owner is owed to them too: it may reach that owner after the new one was loaded from it. A mark that is set later
 //! is set for the present owners at once.
 //!
-//! Begun when another layout is taken up, and at each start. Costs a look at each entry of the index; one page and its tasks at
-//! a time. A row that cannot be read keeps its marks and is tried again after five seconds.
+//! Begun when another layout is taken up. A start looks through the index anyway, to count what is owed; it goes on here only
+//! if it sees marks of before, left by a look that was cut off or set under a layout that it slept through. Costs a look at each
+//! entry of the index; one page and its tasks at a time. A row that cannot be read keeps its marks and is tried again after five
+//! seconds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,16 +51,29 @@ struct Look {
     /// Rows of the page that are not done yet.
     tasks: usize,
     is_whole: bool,
+    /// Some row was to get other marks.
+    has_changed: bool,
 }
 
 impl Retargets {
-    /// Another layout is taken up, or opened with: everything that is owed is looked at.
-    pub fn on_layout(&mut self, env: &Env<'_>, turn: &Turn) {
-        // Under the founding layout nobody has owned anything before.
-        let is_first = env.ring.epoch().number <= 1;
-        self.queue = turn.owed_owners().filter(|_| !is_first).collect();
+    /// A start finds a mark: what is owed to the same owner is looked through if this one may be of before.
+    pub fn on_found(&mut self, ring: &RingView, partition: PartitionId, owner: NodeId) {
+        if is_of_before(ring, partition, owner) {
+            self.queue.insert(owner);
+        }
+    }
+
+    /// Another layout is taken up: everything that is owed is looked at.
+    pub fn on_layout(&mut self, turn: &Turn) {
+        self.queue = turn.owed_owners().collect();
         self.look = None;
         self.at = Timestamp(0);
+    }
+
+    /// Owners whose part of the index is still to be looked through.
+    #[cfg(test)]
+    pub(crate) fn owners(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.queue.iter().copied()
     }
 
     /// Whether a page belongs here.
@@ -73,13 +88,15 @@ impl Retargets {
         }
         let Some(owner) = self.queue.pop_first() else { return };
         let rest = keyspace::debt_range(owner);
-        self.look = Some(Look { op: OpId(0), owner, rest, is_last: false, tasks: 0, is_whole: true });
+        self.look =
+            Some(Look { op: OpId(0), owner, rest, is_last: false, tasks: 0, is_whole: true, has_changed: false });
         self.read(turn);
     }
 
-    /// A page of the index was read.
-    pub fn on_page(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, outcome: Result<DebtPage, StoreError>) {
-        let Some(look) = self.look.as_mut().filter(|look| look.op == op) else { return };
+    /// A page of the index was read. True: what is owed to one owner is looked through, and some of it is owed to others now.
+    #[must_use]
+    pub fn on_page(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, outcome: Result<DebtPage, StoreError>) -> bool {
+        let Some(look) = self.look.as_mut().filter(|look| look.op == op) else { return false };
         let Ok(page) = outcome else {
             look.is_whole = false;
             look.is_last = true;
@@ -94,22 +111,25 @@ impl Retargets {
             let partition = row.partition(env.ring.layout().partitions);
             if env.scope.has(partition) && is_of_before(env.ring, partition, look.owner) {
                 look.tasks += 1;
+                look.has_changed = true;
                 turn.out.tell(Local::Task(Task { row, body: TaskBody::Retarget { op } }));
             }
         }
-        self.advance(env, turn);
+        self.advance(env, turn)
     }
 
-    /// A row has the marks that it should have, or could not be read.
-    pub fn on_retargeted(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, is_done: bool) {
-        let Some(look) = self.look.as_mut().filter(|look| look.op == op) else { return };
+    /// A row has the marks that it should have, or could not be read. True: the same as of [`Retargets::on_page`].
+    #[must_use]
+    pub fn on_retargeted(&mut self, env: &Env<'_>, turn: &mut Turn, op: OpId, is_done: bool) -> bool {
+        let Some(look) = self.look.as_mut().filter(|look| look.op == op) else { return false };
         look.tasks = look.tasks.saturating_sub(1);
         look.is_whole &= is_done;
-        self.advance(env, turn);
+        self.advance(env, turn)
     }
 
-    fn advance(&mut self, env: &Env<'_>, turn: &mut Turn) {
-        let Some(look) = &self.look else { return };
+    fn advance(&mut self, env: &Env<'_>, turn: &mut Turn) -> bool {
+        let Some(look) = &self.look else { return false };
+        let has_changed = look.has_changed;
         match (look.tasks, look.is_last) {
             (0, false) => self.read(turn),
             (0, true) => {
@@ -119,9 +139,11 @@ impl Retargets {
                 }
                 self.look = None;
                 self.begin(env, turn);
+                return has_changed;
             }
             _ => {}
         }
+        false
     }
 
     fn read(&mut self, turn: &mut Turn) {

@@ -65,8 +65,12 @@ pub(super) fn retarget(env: &Env<'_>, turn: &mut Turn, row: &RowKey) {
 }
 
 /// Whom a node owes what it is to owe to these: themselves, and for those of them that are no owners any more all that are.
+/// While all of them are declared lost and nobody owns the partition, the marks stay for whoever does next.
 fn debtees(env: &Env<'_>, partition: PartitionId, named: &[NodeId]) -> Vec<NodeId> {
     let owners = env.ring.owners(partition);
+    if owners.is_empty() {
+        return named.to_vec();
+    }
     let is_left = |node: &NodeId| !owners.contains(node) && !mutation::is_off(Mutation::HintNotRetargeted);
     let mut present: Vec<NodeId> = named.iter().copied().filter(|node| !is_left(node)).collect();
     if named.iter().any(is_left) {

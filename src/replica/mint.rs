@@ -132,6 +132,10 @@ fn check(env: &Env<'_>, turn: &Turn, main: &RowKey, mint: &Mint, standing: Stand
         return Err(not_applied(Reason::DeadlineExceeded { answered: 0, needed: 1 }).into());
     }
     match standing {
+        // Whoever stands in keeps a row as owed to owners; with none, nobody would ever take it over.
+        Standing::Fallback if env.ring.owners(main.partition(env.ring.layout().partitions)).is_empty() => {
+            return Err(not_applied(Reason::NoOwner).into());
+        }
         Standing::Owner | Standing::Fallback => {}
         Standing::Newborn | Standing::Joining => return Err(not_applied(Reason::NotEstablished).into()),
         Standing::Leaving | Standing::Outside => {

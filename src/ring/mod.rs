@@ -69,8 +69,10 @@ impl RingView {
                 Transition::new(before, after, layout.phase).map(|transition| (partition, transition))
             };
             transitions = pairs.filter_map(transition).collect();
-            if layout.phase.reads_before() {
-                lists = lists_before;
+            for (list, before) in lists.iter_mut().zip(lists_before) {
+                if transition::reads_before(&before, list, layout.phase) {
+                    *list = before;
+                }
             }
         }
         let zones = zones(&layout);

@@ -142,6 +142,68 @@ fn who_is_lost_while_it_moves_is_planned_around() {
 }
 
 #[test]
+fn a_placement_of_which_nobody_is_left_does_not_count() {
+    let mut founding = founded(5, 64);
+    founding.replicas = 2;
+    (founding.read_quorum, founding.write_quorum) = (1, 1);
+    let founding = founding.seal().unwrap();
+    let steady = view(&founding);
+    let lost = steady.owners(PartitionId(0)).to_vec();
+    let changes = lost.iter().map(|node| Change::Fence(*node)).collect();
+    let plan = Plan { base: founding.epoch, changes, accepts_loss: true };
+    let mut layout = plan.apply(&steady).unwrap();
+    let end = view(&layout.outcome().unwrap());
+    let mut founds = 0;
+    while layout.phase != Phase::Steady {
+        let ring = view(&layout);
+        for partition in steady.partitions() {
+            let left = steady.accept_set(partition).iter().copied().filter(|node| !lost.contains(node));
+            let waited_for = &left.collect() | &set(end.accept_set(partition));
+            assert_eq!(set(ring.accept_set(partition)), waited_for, "they may hold hints");
+            if steady.owners(partition).iter().any(|owner| !lost.contains(owner)) {
+                continue;
+            }
+            founds += 1;
+            let to_come = end.owners(partition);
+            assert_eq!((ring.readers(partition), ring.owners(partition)), (to_come, to_come), "{}", layout.phase);
+            assert_eq!(ring.write_sets(partition), std::slice::from_ref(end.preference_list(partition)));
+            assert!(ring.joiners(partition).next().is_none() && ring.leavers(partition).is_empty());
+            assert!(ring.owners_before(partition).is_empty() && ring.owners_to_come(partition).is_empty());
+            assert!(ring.may_settle(partition) && !ring.is_moved(partition));
+            assert_eq!(ring.since(partition), 2, "writers of layout 1 count among the lost");
+        }
+        layout = layout.next_phase().unwrap().unwrap();
+    }
+    assert!(founds >= 3, "{founds}");
+}
+
+#[test]
+fn who_loses_all_that_were_to_take_over_is_read_as_before_until_the_change_ends() {
+    let mut founding = founded(3, 64);
+    founding.replicas = 1;
+    (founding.read_quorum, founding.write_quorum) = (1, 1);
+    let founding = founding.seal().unwrap();
+    let steady = view(&founding);
+    let moving = plan_of(&steady, vec![Change::Leave(NodeId(2))]);
+    let switched = view(&moving.next_phase().unwrap().unwrap());
+    let partition = switched.partitions().find(|partition| switched.is_moved(*partition)).unwrap();
+    let lost = switched.readers(partition)[0];
+    let mut layout = plan_of(&switched, vec![Change::Fence(lost)]);
+    for phase in [Phase::Switched, Phase::Closing] {
+        let ring = view(&layout);
+        assert_eq!(layout.phase, phase);
+        assert_eq!((ring.readers(partition), ring.owners(partition)), (&[NodeId(2)][..], &[NodeId(2)][..]));
+        assert!(ring.leavers(partition).is_empty(), "there is nobody to hand over to");
+        layout = layout.next_phase().unwrap().unwrap();
+    }
+    assert!(view(&layout).owners(partition).is_empty(), "what it has is kept for whoever owns it next");
+}
+
+fn plan_of(ring: &RingView, changes: Vec<Change>) -> Layout {
+    Plan { base: ring.epoch(), changes, accepts_loss: true }.apply(ring).unwrap()
+}
+
+#[test]
 fn zones_are_numbered_and_a_member_without_one_is_its_own() {
     let mut layout = founded(5, 16);
     for (member, zone) in layout.members.iter_mut().zip(["x", "", "x", "b", ""]) {

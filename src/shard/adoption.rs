@@ -39,11 +39,13 @@ impl Shard {
         // First by the new lists: who is asked in place of one that is gone must be of these.
         self.coordinator.on_ring_changed(&self.site.env(now), &mut self.turn.out);
         self.forget_strangers(now);
+        self.delivery.begin_anew(&mut self.turn.out);
         self.exchanges.abandon_all(&mut self.turn.out);
         self.walks.abandon_all(&mut self.turn.out);
         self.responders.refuse_all(&mut self.turn.out, &Refusal::StaleLayout { have: number });
         self.newborns = Newborns::default();
         self.take_partitions(now);
+        self.retargets.on_layout(&self.turn);
         self.stability.on_layout(&self.site.env(now), &mut self.turn);
         for timer in [TimerKey::Newborn, TimerKey::Stability] {
             self.turn.out.set_timer(timer, now.mono);
@@ -69,7 +71,6 @@ impl Shard {
         self.site.exchanged.retain(is_pair);
         self.compared.retain(is_pair);
         self.schedule.rebuild(&self.site.env(now), &own);
-        self.retargets.on_layout(&self.site.env(now), &self.turn);
         self.on_moves_changed(now);
     }
 

@@ -127,7 +127,15 @@ impl Shard {
         config.validate()?;
         let partitions = Partitions::open(store.as_ref(), &ring, |partition| scope.has(partition))?;
         let count = ring.layout().partitions;
-        let is_mine = |row: &RowKey| scope.has(row.partition(count));
+        let mut retargets = Retargets::default();
+        let is_mine = |row: &RowKey, owner: NodeId| {
+            let partition = row.partition(count);
+            let is_mine = scope.has(partition);
+            if is_mine {
+                retargets.on_found(&ring, partition, owner);
+            }
+            is_mine
+        };
         let council = (scope.index == 0).then(|| Council::open(store.as_ref(), &ring, &identity, seed)).transpose()?;
         let council = council.map(Box::new);
         let turn = Turn::open(
@@ -160,7 +168,7 @@ impl Shard {
             replica: Replica::default(),
             ledger: Ledger::default(),
             delivery: Delivery::default(),
-            retargets: Retargets::default(),
+            retargets,
             schedule: Schedule::default(),
             exchanges: Exchanges::default(),
             walks: Walks::default(),

@@ -171,7 +171,8 @@ impl Shard {
     }
 
     fn on_exchange_end(&mut self, now: Now, outcome: &Outcome) {
-        let Outcome { partition, peer, aim, is_complete, is_current, began, marks, received, sent, .. } = *outcome;
+        let Outcome { partition, peer, aim, is_complete, has_taken, is_current, began, marks, received, sent, .. } =
+            *outcome;
         self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
         match aim {
             Aim::Both => {}
@@ -179,6 +180,9 @@ impl Shard {
             Aim::Give => self.transfer.outgoing.note(partition, sent, outcome.bytes),
         }
         if !is_complete {
+            if has_taken && is_current && aim == Aim::Both {
+                self.on_credit(now, partition, peer, marks);
+            }
             return;
         }
         self.exchanges_done += 1;
@@ -213,7 +217,7 @@ impl Shard {
         }
     }
 
-    /// Everything was exchanged with a peer, and both sides began under the present layout.
+    /// All that a peer had was taken, and both sides began under the present layout.
     pub(super) fn on_credit(&mut self, now: Now, partition: PartitionId, peer: NodeId, marks: Option<(Marks, Marks)>) {
         let Shard { site, turn, transfer, stability, .. } = self;
         let env = site.env(now);

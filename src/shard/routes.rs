@@ -244,7 +244,9 @@ impl Shard {
                     self.on_hurries(now, hurries);
                 }
                 Local::Retargeted { op, is_done } => {
-                    self.retargets.on_retargeted(&self.site.env(now), &mut self.turn, op, is_done);
+                    if self.retargets.on_retargeted(&self.site.env(now), &mut self.turn, op, is_done) {
+                        self.delivery.begin_anew(&mut self.turn.out);
+                    }
                 }
                 Local::Dropped(partition) => self.on_dropped(now, partition),
                 Local::Settled { op, is_done } => {
@@ -296,7 +298,9 @@ impl Shard {
                 self.replica.on_side_rows(&env, &mut self.turn, op, outcome);
             }
             JobResult::Debts { op, outcome } if self.retargets.has(op) => {
-                self.retargets.on_page(&env, &mut self.turn, op, outcome);
+                if self.retargets.on_page(&env, &mut self.turn, op, outcome) {
+                    self.delivery.begin_anew(&mut self.turn.out);
+                }
             }
             JobResult::Debts { op, outcome } => {
                 self.delivery.on_page(&env, &mut self.turn, op, outcome);

@@ -6,8 +6,8 @@
 //!                                                               └──all──→ its ticks, established, synced: one write
 //! ```
 //!
-//! A credit is an exchange with an owner of before that was complete and that both sides began under the present layout. Who
-//! is loaded keeps its ticks of settling at zero until the end, so nothing that comes is taken for settled; those of the first
+//! A credit is an exchange with an owner of before in which this node took all that the other had, and that both sides began
+//! under the present layout; whether the other took what it lacked, for which it may have no room, is another matter. Who is loaded keeps its ticks of settling at zero until the end, so nothing that comes is taken for settled; those of the first
 //! teacher are its own then, for nobody settles the partition meanwhile. Credits are in memory: a start begins again, and only
 //! hashes travel twice. What is `synced` is durable.
 
@@ -50,11 +50,15 @@ impl Incoming {
         }
     }
 
-    /// Whether this node must still exchange everything with owners of before.
+    /// Whether this node must still exchange everything with owners of before. Who is the last of them that was not declared
+    /// lost has nobody to do it with: whatever is left it has, or founds.
     pub fn is_unsynced(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> bool {
+        let memory = turn.memory(partition);
+        let is_last = || memory.is_established && Incoming::teachers(env, partition).next().is_none();
         env.ring.layout().phase.reads_before()
             && env.ring.owners_to_come(partition).contains(&env.me)
-            && turn.memory(partition).synced < env.ring.since(partition)
+            && memory.synced < env.ring.since(partition)
+            && !is_last()
     }
 
     /// The owners of before with whom it must.
@@ -103,7 +107,7 @@ impl Incoming {
         load.bytes += bytes;
     }
 
-    /// An exchange with this peer is complete, and both sides began it under the present layout. `marks`: what it said of
+    /// All that this peer had was taken, in an exchange that both sides began under the present layout. `marks`: what it said of
     /// itself first and last, if this node began. True if that was the last one that was lacking: the partition is synced now.
     pub fn credit(
         &mut self,

@@ -24,6 +24,7 @@ mod join_leave_under_load;
 mod late_acknowledgement;
 mod leave_and_return;
 mod long_absence;
+mod lost_majority;
 mod lost_third_message;
 mod lost_wal_tail;
 mod missed_tombstone;
@@ -34,6 +35,7 @@ mod replace_dead_node;
 mod reset_retried;
 mod restored_backup;
 mod restored_elsewhere;
+mod retargeted_hint;
 mod rolling_actors;
 mod rolling_restart;
 mod session_failover;
@@ -105,6 +107,7 @@ pub const ALL: &[Scenario] = &[
     late_acknowledgement::SCENARIO,
     leave_and_return::SCENARIO,
     long_absence::SCENARIO,
+    lost_majority::SCENARIO,
     lost_third_message::SCENARIO,
     lost_wal_tail::SCENARIO,
     missed_tombstone::SCENARIO,
@@ -115,6 +118,7 @@ pub const ALL: &[Scenario] = &[
     restored_backup::SCENARIO,
     restored_elsewhere::SCENARIO,
     reset_retried::SCENARIO,
+    retargeted_hint::SCENARIO,
     rolling_actors::SCENARIO,
     rolling_restart::SCENARIO,
     session_failover::SCENARIO,

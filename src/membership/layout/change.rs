@@ -10,7 +10,8 @@
 //!
 //! One change of owners at a time: further plans wait until the layout is steady. The exception is declaring a member
 //! lost, for a dead member holds up the change that is under way. While it moves, what is to come is planned without the
-//! lost one; later, when what is to come is read already, its place stays and is empty, until the next change.
+//! lost one; later, when what is to come is read already, its place stays and is empty, until the next change: that one gives
+//! empty places to others, as soon as enough members are left for all replicas.
 
 use std::collections::BTreeSet;
 
@@ -210,6 +211,7 @@ impl Plan {
         for change in &self.changes {
             draft.change(change)?;
         }
+        draft.give_up_empty_places();
         draft.check_carriers()?;
         let lost = self.lost_partitions(ring, &draft.lost)?;
         draft.into_layout(ring, lost)
@@ -220,11 +222,7 @@ impl Plan {
         if lost.is_empty() {
             return Ok(Vec::new());
         }
-        let is_lost = |partition: &PartitionId| {
-            let holders = ring.readers(*partition);
-            !holders.is_empty() && holders.iter().all(|holder| lost.contains(holder))
-        };
-        let partitions: Vec<PartitionId> = ring.partitions().filter(is_lost).collect();
+        let partitions = lost_partitions(ring, lost);
         if self.accepts_loss {
             return Ok(partitions);
         }
@@ -245,7 +243,8 @@ impl Plan {
 }
 
 /// The layout after a loss of most: all but the survivors are declared lost. Those who are left take over what the others owned,
-/// if they are enough for all replicas; else the places of the lost stay, and are empty until others have joined.
+/// if they are enough for all replicas, and found what nobody is left of; else the places of the lost stay, and are empty until
+/// enough others have joined.
 pub(crate) fn recovered(
     ring: &RingView,
     survivors: &[NodeId],
@@ -264,11 +263,20 @@ pub(crate) fn recovered(
         }
     }
     let lost = draft.lost.clone();
-    let is_lost = |partition: &PartitionId| ring.readers(*partition).iter().all(|holder| lost.contains(holder));
-    let mut next = draft.into_layout(ring, ring.partitions().filter(is_lost).collect())?;
+    let lost_partitions = lost_partitions(ring, &lost);
+    let mut next = draft.into_layout(ring, lost_partitions)?;
     next.epoch.number = number;
     next.forced = Some(Forced { survivors: survivors.to_vec(), fenced: lost.into_iter().collect(), at });
     Ok(next.seal()?)
+}
+
+/// Partitions of which these are all that is left.
+fn lost_partitions(ring: &RingView, lost: &BTreeSet<NodeId>) -> Vec<PartitionId> {
+    let is_lost = |partition: &PartitionId| {
+        let holders = ring.readers(*partition);
+        !holders.is_empty() && holders.iter().all(|holder| lost.contains(holder))
+    };
+    ring.partitions().filter(is_lost).collect()
 }
 
 /// What of a member a change is about; of each kind there is one per member, and nothing else beside its going.
@@ -401,6 +409,15 @@ impl<'a> Draft<'a> {
             return Err(ChangeError::AddressTaken { address: address.to_owned() });
         }
         Ok(())
+    }
+
+    /// Members that were declared lost while they could not be planned around go now, if the others can carry everything.
+    fn give_up_empty_places(&mut self) {
+        let is_empty = |member: &Member| self.present.is_fenced(member.id) && member.carries();
+        let left = carriers(&self.members).filter(|member| !is_empty(member)).count();
+        if self.present.phase.is_steady() && left >= usize::from(self.present.replicas) {
+            self.members.iter_mut().filter(|member| is_empty(member)).for_each(|member| member.leaving = true);
+        }
     }
 
     fn check_carriers(&self) -> Result<(), ChangeError> {

@@ -201,3 +201,64 @@ fn of_too_many_fenced_those_are_forgotten_who_are_long_gone() {
     assert_eq!(next.fenced.len(), 1024);
     assert!(next.is_fenced(NodeId(3)) && !next.is_fenced(NodeId(1_000)) && next.is_fenced(NodeId(1_001)));
 }
+
+fn recovered_from(present: &Layout, survivors: &[u64]) -> Layout {
+    let survivors: Vec<NodeId> = survivors.iter().copied().map(NodeId).collect();
+    let number = present.epoch.number + 2;
+    let next = recovered(&view(present), &survivors, number, WallTime(7)).unwrap();
+    assert_eq!((next.epoch.number, next.epoch.parent), (number, present.epoch.content));
+    let lost = |node: &NodeId| !survivors.contains(node);
+    let others: Vec<NodeId> = present.members.iter().map(|member| member.id).filter(lost).collect();
+    assert_eq!(next.fenced.iter().map(|fenced| fenced.node).collect::<Vec<_>>(), others);
+    assert_eq!(next.forced, Some(Forced { survivors: survivors.clone(), fenced: others, at: WallTime(7) }));
+    assert_eq!(next.voters(), survivors, "they decide from now on");
+    next
+}
+
+#[test]
+fn survivors_that_are_enough_for_all_replicas_take_over_from_the_lost() {
+    let next = recovered_from(&founded(7, 32), &[2, 4, 6]);
+    assert_eq!(next.phase, Phase::Moving);
+    let end = next.outcome().unwrap();
+    assert_eq!(end.members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [2, 4, 6]);
+    let moving = done(&founded(7, 32), vec![Change::Join(member(9))]);
+    let next = recovered_from(&moving, &[2, 4, 6]);
+    assert_eq!((next.phase, next.before.as_ref().unwrap().members.len()), (Phase::Moving, 7), "planned anew");
+}
+
+#[test]
+fn fewer_survivors_than_replicas_keep_their_places_and_the_next_change_gives_the_others_away() {
+    let present = founded(5, 32);
+    let next = recovered_from(&present, &[1, 2]);
+    assert_eq!((next.phase, &next.members), (Phase::Steady, &present.members));
+    let (was, is) = (view(&present), view(&next));
+    for partition in was.partitions() {
+        let left: Vec<NodeId> = was.owners(partition).iter().copied().filter(|owner| owner.0 <= 2).collect();
+        assert_eq!(is.owners(partition), left, "nobody owns what it has not got");
+    }
+    let named: Vec<PartitionId> = was.partitions().filter(|partition| is.owners(*partition).is_empty()).collect();
+    assert!(!named.is_empty());
+    assert!(next.fenced.iter().all(|fenced| fenced.declared_lost == PartitionRun::of(named.clone())));
+
+    let address = Change::Address { node: NodeId(1), address: "elsewhere:1".into() };
+    let changed = done(&next, vec![address]);
+    assert_eq!((changed.phase, changed.members.len()), (Phase::Steady, 5), "two cannot carry three replicas");
+    let joined = done(&next, vec![Change::Join(member(9))]);
+    assert_eq!(joined.phase, Phase::Moving);
+    let end = joined.outcome().unwrap();
+    assert_eq!(end.members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [1, 2, 9]);
+    let replaced = done(&next, vec![Change::Replace { old: NodeId(4), new: member(9), is_dead: true }]);
+    assert_eq!(replaced.outcome().unwrap().members.len(), 3);
+    assert_eq!(replaced.member(NodeId(9)).unwrap().place, Some(NodeId(4)));
+}
+
+#[test]
+fn a_recovery_while_others_are_read_already_leaves_their_places_empty_until_the_next_change() {
+    let moving = done(&founded(7, 32), vec![Change::Join(member(9))]);
+    let switched = moving.next_phase().unwrap().unwrap();
+    let next = recovered_from(&switched, &[2, 4, 6]);
+    assert_eq!((next.phase, next.members.len()), (Phase::Switched, 8));
+    let end = next.outcome().unwrap();
+    let again = done(&end, vec![Change::Weight { node: NodeId(2), weight: 2 }]);
+    assert_eq!(again.outcome().unwrap().members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [2, 4, 6]);
+}

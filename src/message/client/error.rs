@@ -229,8 +229,11 @@ pub enum Reason {
         /// Which one.
         queue: String,
     },
-    /// A covering operation that no owner could see, on a live counter.
-    #[error("no owner is reachable, and the counter seen here may be incomplete; retry when an owner is back")]
+    /// A covering operation that no owner could see, on a live counter; or all owners were declared lost, and none has come yet.
+    #[error(
+        "no owner is reachable, and what is seen here may be incomplete; retry when an owner is back, or when others have taken \
+         over what lost ones owned"
+    )]
     NoOwner,
     /// The nodes that could coordinate have not yet taken over the partition's data.
     #[error("the partition is being taken over by its owners; retry in a moment")]

@@ -10,7 +10,7 @@ use crate::message::peer::LayoutMessage;
 use crate::replica::begin_candidate;
 
 impl Bus {
-    fn call(&mut self, at: u64, call: ClusterCall) -> u64 {
+    pub(super) fn call(&mut self, at: u64, call: ClusterCall) -> u64 {
         self.next_request += 1;
         let request_id = RequestId(self.next_request);
         let now = self.now_at(NodeId(at));
@@ -19,13 +19,13 @@ impl Bus {
         self.next_request
     }
 
-    fn admin(&mut self, at: u64, call: ClusterCall) -> ClusterAnswer {
+    pub(super) fn admin(&mut self, at: u64, call: ClusterCall) -> ClusterAnswer {
         let id = self.call(at, call);
         self.run(Duration::from_secs(1));
         self.cluster_answers.remove(&id).expect("answered")
     }
 
-    fn stage(&mut self, at: u64, change: Change) -> PlanView {
+    pub(super) fn stage(&mut self, at: u64, change: Change) -> PlanView {
         match self.admin(at, ClusterCall::Stage { change, accepts_loss: false }) {
             ClusterAnswer::Plan(Some(view)) => *view,
             other => panic!("{other:?}"),
@@ -36,20 +36,33 @@ impl Bus {
         ClusterCall::Commit { base: view.present.epoch, content: view.next.as_ref().unwrap().epoch.content }
     }
 
-    fn commit(&mut self, at: u64, changes: impl IntoIterator<Item = Change>) -> ClusterAnswer {
+    pub(super) fn commit(&mut self, at: u64, changes: impl IntoIterator<Item = Change>) -> ClusterAnswer {
         let view = changes.into_iter().map(|change| self.stage(at, change)).last().unwrap();
         self.admin(at, Bus::commit_of(&view))
     }
 
-    fn progress(&mut self, at: u64) -> Progress {
+    pub(super) fn progress(&mut self, at: u64) -> Progress {
         match self.admin(at, ClusterCall::Progress) {
             ClusterAnswer::Progress(progress) => *progress,
             other => panic!("{other:?}"),
         }
     }
 
-    fn numbers(&self) -> Vec<u64> {
+    pub(super) fn numbers(&self) -> Vec<u64> {
         self.nodes.values().map(|node| node.shard.site.ring.epoch().number).collect()
+    }
+
+    /// A node that no layout names yet, and that asks to be let in.
+    pub(super) fn start_candidate(&mut self, node: u64, name: &str) {
+        let (id, store) = (NodeId(node), Arc::new(MemoryStore::new(node)));
+        let identity = begin_candidate(store.as_ref(), self.ring.layout().cluster, id, 77 + node).unwrap();
+        let (name, address) = (name.to_owned(), format!("{name}:1"));
+        let candidate = Candidate { name, address, zone: String::new(), weight: 1 };
+        let config = ShardConfig { candidate: Some(candidate), ..self.config.clone() };
+        let scope = ShardScope { index: 0, count: 1 };
+        let shard = Shard::open(config, identity, scope, self.ring.clone(), store.clone(), node, self.now).unwrap();
+        let (observations, restarts) = (Vec::new(), Vec::new());
+        self.nodes.insert(id, Node { shard, store, written: None, observations, restarts, proofs: 0 });
     }
 
     fn push(&mut self, to: u64, from: u64, committed: &Committed) {
@@ -72,7 +85,7 @@ fn error(answer: ClusterAnswer) -> ClusterError {
     }
 }
 
-fn is_committed(answer: &ClusterAnswer, number: u64) -> bool {
+pub(super) fn is_committed(answer: &ClusterAnswer, number: u64) -> bool {
     matches!(answer, ClusterAnswer::Committed(epoch) if epoch.number == number)
 }
 
@@ -303,24 +316,7 @@ fn of_two_layouts_of_one_number_neither_is_taken_over_the_other() {
 #[test]
 fn a_candidate_is_listed_joins_and_learns_of_it() {
     let mut bus = Bus::new(3);
-    let store = Arc::new(MemoryStore::new(9));
-    let cluster = bus.ring.layout().cluster;
-    let identity = begin_candidate(store.as_ref(), cluster, NodeId(9), 77).unwrap();
-    let candidate = Candidate { name: "late".into(), address: "late:1".into(), zone: String::new(), weight: 1 };
-    let config = ShardConfig { candidate: Some(candidate), ..bus.config.clone() };
-    let scope = ShardScope { index: 0, count: 1 };
-    let shard = Shard::open(config, identity, scope, bus.ring.clone(), store.clone(), 9, bus.now).unwrap();
-    bus.nodes.insert(
-        NodeId(9),
-        Node {
-            shard,
-            store,
-            written: None,
-            observations: Vec::new(),
-            proofs: Default::default(),
-            restarts: Vec::new(),
-        },
-    );
+    bus.start_candidate(9, "late");
     bus.run(Duration::from_secs(2));
     let ClusterAnswer::Candidates(known) = bus.admin(2, ClusterCall::Candidates) else { panic!() };
     let member = crate::message::client::cluster::candidate_named(&known, "late").unwrap();

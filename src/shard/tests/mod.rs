@@ -12,6 +12,7 @@ mod identity;
 mod inspect;
 mod lag;
 mod loss;
+mod lost_owners;
 mod moves;
 mod newer_fields;
 mod proofs;
@@ -112,9 +113,13 @@ impl Bus {
     }
 
     fn of(members: Vec<Member>, config: ShardConfig) -> Bus {
-        let nodes: Vec<NodeId> = members.iter().map(|member| member.id).collect();
         let mut layout = Layout::founding(ClusterId([7; 16]), "test", members);
         layout.partitions = 8;
+        Bus::founded(layout, config)
+    }
+
+    fn founded(layout: Layout, config: ShardConfig) -> Bus {
+        let nodes: Vec<NodeId> = layout.members.iter().map(|member| member.id).collect();
         let ring = Arc::new(RingView::new(layout.seal().unwrap()).unwrap());
         let mut bus = Bus {
             ring,

@@ -66,6 +66,11 @@ impl Bus {
         assert_eq!(self.standing(change.joiner, change.partition), Standing::Joining);
     }
 
+    pub(super) fn has_no_room(&mut self, node: NodeId, is_below: bool) {
+        let now = self.now;
+        self.nodes.get_mut(&node).unwrap().shard.handle(now, Input::DiskReserve { is_below });
+    }
+
     pub(super) fn shows(&self, node: NodeId, key: &str) -> Option<Visible> {
         Some(self.stored(node, key)?.row.visible(&Beside::NONE, WallTime(0)))
     }
@@ -337,6 +342,73 @@ fn a_hint_whose_owner_has_left_goes_to_every_owner_and_a_start_in_between_forget
     assert_eq!((bus.debts(), bus.stored(holder, &change.key)), (0, None));
 }
 
+/// A stand-in holds a hint for an owner that has no room, and will not ask it again for a minute. The owner leaves.
+fn does_what_a_change_makes_owed_go_at_once() -> bool {
+    let mut bus = Bus::with(5, ShardConfig { delivery_backoff: Duration::from_secs(60), ..only_writes() });
+    let change = Move::of(&bus);
+    let [moving, switched, closing, _] = &change.phases;
+    let (owners, fallbacks) = bus.list(&change.key);
+    let holder = *fallbacks.iter().find(|node| **node != change.joiner).unwrap();
+    bus.cut = owners.iter().copied().chain([change.joiner]).collect();
+    bus.run(Duration::from_secs(3));
+    let id = bus.send(holder, &change.key, Command::Increment { by: 5 }, Options { w: Some(1), ..Options::default() });
+    bus.run(Duration::from_secs(1));
+    written(&bus.replies[&id]);
+    bus.has_no_room(change.leaver, true);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(3));
+    assert_eq!(bus.debts(), 1, "the others have taken it");
+    bus.adopt(bus.everyone(), moving);
+    bus.run(Duration::from_millis(200));
+    // It was asked too early: it does not know the seal yet.
+    bus.join(&change);
+    bus.run(Duration::from_secs(1));
+    bus.nodes.get_mut(&change.joiner).unwrap().shard.turn.establish(change.partition);
+    bus.adopt(bus.everyone(), switched);
+    bus.run(Duration::from_secs(3));
+    let has_come = bus.shows(change.joiner, &change.key) == Some(number(5));
+    assert!(bus.debts() > 0, "who has no room is still owed it");
+    bus.adopt(bus.everyone(), closing);
+    bus.run(Duration::from_secs(3));
+    has_come && bus.debts() == 0 && bus.stored(holder, &change.key).is_none()
+}
+
+#[test]
+fn what_a_change_of_owners_makes_owed_waits_for_no_back_off_of_before() {
+    assert!(does_what_a_change_makes_owed_go_at_once());
+}
+
+#[test]
+fn a_start_looks_for_marks_of_before_only_if_it_finds_one() {
+    let mut bus = Bus::with(5, only_writes());
+    let change = Move::of(&bus);
+    bus.cut.insert(change.stayers[1]);
+    bus.run(Duration::from_secs(3));
+    let writer = change.stayers[0];
+    written(&bus.increment(writer, &change.key, 7));
+    bus.run(Duration::from_secs(4));
+    let waits = |bus: &Bus| bus.nodes[&writer].shard.retargets.owners().collect::<Vec<_>>();
+    assert!(bus.nodes[&writer].shard.turn.owed_to(change.stayers[1]) > 0);
+    bus.restart(writer);
+    assert_eq!(waits(&bus), [], "it owes it to an owner of now");
+    let steady = &change.phases[3];
+    for (phase, owner) in [(change.moving(), change.stayers[1]), (steady, change.leaver)] {
+        bus.rings.insert(writer, phase.clone());
+        if owner == change.leaver {
+            // The mark was set before, and the node was away while the owner left.
+            let row = RowKey::main(&Key::new(change.key.clone()).unwrap());
+            let now = bus.now.wall;
+            let shard = &mut bus.nodes.get_mut(&writer).unwrap().shard;
+            assert!(matches!(shard.turn.load(&row), Access::Ready));
+            let header = &mut shard.turn.row_mut(&row).header;
+            header.owe(owner, header.version, now);
+            bus.turn(writer);
+        }
+        bus.restart(writer);
+        assert!(waits(&bus).contains(&owner), "{phase:?}", phase = phase.layout().phase);
+    }
+}
+
 #[test]
 fn what_was_answered_before_and_is_noted_as_owed_after_the_change_is_owed_to_the_present_owners() {
     let mut bus = Bus::with(5, only_writes());
@@ -360,10 +432,11 @@ fn what_was_answered_before_and_is_noted_as_owed_after_the_change_is_owed_to_the
 #[test]
 fn without_its_protection_each_of_them_goes_wrong() {
     use crate::mutation::{Mutation, switch_off};
-    let stories: [(Mutation, fn() -> bool); 4] = [
+    let stories: [(Mutation, fn() -> bool); 5] = [
         (Mutation::QuorumInNewOnly, is_w_of_those_to_come_too_few),
         (Mutation::StaleWriterTaken, does_an_older_writer_wait_until_it_has_heard),
         (Mutation::JoinerCountsAsReader, does_a_read_ask_the_owners_of_before),
+        (Mutation::BackOffOutlivesLayout, does_what_a_change_makes_owed_go_at_once),
         (Mutation::HintNotRetargeted, does_a_hint_for_who_leaves_reach_those_who_own_then),
     ];
     for (protection, story) in stories {

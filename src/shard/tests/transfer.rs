@@ -1,7 +1,10 @@
 //! Loading owners to come, and clearing those who go: everything arrives, travels once, and is dropped by proof only.
 
+use super::council::is_committed;
 use super::moves::Move;
 use super::*;
+use crate::membership::{Change, Phase};
+use crate::message::client::MoveWait;
 use crate::message::peer::{Deliver, MoveStep, OwedRow};
 
 /// Nothing repairs but what moves data.
@@ -190,6 +193,66 @@ fn does_who_hands_over_wait_until_all_have_what_it_had() -> bool {
 #[test]
 fn what_only_an_owner_of_before_was_given_reaches_all_owners_before_it_drops_anything() {
     assert!(does_who_hands_over_wait_until_all_have_what_it_had());
+}
+
+#[test]
+fn an_owner_of_before_that_has_no_room_is_learned_from_and_leaves() {
+    let mut bus = Bus::with(5, ShardConfig::default());
+    let change = Move::of(&bus);
+    let (leaver, key) = (change.leaver, change.key.clone());
+    let alone = bus.keys_beside(&change, 1).remove(0);
+    bus.cut = bus.everyone().into_iter().filter(|node| *node != leaver).collect();
+    bus.run(Duration::from_secs(3));
+    let id = bus.send(leaver, &alone, Command::Increment { by: 3 }, Options { w: Some(1), ..Options::default() });
+    bus.run(Duration::from_millis(400));
+    written(&bus.replies[&id]);
+    bus.has_no_room(leaver, true);
+    // What is owed by it is not what brings it: the others learn by exchange.
+    bus.loses = |message| matches!(message, PeerMessage::Deliver(_));
+    bus.cut.clear();
+    bus.run(Duration::from_secs(3));
+    written(&bus.increment(change.stayers[0], &key, 7));
+    bus.go_through(&change, 0..1);
+    assert_eq!(bus.shows(leaver, &key), None, "it takes nothing");
+    for owner in change.stayers.iter().chain([&change.joiner]) {
+        assert!(bus.move_state(*owner).is_synced(), "{owner}: {:?}", bus.move_state(*owner));
+        assert_eq!((bus.shows(*owner, &key), bus.shows(*owner, &alone)), (Some(number(7)), Some(number(3))), "{owner}");
+    }
+    bus.loses = |_| false;
+    bus.go_through(&change, 1..4);
+    assert_eq!(bus.rows_of(leaver, change.partition), 0);
+    assert_eq!((bus.value(change.joiner, &key), bus.value(change.joiner, &alone)), (number(7), number(3)));
+}
+
+#[test]
+fn who_has_no_room_for_what_it_is_to_own_says_so_and_the_move_waits_for_it() {
+    let mut bus = Bus::with(5, ShardConfig::default());
+    let change = Move::of(&bus);
+    let keys: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
+    for key in &keys {
+        bus.send(NodeId(1), key, Command::Increment { by: 2 }, Options::default());
+    }
+    bus.run(Duration::from_secs(2));
+    bus.has_no_room(change.joiner, true);
+    assert!(is_committed(&bus.commit(1, [Change::Leave(change.leaver)]), 2));
+    bus.run(Duration::from_secs(15));
+    let progress = bus.progress(1);
+    assert_eq!(progress.phase, Phase::Moving, "it waits");
+    let full = progress.members.iter().find(|member| member.node == change.joiner).unwrap();
+    assert_eq!(full.wait, Some(MoveWait::Takes));
+    let says_so = |it: &&crate::message::peer::PartitionMove| it.step == MoveStep::WaitsForDisk;
+    let said = full.state.waiting.iter().filter(says_so).any(|it| it.partition == change.partition);
+    assert!(said, "{:?}", full.state);
+    for node in [change.joiner, change.leaver, change.stayers[0]] {
+        assert_eq!(bus.value(node, &change.key), number(2), "meanwhile the owners of before serve");
+    }
+    bus.has_no_room(change.joiner, false);
+    bus.run(Duration::from_secs(40));
+    let ring = bus.nodes[&NodeId(1)].shard.site.ring.clone();
+    assert_eq!((ring.layout().phase, ring.layout().members.len()), (Phase::Steady, 4));
+    for key in &keys {
+        assert_eq!(bus.value(change.joiner, key), number(2), "{key}");
+    }
 }
 
 #[cfg(feature = "mutations")]

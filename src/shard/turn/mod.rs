@@ -77,7 +77,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Counts what is owed, by reading the debt index once.
+    /// Counts what is owed, by reading the debt index once: of the rows that `is_mine` picks, to whom each is owed.
     pub(crate) fn open(
         (out, trees): (Outbox, Trees),
         store: Arc<dyn Store>,
@@ -85,7 +85,7 @@ impl Turn {
         partition_count: u16,
         (epoch, start, scope): (Epoch, u32, ShardScope),
         row_cache_bytes: usize,
-        is_mine: impl Fn(&RowKey) -> bool,
+        mut is_mine: impl FnMut(&RowKey, NodeId) -> bool,
     ) -> Result<Turn, OpenError> {
         let mut owed = Owed::default();
         let repair_marks = RepairMarks::open(store.as_ref(), partitions.iter().map(|(partition, _)| partition))?;
@@ -96,8 +96,9 @@ impl Turn {
             for (debt, value) in &page.entries {
                 let row =
                     keyspace::row_of_debt(debt).map_err(|_| OpenError::Malformed { detail: "the index of debts" })?;
-                if is_mine(&row) {
-                    owed.add(keyspace::owner_of_debt(debt), lag::since_of(value));
+                let owner = keyspace::owner_of_debt(debt);
+                if is_mine(&row, owner) {
+                    owed.add(owner, lag::since_of(value));
                 }
             }
             match page.entries.last() {
