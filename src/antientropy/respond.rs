@@ -183,6 +183,12 @@ impl Responders {
         }
     }
 
+    /// Partitions that owners to come are being loaded with from here.
+    #[cfg(test)]
+    pub(crate) fn teaching(&self) -> usize {
+        self.teaching.len()
+    }
+
     fn is_busy(&self) -> bool {
         self.offers.len() + self.pushes.len() >= OPEN_MAX
     }

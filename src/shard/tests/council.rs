@@ -116,6 +116,37 @@ fn a_node_that_was_away_takes_up_the_newest_of_several_layouts() {
 }
 
 #[test]
+fn a_newer_layout_that_was_heard_of_is_asked_for_until_it_has_come() {
+    let mut bus = Bus::new(3);
+    bus.cut.insert(NodeId(3));
+    assert!(is_committed(&bus.commit(1, [moved(1, "a:1")]), 2));
+    // It hears one word that was said under the new layout, and nothing ever after.
+    let speaker = &bus.nodes[&NodeId(1)].shard.site;
+    let (layout, epoch) = (speaker.ring.epoch(), speaker.identity.epoch);
+    let frame = Frame { layout, epoch, clock: Default::default(), messages: Vec::new() };
+    let now = bus.now;
+    bus.nodes.get_mut(&NodeId(3)).unwrap().shard.handle(now, Input::Peer { from: NodeId(1), frame });
+    let asked = |bus: &mut Bus| {
+        let mut asked = 0;
+        for _ in 0..100 {
+            bus.turn(NodeId(3));
+            let told = bus.frames.drain(..).flat_map(|(_, _, frame)| frame.messages);
+            let is_pull = |message: PeerMessage| matches!(message, PeerMessage::Layout(message) if matches!(*message, LayoutMessage::Pull { have: 1 }));
+            asked += told.filter(|told| is_pull(told.message.clone())).count();
+            bus.now.mono = bus.now.mono.after(Duration::from_millis(20));
+            bus.now.wall.0 += 20_000;
+        }
+        asked
+    };
+    let count = asked(&mut bus);
+    assert!((6..=9).contains(&count), "in two seconds once per ping interval, not {count} times");
+    bus.cut.clear();
+    bus.run(Duration::from_secs(1));
+    assert_eq!(bus.numbers(), [2; 3]);
+    assert_eq!(asked(&mut bus), 0, "it has come");
+}
+
+#[test]
 fn without_a_majority_nothing_is_decided_and_the_caller_is_told_so() {
     let mut bus = Bus::new(5);
     let view = bus.stage(1, moved(1, "a:1"));
@@ -214,7 +245,7 @@ fn a_promise_is_kept_through_a_restart() {
 
 #[cfg(feature = "mutations")]
 #[test]
-fn without_its_record_a_promise_is_forgotten() {
+fn without_its_protection_a_promise_is_forgotten() {
     use crate::mutation::{Mutation, switch_off};
     switch_off(Some(Mutation::PromiseNotDurable));
     let is_kept = is_promise_kept();
@@ -224,7 +255,7 @@ fn without_its_record_a_promise_is_forgotten() {
 
 #[cfg(feature = "mutations")]
 #[test]
-fn without_a_majority_two_halves_decide_differently() {
+fn without_its_protection_two_halves_decide_differently() {
     use crate::mutation::{Mutation, switch_off};
     for is_off in [false, true] {
         let mut bus = Bus::new(4);
@@ -272,7 +303,7 @@ fn hears_fenced(bus: &mut Bus) -> usize {
 
 #[cfg(feature = "mutations")]
 #[test]
-fn without_the_fence_a_lost_member_speaks_on() {
+fn without_its_protection_a_lost_member_speaks_on() {
     use crate::mutation::{Mutation, switch_off};
     let mut bus = Bus::new(5);
     bus.cut.insert(NodeId(5));
@@ -355,6 +386,76 @@ fn a_phase_waits_for_every_member_and_says_for_whom_until_it_is_fenced() {
 }
 
 /// How far five members come with a change in which nothing is to be loaded any more, of which one takes nothing up.
+#[test]
+fn a_phase_waits_for_every_shard_of_a_member() {
+    let mut bus = Bus::new(5);
+    let (half, now) = (NodeId(4), bus.now);
+    let store = bus.nodes[&half].store.clone();
+    let identity = crate::replica::begin_start(store.as_ref(), bus.ring.layout(), half, 4_242).unwrap();
+    let scope = ShardScope { index: 0, count: 2 };
+    let shard = Shard::open(bus.config.clone(), identity, scope, bus.ring.clone(), store, 4, now).unwrap();
+    bus.nodes.get_mut(&half).unwrap().shard = shard;
+    bus.run(Duration::from_secs(2));
+    assert!(is_committed(&bus.commit(1, [Change::Leave(NodeId(2))]), 2));
+    bus.run(Duration::from_secs(10));
+    let progress = bus.progress(1);
+    let member = progress.members.iter().find(|member| member.node == half).unwrap();
+    assert_eq!((progress.phase, member.adopted, member.wait), (Phase::Moving, None, Some(MoveWait::Silent)));
+    assert_eq!(bus.nodes[&half].shard.site.ring.epoch().number, 2, "the shard that is there acts by it");
+}
+
+/// What a shard that keeps no layout answers when shard 0 of its node asks how far it is.
+fn told_by_second_shard(bus: &Bus, node: NodeId, moving: &Arc<RingView>, is_paused: bool) -> (Shard, Vec<PeerMessage>) {
+    let now = bus.now;
+    let store = Arc::new(MemoryStore::new(77));
+    let identity = crate::replica::begin_start(store.as_ref(), bus.ring.layout(), node, 4_242).unwrap();
+    let scope = ShardScope { index: 1, count: 2 };
+    let epoch = identity.epoch;
+    let mut shard = Shard::open(bus.config.clone(), identity, scope, bus.ring.clone(), store.clone(), 4, now).unwrap();
+    shard.handle(now, Input::RingChanged(moving.clone()));
+    let paused = crate::message::peer::Paused { at: WallTime(5), is_paused };
+    let message = layout(LayoutMessage::MoveQuery(crate::message::peer::MoveQuery { round: 9, paused }));
+    let messages = vec![Addressed { partition: PartitionId(1), layout: 2, message }];
+    let frame = Frame { layout: moving.epoch(), epoch, clock: Default::default(), messages };
+    shard.handle(now, Input::Peer { from: node, frame });
+    let SealedTurn { batch, ticket, effects } = shard.seal(now);
+    let is_said = |effect: &Effect| matches!(effect, Effect::Send { to, .. } if *to == node);
+    assert!(!effects.iter().any(is_said), "it has not written down yet what it is to its partitions");
+    store.write(&batch).unwrap();
+    store.sync().unwrap();
+    shard.handle(now, Input::Durable(ticket));
+    let SealedTurn { effects, .. } = shard.seal(now);
+    let told = effects.into_iter().flat_map(|effect| match effect {
+        Effect::Send { to, frame } if to == node => frame.messages,
+        _ => Vec::new(),
+    });
+    (shard, told.map(|told| told.message).collect())
+}
+
+#[test]
+fn every_shard_of_a_node_takes_a_layout_up_and_tells_shard_0_of_its_own_partitions_how_far_it_is() {
+    let members = (1..=5).map(|id| Member::new(NodeId(id), format!("n{id}"), format!("n{id}:1"))).collect();
+    let mut layout = Layout::founding(crate::ids::ClusterId([7; 16]), "test", members);
+    layout.partitions = 64;
+    let bus = Bus::founded(layout, ShardConfig::default());
+    let change = super::moves::Move::of(&bus);
+    let moving = change.moving();
+    let unsynced_of = |node: NodeId, shard: usize| {
+        let is_mine = |partition: &PartitionId| partition.shard(2) == shard;
+        let to_come = |partition: &PartitionId| moving.owners_to_come(*partition).contains(&node);
+        moving.partitions().filter(is_mine).filter(to_come).count()
+    };
+    let has_both = |node: &NodeId| (0..2).all(|shard| unsynced_of(*node, shard) > 0);
+    let node = bus.everyone().into_iter().find(has_both).expect("a node to which partitions of both shards come");
+    let (shard, told) = told_by_second_shard(&bus, node, moving, true);
+    let [PeerMessage::Layout(told)] = &told[..] else { panic!("{told:?}") };
+    let LayoutMessage::MoveAnswer(answer) = &**told else { panic!("{told:?}") };
+    assert_eq!((answer.round, answer.shard, answer.shards, answer.adopted), (9, 1, 2, moving.epoch().number));
+    assert_eq!(answer.state.unsynced as usize, unsynced_of(node, 1), "of its own partitions");
+    assert!(shard.transfer.is_paused, "what an operator says of moving data comes with the question");
+    assert!(!told_by_second_shard(&bus, node, moving, false).0.transfer.is_paused);
+}
+
 fn with_one_behind() -> (Bus, Phase) {
     let mut bus = Bus::new(5);
     let view = bus.stage(1, Change::Leave(NodeId(5)));
@@ -382,7 +483,7 @@ fn a_phase_is_left_only_when_every_member_acts_by_it() {
 
 #[cfg(feature = "mutations")]
 #[test]
-fn without_the_barrier_a_member_is_left_two_phases_behind() {
+fn without_its_protection_a_member_is_left_two_phases_behind() {
     use crate::mutation::{Mutation, switch_off};
     switch_off(Some(Mutation::PhaseWithoutBarrier));
     let (_, phase) = with_one_behind();

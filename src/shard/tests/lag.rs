@@ -114,7 +114,7 @@ fn a_partition_of_which_a_debt_was_left_out_is_marked_until_an_exchange_has_brou
 
 #[cfg(feature = "mutations")]
 #[test]
-fn without_its_proof_a_mark_would_stay() {
+fn without_its_protection_a_mark_would_stay() {
     use crate::mutation::{Mutation, switch_off};
     switch_off(Some(Mutation::RepairMarkNeverProved));
     let is_well = are_marks_set_and_taken_away();

@@ -104,7 +104,7 @@ fn an_answer_speaks_for_its_own_page_and_for_no_other() {
 
 #[cfg(feature = "mutations")]
 #[test]
-fn without_their_numbers_answers_prove_what_nobody_has_compared() {
+fn without_its_protection_answers_prove_what_nobody_has_compared() {
     use crate::mutation::{Mutation, switch_off};
     for story in [do_repeated_answers_prove_nothing, does_a_page_speak_for_itself_alone] {
         switch_off(Some(Mutation::AnyAnswerTaken));

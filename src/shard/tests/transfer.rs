@@ -3,9 +3,10 @@
 use super::council::is_committed;
 use super::moves::Move;
 use super::*;
+use crate::causality::Tick;
 use crate::membership::{Change, Phase};
 use crate::message::client::MoveWait;
-use crate::message::peer::{Deliver, MoveStep, OwedRow};
+use crate::message::peer::{Deliver, MoveStep, OwedRow, Refusal};
 
 /// Nothing repairs but what moves data.
 fn only_moves() -> ShardConfig {
@@ -144,6 +145,89 @@ fn at_most_two_partitions_are_loaded_at_once_and_none_while_moving_is_halted() {
         }
     }
     assert!(bus.everyone().into_iter().all(|node| bus.standing(node, change.partition) != Standing::Joining));
+}
+
+#[test]
+fn one_owner_of_before_teaches_two_partitions_at_once_and_is_busy_for_others() {
+    let members = (1..=5).map(|id| Member::new(NodeId(id), format!("n{id}"), format!("n{id}:1"))).collect();
+    let mut layout = Layout::founding(ClusterId([7; 16]), "test", members);
+    layout.partitions = 64;
+    let mut bus = Bus::founded(layout, only_moves());
+    let change = Move::of(&bus);
+    bus.adopt(bus.everyone(), change.moving());
+    // Offers are held back until one owner has got too many.
+    let mut offers: BTreeMap<NodeId, BTreeMap<(NodeId, PartitionId), Frame>> = BTreeMap::new();
+    let is_offer = |told: &&Addressed| matches!(told.message, PeerMessage::ExchangeOffer(_));
+    let mut teacher = None;
+    for _ in 0..500 {
+        for node in bus.everyone() {
+            bus.turn(node);
+        }
+        for (from, to, frame) in std::mem::take(&mut bus.frames) {
+            if let Some(told) = frame.messages.iter().find(is_offer) {
+                offers.entry(to).or_default().insert((from, told.partition), frame);
+                continue;
+            }
+            let now = bus.now;
+            bus.nodes.get_mut(&to).unwrap().shard.handle(now, Input::Peer { from, frame });
+        }
+        bus.now.mono = bus.now.mono.after(Duration::from_millis(20));
+        teacher = offers.iter().find(|(_, offers)| offers.len() > limits::TRANSFERS_MAX).map(|(node, _)| *node);
+        if teacher.is_some() {
+            break;
+        }
+    }
+    let teacher = teacher.expect("more than two are to learn from the same owner");
+    let offers = offers.remove(&teacher).unwrap();
+    let now = bus.now;
+    for ((from, _), frame) in &offers {
+        let shard = &mut bus.nodes.get_mut(&teacher).unwrap().shard;
+        shard.handle(now, Input::Peer { from: *from, frame: frame.clone() });
+    }
+    assert_eq!(bus.nodes[&teacher].shard.responders.teaching(), limits::TRANSFERS_MAX);
+    let mut refused = 0;
+    while bus.turn(teacher) {
+        let told = bus.frames.drain(..).flat_map(|(_, _, frame)| frame.messages);
+        let is_busy = |told: &Addressed| match &told.message {
+            PeerMessage::ExchangeAnswer(answer) => answer.outcome == Err(Refusal::Busy),
+            _ => false,
+        };
+        refused += told.filter(is_busy).count();
+    }
+    let made = offers.values().flat_map(|frame| &frame.messages).filter(is_offer).count();
+    assert_eq!(refused, made - limits::TRANSFERS_MAX);
+    bus.run(Duration::from_secs(60));
+    assert_eq!(bus.standing(change.joiner, change.partition), Standing::Owner);
+}
+
+#[test]
+fn an_owner_that_is_behind_in_settling_when_its_partition_begins_to_move_catches_up() {
+    let mut bus =
+        Bus::with(5, ShardConfig { exchange_interval: Duration::from_secs(60), ..super::stability::config() });
+    let change = Move::of(&bus);
+    written(&bus.increment(change.stayers[0], &change.key, 1));
+    bus.run(Duration::from_secs(2));
+    let owners = [change.leaver, change.stayers[0], change.stayers[1]];
+    let most = Tick::at(bus.now.wall, bus.config.tick);
+    // All hold the same and say so; two have heard all the answers.
+    for owner in owners {
+        let turn = &mut bus.nodes.get_mut(&owner).unwrap().shard.turn;
+        turn.change_memory(change.partition, |memory| {
+            (memory.sealed, memory.frozen) = (most, most);
+            if owner != change.stayers[1] {
+                memory.compacted = most;
+            }
+        });
+    }
+    let behind = change.stayers[1];
+    assert!(bus.compacted(behind, &change.key) < most);
+    bus.adopt(bus.everyone(), change.moving());
+    bus.run(Duration::from_secs(8));
+    assert!(!change.moving().may_settle(change.partition), "nobody asks how far it is settled");
+    assert_eq!(bus.compacted(behind, &change.key), most);
+    for owner in change.stayers.iter().chain([&change.joiner]) {
+        assert!(bus.move_state(*owner).is_synced(), "{owner}: {:?}", bus.move_state(*owner));
+    }
 }
 
 #[test]
