@@ -125,11 +125,13 @@ pub enum Mutation {
     BackOffOutlivesLayout,
     /// A placement of which every owner was declared lost is read and counted like any other.
     LostPlacementCounts,
+    /// A change that is taken back gives members their places again that it had declared lost.
+    LossTakenBack,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 59] = [
+    pub const ALL: [Mutation; 60] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -189,6 +191,7 @@ impl Mutation {
         Mutation::StandInsCountTwice,
         Mutation::BackOffOutlivesLayout,
         Mutation::LostPlacementCounts,
+        Mutation::LossTakenBack,
     ];
 }
 

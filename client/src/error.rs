@@ -257,6 +257,7 @@ fn cluster_code(error: &ClusterError) -> &'static str {
             _ => "impossible_change",
         },
         ClusterError::Revert(RevertError::TooLate { .. }) => "revert_too_late",
+        ClusterError::Revert(RevertError::OnlyLosses) => "only_losses",
         ClusterError::Revert(_) => "nothing_to_revert",
         ClusterError::Layout(_) => "impossible_layout",
         ClusterError::NoPlan => "no_plan",

@@ -5,6 +5,7 @@
 //! all act by the present layout, and   Moving: all that is to be read is loaded      Switched: nothing more
 //!                                      Closing: nothing is left with those who own no longer
 //!   → propose the next phase
+//! steady, places of lost members are empty, and enough are left → propose that others fill them
 //! ```
 //!
 //! The rounds of the first reachable voter decide; several drivers for a moment are harmless, for they propose the same. Any
@@ -17,6 +18,7 @@ use super::{Asker, Council};
 use crate::ids::{NodeId, PartitionId};
 use crate::limits;
 use crate::membership::Phase;
+use crate::membership::layout::losses;
 use crate::message::client::{ClusterAnswer, ClusterError, MemberProgress, MoveWait, Progress};
 use crate::message::peer::{LayoutMessage, MoveAnswer, MoveQuery, MoveState, PeerMessage};
 use crate::shard::{Env, TimerKey, Turn};
@@ -76,6 +78,19 @@ impl Council {
         let is_due = self.moves.began_at.is_none_or(|at| env.now.mono.since(at) >= ROUND_INTERVAL);
         if is_due && !self.present.layout.phase.is_steady() && self.driver(env) == Some(self.me) {
             self.begin_round(env, turn);
+        }
+        self.fill_places(env, turn);
+    }
+
+    /// Has others take over what members owned that were declared lost while their places could not be given away.
+    fn fill_places(&mut self, env: &Env<'_>, turn: &mut Turn) {
+        let is_held = self.rival.is_some() || self.recovery.is_some() || self.proposal.is_some();
+        let acts_by_present = env.ring.epoch() == self.present.layout.epoch;
+        if is_held || !acts_by_present || self.driver(env) != Some(self.me) {
+            return;
+        }
+        if let Some(next) = losses::filled(env.ring) {
+            self.propose(env, turn, next, None);
         }
     }
 

@@ -6,11 +6,13 @@
 use super::{Asker, Council, KEEPER};
 use crate::ids::{NodeId, PartitionId};
 use crate::limits;
+use crate::membership::layout::losses;
 use crate::membership::{Change, ChangeError, LayoutEpoch, Plan};
 use crate::message::client::{ClusterAnswer, ClusterCall, ClusterError, PlanView};
 use crate::message::peer::{LayoutMessage, Paused, PeerMessage};
 use crate::shard::{Env, Turn};
 use crate::storage::keyspace;
+use crate::time::WallTime;
 
 impl Council {
     /// A call about the cluster.
@@ -127,7 +129,7 @@ impl Council {
         if let Err(error) = self.has_adopted(env) {
             return self.refuse(turn, asker, error);
         }
-        match self.present.layout.reverted() {
+        match losses::reverted(env.ring) {
             Ok(next) => self.propose(env, turn, next, Some(asker)),
             Err(error) => self.refuse(turn, asker, error.into()),
         }
@@ -135,7 +137,9 @@ impl Council {
 
     /// Every shard of every member is told; those that do not hear it now hear it from who leads the change.
     fn pause_moves(&mut self, env: &Env<'_>, turn: &mut Turn, is_paused: bool) -> ClusterAnswer {
-        let paused = Paused { is_paused, at: env.now.wall };
+        // Above what is known: it may have been said by a node whose clock is ahead.
+        let at = env.now.wall.max(WallTime(self.paused.at.0.saturating_add(1)));
+        let paused = Paused { is_paused, at };
         self.on_paused(paused);
         let message = || PeerMessage::Layout(Box::new(LayoutMessage::Pause(paused)));
         let others: Vec<NodeId> = self.living().map(|member| member.id).filter(|node| *node != self.me).collect();

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::{Asker, Council};
 use crate::causality::Epoch;
 use crate::ids::NodeId;
-use crate::membership::layout::change;
+use crate::membership::layout::losses;
 use crate::membership::layout::paxos::{Ask, Ballot};
 use crate::message::client::{ClusterAnswer, ClusterError};
 use crate::message::peer::{LayoutMessage, RecoverAnswer, RecoverQuery};
@@ -143,7 +143,7 @@ impl Council {
         let present = self.present.layout.epoch.number;
         let is_promised = answers.values().any(|answer| answer.promised.is_some());
         let number = present + if is_promised { 2 } else { 1 };
-        match change::recovered(env.ring, &survivors, number, env.now.wall) {
+        match losses::recovered(env.ring, &survivors, number, env.now.wall) {
             Ok(next) => {
                 let committed = self.present.followed_by(next);
                 self.adopt(turn, committed, true);

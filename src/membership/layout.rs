@@ -12,6 +12,7 @@
 //! | [`phase`] | the phases of a change, and how one follows the other |
 //! | [`change`] | what an operator asks for, applied to a layout or refused with the reason |
 //! | [`paxos`] | agreement on the next layout, as a machine; [`crate::council`] runs it |
+//! | `losses` | what a loss leaves to be done: empty places, changes taken back, layouts without a majority |
 //! | `committed` | a decided layout with its past |
 //! | `owner_table` | owners written down, of placement version 2 |
 //! | `check` | which layouts can be |
@@ -21,6 +22,7 @@ pub mod change;
 mod check;
 mod committed;
 mod hash;
+pub(crate) mod losses;
 mod owner_table;
 pub mod paxos;
 pub mod phase;

@@ -125,7 +125,7 @@ fn who_is_lost_while_others_are_read_already_leaves_an_empty_place() {
         assert_eq!(next.readers(partition), rest, "nobody is read who has not taken over");
     }
     let end = next.layout().outcome().unwrap();
-    assert!(end.member(NodeId(3)).is_some() && end.is_fenced(NodeId(3)), "its place stays until the next change");
+    assert!(end.member(NodeId(3)).is_some() && end.is_fenced(NodeId(3)), "its place stays until then");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{exit, replay};
 use crate::checker::JUDGED;
+use crate::swarm::changes::KINDS;
 use crate::swarm::{Part, SeedReport, SwarmOptions, Verdict, Without, run_seed};
 use crate::workload::{Topic, Topics};
 
@@ -114,6 +115,30 @@ fn summary(reports: &[SeedReport], took: Duration) {
     }
     let judged: Vec<String> = judged.iter().map(|(name, count)| format!("{name} {count}")).collect();
     println!("judged: {}", judged.join(", "));
+    changes(reports);
+}
+
+/// How many seeds met which change of the members, and which other trouble they had beside.
+fn changes(reports: &[SeedReport]) {
+    let changed: Vec<&SeedReport> =
+        reports.iter().filter(|report| report.statistics.changes.iter().any(|(_, count)| *count > 0)).collect();
+    let seeds_with = |kind: &str| {
+        let met =
+            |report: &&&SeedReport| report.statistics.changes.iter().any(|(met, count)| *met == kind && *count > 0);
+        changed.iter().filter(met).count()
+    };
+    let times = |kind: &str| {
+        let counts = changed.iter().flat_map(|report| &report.statistics.changes).filter(|(met, _)| *met == kind);
+        counts.map(|(_, count)| count).sum::<u64>()
+    };
+    let kinds = KINDS.map(|kind| format!("{kind} in {} ({})", seeds_with(kind), times(kind)));
+    println!("seeds whose members changed: {}; {}", changed.len(), kinds.join(", "));
+    let mut beside: BTreeMap<&str, usize> = BTreeMap::new();
+    for trouble in changed.iter().flat_map(|report| &report.troubles).filter(|trouble| **trouble != "members") {
+        *beside.entry(trouble).or_default() += 1;
+    }
+    let beside: Vec<String> = beside.iter().map(|(trouble, seeds)| format!("{trouble} in {seeds}")).collect();
+    println!("  beside: {}", beside.join(", "));
 }
 
 /// The exit code that tells what was found.

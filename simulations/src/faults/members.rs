@@ -30,6 +30,8 @@ pub enum Wish {
     Replace,
     /// The change that is under way is taken back.
     Revert,
+    /// The moving of data is halted, or goes on.
+    Halt(bool),
     /// This node dies for ever, and a while later it is declared lost.
     Fence(usize),
     /// This node dies for ever, and a spare takes its place.
@@ -39,13 +41,20 @@ pub enum Wish {
 /// Wishes from some moments between 0 and `end` on.
 pub fn draw(options: &WorldOptions, fragile: usize, end: Timestamp, schedule: &mut Schedule) {
     let mut chance = Chance::new(options.seed, Use::Members);
-    let mean = std::time::Duration::from_micros(end.0 / 4);
+    // Some operators are in a hurry: the next change comes while the last one is under way.
+    let mean = std::time::Duration::from_micros(end.0 / *chance.pick(&[4, 4, 8, 16]).unwrap_or(&4));
     let mut at = Timestamp(3_000_000);
     let mut may_lose = true;
     loop {
         at = at.after(chance.exponential(mean));
         if at >= end {
             return;
+        }
+        if chance.happens(100) {
+            let lasts = chance.span(std::time::Duration::from_secs(1), std::time::Duration::from_secs(10));
+            schedule.at(at, Action::Members(Wish::Halt(true), chance.number()));
+            schedule.at(at.after(lasts), Action::Members(Wish::Halt(false), chance.number()));
+            continue;
         }
         let wish = match chance.below(10) {
             0..4 => Wish::JoinAndLeave { join: chance.below(3) as usize, leave: chance.below(3) as usize },
@@ -99,6 +108,11 @@ impl Wish {
                 let new = world.options.member(new);
                 Change::Replace { old: id(node), new, is_dead: true }
             })),
+            Wish::Halt(is_paused) => {
+                if let Some(door) = take(&mut members) {
+                    world.call(door, ClusterCall::PauseMoves(is_paused));
+                }
+            }
             Wish::Revert => {
                 if let Some(door) = take(&mut members) {
                     world.call(door, ClusterCall::Revert);

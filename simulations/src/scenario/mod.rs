@@ -27,6 +27,7 @@ mod long_absence;
 mod lost_majority;
 mod lost_third_message;
 mod lost_wal_tail;
+mod lost_while_moving;
 mod missed_tombstone;
 mod old_delete_returns;
 mod owners_away;
@@ -110,6 +111,7 @@ pub const ALL: &[Scenario] = &[
     lost_majority::SCENARIO,
     lost_third_message::SCENARIO,
     lost_wal_tail::SCENARIO,
+    lost_while_moving::SCENARIO,
     missed_tombstone::SCENARIO,
     old_delete_returns::SCENARIO,
     owners_away::SCENARIO,

@@ -7,6 +7,7 @@
 //!
 //! A seed decides everything, so a failed one replays exactly (`starling-sim replay SEED`).
 
+pub mod changes;
 mod part;
 pub mod probe;
 pub mod rest;
@@ -19,7 +20,7 @@ use starling::message::client::{Reason, Response};
 use starling::time::Timestamp;
 
 pub use part::{Part, Without};
-pub use shape::Shape;
+pub use shape::{Shape, TROUBLES};
 
 use crate::checker::{self, Violation};
 use crate::faults::atlas;
@@ -82,6 +83,8 @@ pub struct RunStatistics {
     pub facts: Vec<(&'static str, u64)>,
     /// How much each checker has judged.
     pub judged: Vec<(&'static str, u64)>,
+    /// How often the members changed, by kind.
+    pub changes: Vec<(&'static str, u64)>,
     /// What the keys were about.
     pub topics: Topics,
 }
@@ -93,6 +96,8 @@ pub struct SeedReport {
     pub seed: u64,
     /// What it was made of.
     pub shape: String,
+    /// Kinds of trouble that it had.
+    pub troubles: Vec<&'static str>,
     /// What came of it.
     pub verdict: Verdict,
     /// What it did (nothing, after a panic).
@@ -106,12 +111,12 @@ pub fn run_seed(seed: u64, options: SwarmOptions) -> SeedReport {
     let mut shape = Shape::draw(seed, options);
     options.without.apply(&mut shape);
     let began = Instant::now();
-    let text = shape.to_string();
+    let (text, troubles) = (shape.to_string(), shape.troubles());
     let (verdict, statistics) = match panics::catch(|| run_shape(&shape, options)) {
         Ok(outcome) => outcome,
         Err(panic) => (Verdict::Crashed(panic), RunStatistics::default()),
     };
-    SeedReport { seed, shape: text, verdict, statistics, took: began.elapsed() }
+    SeedReport { seed, shape: text, troubles, verdict, statistics, took: began.elapsed() }
 }
 
 /// Runs a shape that was drawn or made.
@@ -227,6 +232,7 @@ fn statistics(world: &World, settled_after: Duration) -> RunStatistics {
             .chain([("layouts", world.layouts().len() as u64)])
             .collect(),
         judged: Vec::new(),
+        changes: changes::count(world),
         topics: Topics::default(),
     }
 }
@@ -260,6 +266,7 @@ impl fmt::Display for RunStatistics {
             self.frames,
             self.settled_after.as_secs_f64()
         )?;
-        self.facts.iter().try_for_each(|(kind, count)| write!(f, " {kind} {count}"))
+        self.facts.iter().try_for_each(|(kind, count)| write!(f, " {kind} {count}"))?;
+        self.changes.iter().try_for_each(|(kind, count)| write!(f, " {kind} {count}"))
     }
 }

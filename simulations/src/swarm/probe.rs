@@ -129,7 +129,9 @@ impl Probe<'_> {
     }
 
     fn ask(&mut self, node: usize, key: &Key, command: Command) -> Option<Response> {
-        let r = Some(self.world.options.replicas);
+        // Where a member was declared lost and too few are left to take its place, fewer than N own the partition.
+        let ring = self.world.ring();
+        let r = u8::try_from(ring.readers(ring.partition_of(key)).len()).ok();
         let request = Request { key: key.clone(), command, options: Options { r, ..Options::default() } };
         let number: OpNumber = self.world.request(node, 0, request);
         let give_up = self.world.after(PATIENCE);

@@ -18,6 +18,7 @@ pub fn settle(world: &mut World, within: Duration) -> (Vec<String>, Duration) {
     world.make_well();
     let began = world.now();
     loop {
+        world.let_data_move();
         world.run_for(STEP);
         let passed = world.now().since(began);
         let differences = world.unrest(5);

@@ -16,6 +16,25 @@ use crate::world::chance::{Chance, Use};
 use crate::world::network::{Delays, NetworkOptions};
 use crate::world::options::WorldOptions;
 
+/// The kinds of trouble that seeds draw from: members that come and go, cuts, processes that end, the one fragile disk, nodes
+/// that stand still, clocks that jump, disks that are full or fail, frames that are lost, that come twice, links that break, clocks
+/// that are off from the start, rows that have left memory, more than one shard.
+pub const TROUBLES: [&str; 13] = [
+    "members",
+    "splits",
+    "crashes",
+    "damage",
+    "slowness",
+    "clocks",
+    "disks",
+    "loss",
+    "repeats",
+    "resets",
+    "skew",
+    "cold rows",
+    "shards",
+];
+
 /// What a seed is made of.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -73,6 +92,27 @@ impl Shape {
     pub fn is_quiet(&self) -> bool {
         let NetworkOptions { loss_per_mille, queue_full_per_mille, reset_per_mille, .. } = self.world.network;
         self.faults.is_quiet() && loss_per_mille + queue_full_per_mille + reset_per_mille == 0
+    }
+
+    /// The kinds of trouble that are drawn from, by name.
+    pub fn troubles(&self) -> Vec<&'static str> {
+        let (faults, network, world) = (&self.faults, &self.world.network, &self.world);
+        let is_on = [
+            faults.members,
+            faults.splits,
+            faults.crashes,
+            faults.damage,
+            faults.slowness,
+            faults.clocks,
+            faults.disks,
+            network.loss_per_mille > 0,
+            network.duplicate_per_mille + network.replay_per_mille > 0,
+            network.reset_per_mille + network.queue_full_per_mille > 0,
+            !world.skew_max.is_zero(),
+            world.disk.not_in_memory_per_mille > 0,
+            world.shards > 1,
+        ];
+        TROUBLES.into_iter().zip(is_on).filter(|(_, is_on)| *is_on).map(|(kind, _)| kind).collect()
     }
 
     /// How long the cluster may take to come to rest once everything is well: deliveries back off up to 32 times the

@@ -88,6 +88,15 @@ impl World {
         }
     }
 
+    /// If a member says that the moving of data is halted, it is told to go on.
+    pub fn let_data_move(&mut self) {
+        let is_halted = |node: &&usize| self.status(**node).iter().any(|status| status.is_move_paused);
+        let halted = self.doors().iter().find(is_halted).copied();
+        if let Some(node) = halted {
+            self.call(node, ClusterCall::PauseMoves(false));
+        }
+    }
+
     /// Changes of the members that were asked for, the first ones first.
     pub fn operations(&self) -> &[Operation] {
         &self.operations

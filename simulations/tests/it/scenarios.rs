@@ -45,6 +45,7 @@ scenarios![
     lost_majority,
     lost_third_message,
     lost_wal_tail,
+    lost_while_moving,
     missed_tombstone,
     old_delete_returns,
     owners_away,

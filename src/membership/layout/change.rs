@@ -10,19 +10,18 @@
 //!
 //! One change of owners at a time: further plans wait until the layout is steady. The exception is declaring a member
 //! lost, for a dead member holds up the change that is under way. While it moves, what is to come is planned without the
-//! lost one; later, when what is to come is read already, its place stays and is empty, until the next change: that one gives
-//! empty places to others, as soon as enough members are left for all replicas.
+//! lost one; later, when what is to come is read already, its place stays and is empty, until the change is through
+//! (`losses.rs`).
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fenced, Forced, Layout, LayoutEpoch, LayoutError, Member, PartitionRun, Phase};
+use super::{Fenced, Layout, LayoutEpoch, LayoutError, Member, PartitionRun, Phase};
 use crate::ids::{NodeId, PartitionId};
 use crate::limits;
 use crate::membership::naming;
 use crate::ring::RingView;
-use crate::time::WallTime;
 
 /// One thing that is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,7 +210,9 @@ impl Plan {
         for change in &self.changes {
             draft.change(change)?;
         }
-        draft.give_up_empty_places();
+        if matches!(present.phase, Phase::Steady | Phase::Moving) {
+            draft.empty_places();
+        }
         draft.check_carriers()?;
         let lost = self.lost_partitions(ring, &draft.lost)?;
         draft.into_layout(ring, lost)
@@ -242,36 +243,8 @@ impl Plan {
     }
 }
 
-/// The layout after a loss of most: all but the survivors are declared lost. Those who are left take over what the others owned,
-/// if they are enough for all replicas, and found what nobody is left of; else the places of the lost stay, and are empty until
-/// enough others have joined.
-pub(crate) fn recovered(
-    ring: &RingView,
-    survivors: &[NodeId],
-    number: u64,
-    at: WallTime,
-) -> Result<Layout, ChangeError> {
-    let present = ring.layout();
-    let survives = |node: &NodeId| survivors.contains(node);
-    let mut draft = Draft::new(present);
-    let carriers = present.members.iter().filter(|member| member.carries() && survives(&member.id)).count();
-    let goes = matches!(present.phase, Phase::Steady | Phase::Moving) && carriers >= usize::from(present.replicas);
-    for member in &mut draft.members {
-        if !survives(&member.id) && !present.is_fenced(member.id) {
-            draft.lost.insert(member.id);
-            member.leaving |= goes;
-        }
-    }
-    let lost = draft.lost.clone();
-    let lost_partitions = lost_partitions(ring, &lost);
-    let mut next = draft.into_layout(ring, lost_partitions)?;
-    next.epoch.number = number;
-    next.forced = Some(Forced { survivors: survivors.to_vec(), fenced: lost.into_iter().collect(), at });
-    Ok(next.seal()?)
-}
-
 /// Partitions of which these are all that is left.
-fn lost_partitions(ring: &RingView, lost: &BTreeSet<NodeId>) -> Vec<PartitionId> {
+pub(super) fn lost_partitions(ring: &RingView, lost: &BTreeSet<NodeId>) -> Vec<PartitionId> {
     let is_lost = |partition: &PartitionId| {
         let holders = ring.readers(*partition);
         !holders.is_empty() && holders.iter().all(|holder| lost.contains(holder))
@@ -289,16 +262,16 @@ enum Kind {
 }
 
 /// The next layout, as far as the changes have been read.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     present: &'a Layout,
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     /// Declared lost by this plan.
-    lost: BTreeSet<NodeId>,
+    pub(super) lost: BTreeSet<NodeId>,
     changed: BTreeSet<(NodeId, Kind)>,
 }
 
 impl<'a> Draft<'a> {
-    fn new(present: &'a Layout) -> Draft<'a> {
+    pub(super) fn new(present: &'a Layout) -> Draft<'a> {
         Draft { present, members: present.members.clone(), lost: BTreeSet::new(), changed: BTreeSet::new() }
     }
 
@@ -377,6 +350,19 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Members that were declared lost before give their places up, if those who are left are enough for all replicas. Whether
+    /// one does.
+    pub(super) fn empty_places(&mut self) -> bool {
+        let is_lost = |member: &Member| member.carries() && self.present.is_fenced(member.id);
+        let left = carriers(&self.members).filter(|member| !is_lost(member)).count();
+        let may = left >= usize::from(self.present.replicas);
+        let mut any = false;
+        for member in self.members.iter_mut().filter(|member| may && is_lost(member)) {
+            (member.leaving, any) = (true, true);
+        }
+        any
+    }
+
     fn lose_zone(&mut self, zone: &str) -> Result<(), ChangeError> {
         let is_lost = |member: &&Member| !zone.is_empty() && member.zone == zone && !self.present.is_fenced(member.id);
         let nodes: Vec<NodeId> = self.present.members.iter().filter(is_lost).map(|member| member.id).collect();
@@ -411,15 +397,6 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Members that were declared lost while they could not be planned around go now, if the others can carry everything.
-    fn give_up_empty_places(&mut self) {
-        let is_empty = |member: &Member| self.present.is_fenced(member.id) && member.carries();
-        let left = carriers(&self.members).filter(|member| !is_empty(member)).count();
-        if self.present.phase.is_steady() && left >= usize::from(self.present.replicas) {
-            self.members.iter_mut().filter(|member| is_empty(member)).for_each(|member| member.leaving = true);
-        }
-    }
-
     fn check_carriers(&self) -> Result<(), ChangeError> {
         let stays = |member: &&Member| !member.leaving;
         if self.members.iter().filter(stays).all(|member| member.weight == 0) {
@@ -432,7 +409,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn into_layout(self, ring: &RingView, lost_partitions: Vec<PartitionId>) -> Result<Layout, ChangeError> {
+    pub(super) fn into_layout(self, ring: &RingView, lost_partitions: Vec<PartitionId>) -> Result<Layout, ChangeError> {
         let present = self.present;
         if self.members == present.members && self.lost.is_empty() {
             return Err(ChangeError::Nothing);

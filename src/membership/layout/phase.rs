@@ -105,6 +105,12 @@ pub enum RevertError {
         /// How far it is.
         phase: Phase,
     },
+    /// The change does nothing but what lost members make necessary.
+    #[error(
+        "the change gives others what lost members owned, and that a member is lost cannot be taken back; let the change go \
+         on, and let the member join again under a new id"
+    )]
+    OnlyLosses,
     /// The result is no layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -212,7 +218,8 @@ impl Layout {
     }
 
     /// The change taken back: the placement of before, under a number of its own. Safe while the change is moving, because
-    /// until then every write has counted its W among the owners of before, and nobody else was read.
+    /// until then every write has counted its W among the owners of before, and nobody else was read. Places of members that
+    /// were declared lost are empty then; `losses.rs` has others fill them.
     pub fn reverted(&self) -> Result<Layout, RevertError> {
         let before = match (self.phase, &self.before) {
             (Phase::Moving, Some(before)) => before,

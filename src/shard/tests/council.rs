@@ -385,6 +385,53 @@ fn a_phase_waits_for_every_member_and_says_for_whom_until_it_is_fenced() {
     assert!(matches!(error(refused), ClusterError::Revert(_)));
 }
 
+/// Five members, of which the second is declared lost while it leaves, after a change was taken back that said the fourth is lost.
+fn after_a_loss_that_was_taken_back() -> Bus {
+    let mut bus = Bus::new(6);
+    bus.cut.insert(NodeId(4));
+    bus.run(Duration::from_secs(2));
+    bus.stage(1, Change::Leave(NodeId(6)));
+    // The sixth takes nothing up, so the change stays where it is.
+    bus.never_adopts.insert(NodeId(6));
+    assert!(is_committed(&bus.commit(1, [Change::Fence(NodeId(4))]), 2));
+    assert!(is_committed(&bus.admin(1, ClusterCall::Revert), 3));
+    bus.never_adopts.clear();
+    let store = bus.nodes.remove(&NodeId(6)).unwrap().store;
+    bus.start(NodeId(6), store);
+    bus.run(Duration::from_secs(20));
+    bus
+}
+
+fn has_all_owners(ring: &RingView) -> bool {
+    ring.partitions().all(|partition| ring.owners(partition).len() == usize::from(ring.layout().replicas))
+}
+
+#[test]
+fn a_change_with_a_loss_is_taken_back_and_the_places_of_the_lost_are_filled() {
+    let bus = after_a_loss_that_was_taken_back();
+    let layout = bus.ring.layout();
+    let members: Vec<u64> = layout.members.iter().map(|member| member.id.0).collect();
+    assert_eq!((layout.phase, members), (Phase::Steady, vec![1, 2, 3, 5, 6]), "{:?}", bus.numbers());
+    assert!(has_all_owners(&bus.ring));
+}
+
+#[test]
+fn who_is_lost_while_a_change_ends_is_replaced_by_the_next_one_of_the_members_own_accord() {
+    let mut bus = Bus::new(5);
+    let view = bus.stage(1, Change::Leave(NodeId(5)));
+    let moving = Committed::first(view.present.clone()).followed_by(view.next.unwrap());
+    let switched = moving.followed_by(moving.layout.next_phase().unwrap().unwrap());
+    bus.never_adopts.insert(NodeId(4));
+    bus.push(1, 2, &switched);
+    bus.run(Duration::from_secs(2));
+    assert!(is_committed(&bus.commit(1, [Change::Fence(NodeId(4))]), 4));
+    bus.run(Duration::from_secs(20));
+    let layout = bus.ring.layout();
+    let members: Vec<u64> = layout.members.iter().map(|member| member.id.0).collect();
+    assert_eq!((layout.phase, members), (Phase::Steady, vec![1, 2, 3]), "{:?}", bus.numbers());
+    assert!(has_all_owners(&bus.ring));
+}
+
 /// How far five members come with a change in which nothing is to be loaded any more, of which one takes nothing up.
 #[test]
 fn a_phase_waits_for_every_shard_of_a_member() {

@@ -34,7 +34,8 @@ pub(crate) struct Commit {
 Examples:
   starling cluster revert
 
-Nothing that was written meanwhile is lost. Once the new owners are read it is refused: stage the opposite change then.")]
+Nothing that was written meanwhile is lost. Once the new owners are read it is refused: stage the opposite change then.
+That a member is lost is not taken back: if the change said so, others take over what that one owned.")]
 pub(crate) struct Revert {}
 
 impl Commit {
