@@ -392,9 +392,12 @@ impl WriteOp {
 
     fn applied(&mut self, env: &Env<'_>, out: &mut Outbox) -> Progress {
         let Stage::Replicating { tally, fresh } = &self.stage else { return Progress::Open };
-        let owners = env.ring.owners(self.candidates.partition);
+        let partition = self.candidates.partition;
+        let owners = env.ring.owners(partition);
+        // Who took it under an older layout and has no part in the partition any more holds it for nobody.
         let acks: Vec<WriteAck> = tally
             .answers()
+            .filter(|(node, _)| env.ring.accepts(partition, *node))
             .map(|(node, durability)| WriteAck { node, durability: *durability, is_owner: owners.contains(&node) })
             .collect();
         self.hand_over(env, out);

@@ -23,6 +23,11 @@ pub(super) struct Move {
 impl Move {
     /// One of the members goes, and a stand-in takes its place for the key.
     pub fn of(bus: &Bus) -> Move {
+        Move::whose(bus, |_, _| true)
+    }
+
+    /// The same of a key whose partition and owner to come are fit.
+    fn whose(bus: &Bus, is_fit: impl Fn(PartitionId, NodeId) -> bool) -> Move {
         let leaver = NodeId(2);
         let plan = Plan { base: bus.ring.epoch(), changes: vec![Change::Leave(leaver)], accepts_loss: false };
         let mut layout = plan.apply(&bus.ring).unwrap();
@@ -37,7 +42,7 @@ impl Move {
         let found = keys.into_iter().find_map(|key| {
             let partition = moving.partition_of(&Key::new(key.clone()).unwrap());
             let (before, after) = (owners(&bus.ring, partition), owners(steady, partition));
-            let joiner = after.iter().copied().find(|node| !before.contains(node))?;
+            let joiner = after.iter().copied().find(|node| !before.contains(node) && is_fit(partition, *node))?;
             let stayers = before.into_iter().filter(|node| *node != leaver).collect();
             Some(Move { phases: phases.clone(), key, partition, leaver, joiner, stayers })
         });
@@ -180,6 +185,26 @@ fn a_write_that_is_on_its_way_while_everybody_takes_up_the_layout_is_sent_once_m
     for node in [&[change.leaver, change.joiner], &change.stayers[..]].concat() {
         assert_eq!(bus.shows(node, &change.key), Some(number(7)), "{node}");
     }
+}
+
+/// An owner to come has acknowledged a write, and the change is taken back before the quorum of the others is met.
+#[test]
+fn who_has_no_part_in_a_key_any_more_is_not_named_among_those_that_hold_a_write() {
+    let mut bus = Bus::with(8, only_writes());
+    let before = bus.ring.clone();
+    let change = Move::whose(&bus, |partition, joiner| !before.accepts(partition, joiner));
+    bus.adopt(bus.everyone(), change.moving());
+    bus.join(&change);
+    bus.cut.insert(change.leaver);
+    let options = Options { w: Some(3), ..Options::default() };
+    let id = bus.send(change.stayers[0], &change.key, Command::Increment { by: 7 }, options);
+    bus.run(Duration::from_millis(20));
+    assert!(bus.shows(change.joiner, &change.key).is_some() && !bus.replies.contains_key(&id));
+    let reverted = Arc::new(RingView::new(change.moving().layout().reverted().unwrap()).unwrap());
+    bus.adopt(bus.everyone(), &reverted);
+    bus.run(Duration::from_secs(1));
+    let acks: Vec<NodeId> = written(&bus.replies[&id]).acks.iter().map(|ack| ack.node).collect();
+    assert!(acks.len() >= 3 && acks.iter().all(|node| reverted.accepts(change.partition, *node)), "{acks:?}");
 }
 
 /// What a node answers to a write that was told under a layout, and waits for its row while the node takes up the next one.
