@@ -66,8 +66,9 @@ impl Council {
         let jitter = self.draw();
         let Some(proposal) = &mut self.proposal else { return };
         let ask = proposal.proposer.begin();
-        let pause = proposal.proposer.pause(jitter);
-        turn.out.set_timer(TimerKey::Proposal, env.now.mono.after(pause));
+        // Whoever asked waits no longer than promised, however long the pause would be.
+        let again = env.now.mono.after(proposal.proposer.pause(jitter)).min(proposal.until);
+        turn.out.set_timer(TimerKey::Proposal, again);
         self.ask_voters(turn, &ask);
     }
 

@@ -33,7 +33,7 @@ const NONE_ABOVE: Ballot = Ballot { round: u64::MAX, node: NodeId(u64::MAX), sta
 /// A recovery under way.
 #[derive(Debug)]
 pub(super) struct Recovery {
-    asker: Asker,
+    pub(super) asker: Asker,
     survivors: Vec<NodeId>,
     round: u64,
     /// The voters were silent: the survivors are asked to vote no more.

@@ -8,9 +8,9 @@ use super::Council;
 use crate::ids::NodeId;
 use crate::membership::LayoutEpoch;
 use crate::membership::layout::{Committed, Descent};
-use crate::message::client::RivalLayout;
+use crate::message::client::{ClusterAnswer, ClusterError, RivalLayout};
 use crate::message::peer::LayoutMessage;
-use crate::shard::{Effect, Env, Observation, Turn};
+use crate::shard::{Effect, Env, Observation, TimerKey, Turn};
 use crate::storage::keyspace;
 use crate::time::Timestamp;
 
@@ -62,7 +62,11 @@ impl Council {
         self.keep(turn, keyspace::layout_key(), &self.present);
         self.vote_on_next(turn);
         self.end_proposal(turn);
-        self.recovery = None;
+        if let Some(recovery) = self.recovery.take() {
+            turn.out.cancel_timer(&TimerKey::Recovery);
+            let lost = ClusterError::Lost { to: self.present.layout.epoch };
+            self.answer(turn, recovery.asker, ClusterAnswer::Refused(lost));
+        }
         self.moves.forget();
         self.forget_joined();
         turn.out.observe(Observation::LayoutDecided {

@@ -91,7 +91,7 @@ impl Judged {
 }
 
 /// What the checkers judge, by these names; the swarm test asks for more than none of each.
-pub const JUDGED: [&str; 26] = [
+pub const JUDGED: [&str; 27] = [
     "actors_bounded",
     "begun_anew: gone",
     "begun_anew: written anew",
@@ -109,6 +109,7 @@ pub const JUDGED: [&str; 26] = [
     "maps: put and counted",
     "no_debt_left",
     "no_lost_ack",
+    "one_layout",
     "quorums_met",
     "reads_see_acks",
     "rivals_refuse",

@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use starling::membership::{Change, Phase};
 use starling::message::client::ClusterCall;
+use starling::storage::{Space, keyspace};
 
 use super::crowd::{Crowd, outcome};
 use super::stage::{Stage, short_leases};
 use super::{Scenario, Setting};
+use crate::world::World;
 use crate::world::node::Damage;
 use crate::world::options::WorldOptions;
 
@@ -44,8 +47,15 @@ fn play(setting: Setting) -> Stage {
             crowd.stage.wait_until("the plan is being decided on", |world| {
                 world.calls().iter().any(|call| call.node == one && call.at >= began && is_commit(&call.call))
             });
-            // Some voters have promised or accepted, and nobody has been told.
-            crowd.stage.world.run_for(Duration::from_micros(300 + 300 * round as u64));
+            // Some voters have promised, or accepted; hardly anybody has been told.
+            let votes_before = votes(&crowd.stage.world, one);
+            let give_up = crowd.stage.world.after(Duration::from_secs(1));
+            while votes(&crowd.stage.world, one) == votes_before && crowd.stage.world.now() < give_up {
+                crowd.stage.world.run_for(Duration::from_micros(50));
+            }
+            let is_amid = votes(&crowd.stage.world, one) != votes_before;
+            crowd.stage.must(is_amid, || "a voter should have written down what it promised".into());
+            crowd.stage.world.run_for(Duration::from_micros(200 * round as u64));
             crowd.stage.world.crash(one, Damage::UnsyncedTail);
             crowd.run_ms(2_000);
             crowd.stage.world.start(one);
@@ -71,6 +81,16 @@ fn play(setting: Setting) -> Stage {
     crowd.stage.must(rivals.is_empty(), || format!("layouts of a number that was decided already: {rivals:?}"));
     crowd.stage.note(format!("{won} changes were committed in 5 rounds"));
     crowd.go(40)
+}
+
+/// What the voters but one have written down of their votes.
+fn votes(world: &World, but: usize) -> Vec<Option<Bytes>> {
+    let others = (0..5).filter(|node| *node != but);
+    let vote = |node| {
+        let entries = world.entries_of(WorldOptions::id(node), Space::Meta);
+        entries.into_iter().find(|(key, _)| *key == keyspace::acceptor_key()).map(|(_, vote)| vote)
+    };
+    others.map(vote).collect()
 }
 
 fn is_commit(call: &ClusterCall) -> bool {

@@ -4,7 +4,7 @@
 //! change ──→ spares that join are started ──→ Stage, Stage, … ──→ Commit what was shown ──→ committed │ refused │ unknown
 //! ```
 //!
-//! Calls are answered whenever the node can; a call that stays without an answer for eight seconds is given up, and with it
+//! Calls are answered whenever the node can; a call that stays without an answer for a quarter of a minute is given up, and with it
 //! the change. What became of each change stands in [`World::operations`].
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::{Event, World};
 const CONNECTION: ConnectionId = ConnectionId(u64::MAX);
 
 /// Longest wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How often the operator looks for an answer.
 const LOOKS_EVERY: Duration = Duration::from_millis(50);

@@ -261,12 +261,17 @@ fn without_its_protection_two_halves_decide_differently() {
         let mut bus = Bus::new(4);
         let views = [1, 4].map(|at| bus.stage(at, moved(at, "a:1")));
         switch_off(is_off.then_some(Mutation::LayoutByMinority));
-        bus.cut.extend([3, 4].map(NodeId));
-        let first = bus.call(1, Bus::commit_of(&views[0]));
-        bus.run(Duration::from_secs(15));
-        let is_first = bus.cluster_answers.get(&first).is_some_and(|answer| is_committed(answer, 2));
+        let mut contents = BTreeSet::new();
+        for (half, (at, view)) in [[3, 4], [1, 2]].into_iter().zip([1, 4].into_iter().zip(&views)) {
+            bus.cut = half.map(NodeId).into();
+            bus.run(Duration::from_secs(2));
+            bus.call(at, Bus::commit_of(view));
+            bus.run(Duration::from_secs(15));
+            let layout = bus.nodes[&NodeId(at)].shard.site.ring.epoch();
+            contents.extend((layout.number == 2).then_some(layout.content));
+        }
         switch_off(None);
-        assert_eq!(is_first, is_off);
+        assert_eq!(contents.len(), if is_off { 2 } else { 0 });
     }
 }
 
@@ -545,6 +550,32 @@ fn what_an_operator_says_of_moving_data_reaches_every_node() {
         assert_eq!(bus.admin(2, ClusterCall::PauseMoves(is_paused)), ClusterAnswer::Paused(is_paused));
         assert!((1..=3).all(|node| bus.status(NodeId(node)).is_move_paused == is_paused));
     }
+}
+
+#[test]
+fn who_asked_for_a_recovery_is_told_when_a_layout_was_decided_meanwhile() {
+    let mut bus = Bus::new(5);
+    let view = bus.stage(1, moved(1, "a:1"));
+    let next = Committed::first(view.present.clone()).followed_by(view.next.unwrap());
+    bus.cut.extend([2, 3, 4, 5].map(NodeId));
+    let survivors = [1, 2].map(NodeId).to_vec();
+    let id = bus.call(1, ClusterCall::Recover { survivors, cluster: "test".into() });
+    bus.run(Duration::from_secs(1));
+    bus.push(1, 2, &next);
+    bus.run(Duration::from_secs(1));
+    let refused = error(bus.cluster_answers.remove(&id).expect("answered"));
+    assert_eq!(refused, ClusterError::Lost { to: next.layout.epoch });
+}
+
+#[test]
+fn whoever_commits_is_answered_in_ten_seconds() {
+    let mut bus = Bus::new(3);
+    let view = bus.stage(1, moved(1, "a:1"));
+    bus.cut.extend([2, 3].map(NodeId));
+    let id = bus.call(1, Bus::commit_of(&view));
+    bus.run(Duration::from_millis(10_100));
+    let refused = error(bus.cluster_answers.remove(&id).expect("answered"));
+    assert_eq!(refused, ClusterError::NoMajority { answered: 1, voters: 3 });
 }
 
 #[test]
