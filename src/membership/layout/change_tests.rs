@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::membership::Fallbacks;
+use crate::membership::layout::Forced;
 use crate::membership::layout::losses::recovered;
 use crate::membership::layout::samples::{founded, member};
-use crate::membership::layout::{Forced, PartitionRun};
 use crate::time::WallTime;
 
 fn view(layout: &Layout) -> RingView {
