@@ -69,6 +69,9 @@ pub const TRANSFERS_MAX: usize = 2;
 /// Partitions that are not through with a change, of a member, that are named. The rest are only counted.
 pub const MOVES_SHOWN_MAX: usize = 64;
 
+/// Peers that a member took rows from while the members change, or gave rows to, that are named; those with the most bytes.
+pub const MOVE_PEERS_SHOWN_MAX: usize = 16;
+
 /// Nodes that wait to be let join, as a member knows them. A further one is not listed.
 pub const CANDIDATES_MAX: usize = 64;
 

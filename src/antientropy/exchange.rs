@@ -32,7 +32,7 @@ use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal};
 use crate::replica::{PartitionMemory, marks, normal};
-use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey, Turn};
+use crate::shard::{Env, Job, Local, MergeSource, Outbox, Running, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
 
@@ -96,8 +96,21 @@ impl Plan {
     fn fail(self) -> Outcome {
         let Plan { peer, partition, aim, began, marks, .. } = self;
         let (is_complete, has_taken, is_current) = (false, false, false);
-        let (received, sent, bytes) = (0, 0, 0);
-        Outcome { partition, peer, aim, is_complete, has_taken, is_current, began, marks, received, sent, bytes }
+        let (received, sent, bytes, rows_there) = (0, 0, 0, None);
+        Outcome {
+            partition,
+            peer,
+            aim,
+            is_complete,
+            has_taken,
+            is_current,
+            began,
+            marks,
+            received,
+            sent,
+            bytes,
+            rows_there,
+        }
     }
 }
 
@@ -128,6 +141,8 @@ struct Exchange {
     received: u64,
     sent: u64,
     bytes: u64,
+    /// Rows of the partition on the other side, as it told last.
+    rows_there: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -171,9 +186,20 @@ pub struct Outcome {
     pub sent: u64,
     /// The bytes of both.
     pub bytes: u64,
+    /// About how many rows of the partition the other side has, if it told.
+    pub rows_there: Option<u64>,
 }
 
 impl Exchanges {
+    /// The exchanges in which data moves one way.
+    pub fn running(&self) -> impl Iterator<Item = Running> {
+        self.open.values().filter(|exchange| exchange.aim != Aim::Both).map(|exchange| {
+            let Exchange { partition, peer, aim, received, sent, bytes, rows_there, .. } = exchange;
+            let rows = if *aim == Aim::Give { *sent } else { *received };
+            Running { partition: *partition, peer: *peer, rows, bytes: *bytes, rows_there: *rows_there }
+        })
+    }
+
     /// What this owner holds of a partition is in doubt: its exchanges end.
     pub fn abandon(&mut self, out: &mut Outbox, partition: PartitionId) -> Vec<Outcome> {
         self.abandon_those(out, |_, of| of == partition)
@@ -237,6 +263,7 @@ impl Exchanges {
             received: 0,
             sent: 0,
             bytes: 0,
+            rows_there: None,
         };
         exchange.read_page(env, turn, op);
         self.open.insert(op, exchange);
@@ -350,6 +377,7 @@ impl Exchanges {
             return self.end(out, op, false);
         }
         exchange.is_whole &= !findings.leaves_out;
+        exchange.rows_there = findings.rows_here.or(exchange.rows_there);
         let mut rows = if takes_nothing { Vec::new() } else { findings.rows };
         let bytes = bytes_of(&rows);
         turn.pace.charge(env, exchange.haste, bytes, rows.len());
@@ -463,10 +491,23 @@ impl Exchanges {
     fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Outcome> {
         out.cancel_timer(&TimerKey::ExchangeTimeout(op));
         out.cancel_timer(&TimerKey::Pace(op));
-        let Exchange { partition, peer, aim, is_current, began, marks, received, sent, bytes, .. } =
+        let Exchange { partition, peer, aim, is_current, began, marks, received, sent, bytes, rows_there, .. } =
             self.open.remove(&op)?;
         let has_taken = is_complete;
-        Some(Outcome { partition, peer, aim, is_complete, has_taken, is_current, began, marks, received, sent, bytes })
+        Some(Outcome {
+            partition,
+            peer,
+            aim,
+            is_complete,
+            has_taken,
+            is_current,
+            began,
+            marks,
+            received,
+            sent,
+            bytes,
+            rows_there,
+        })
     }
 }
 

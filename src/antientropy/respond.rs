@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::exchange::{SILENCE_MAX, bytes_of, readable};
 use super::pace::Haste;
+use super::tree::MerkleTree;
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
@@ -116,13 +117,15 @@ impl Responders {
         let has_slept = offer.marks.compacted < marks.folded && !offer.gives;
         let haste = haste(&offer);
         turn.pace.charge(env, haste, outcome.as_ref().map_or(0, Page::bytes), 0);
+        let is_moved = env.ring.is_moved(asker.partition);
+        let rows_here = turn.trees.whole(asker.partition).filter(|_| is_moved).map(MerkleTree::rows);
         let findings = |page: Page| {
             let end = match page.entries.last() {
                 Some((last, _)) if !page.is_last => keyspace::after(last),
                 _ => offer.end.clone(),
             };
             let (own, leaves_out) = readable(env, &memory, page);
-            ExchangeFindings { leaves_out, ..compare(offer, end, own.into_iter(), marks) }
+            ExchangeFindings { leaves_out, rows_here, ..compare(offer, end, own.into_iter(), marks) }
         };
         let outcome = match outcome {
             // A row that is left out would count as forgotten.
@@ -350,7 +353,7 @@ fn compare(
             wanted.push(row);
         }
     }
-    ExchangeFindings { covered, rows, wanted, leaves_out: false, marks }
+    ExchangeFindings { covered, rows, wanted, leaves_out: false, rows_here: None, marks }
 }
 
 #[cfg(test)]

@@ -146,9 +146,13 @@ impl MerkleTree {
 
     /// Whether it has so many rows that it should have more leaves.
     pub fn is_crowded(&self) -> bool {
+        self.leaf_bits < LEAF_BITS_MAX && self.rows() >> self.leaf_bits >= u64::from(ROWS_PER_LEAF_MAX)
+    }
+
+    /// Rows of the partition.
+    pub fn rows(&self) -> u64 {
         // More than half of all numbers: fewer than none, of a tree that counted rows that were gone from the disk.
-        let rows = if self.root.rows > u32::MAX / 2 { 0 } else { self.root.rows };
-        self.leaf_bits < LEAF_BITS_MAX && rows >> self.leaf_bits >= ROWS_PER_LEAF_MAX
+        if self.root.rows > u32::MAX / 2 { 0 } else { u64::from(self.root.rows) }
     }
 
     /// Bits of the number of a leaf.

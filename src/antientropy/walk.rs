@@ -247,11 +247,22 @@ impl Walks {
     fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Walked> {
         out.cancel_timer(&TimerKey::Walk(op));
         let Walk { partition, peer, began, marks, is_current, .. } = self.open.remove(&op)?;
-        let (aim, received, sent, bytes) = (Aim::Both, 0, 0, 0);
         let has_taken = is_complete;
-        let outcome =
-            Outcome { partition, peer, aim, is_complete, has_taken, is_current, began, marks, received, sent, bytes };
-        Some(Walked::Ended(outcome))
+        let (aim, received, sent, bytes, rows_there) = (Aim::Both, 0, 0, 0, None);
+        Some(Walked::Ended(Outcome {
+            partition,
+            peer,
+            aim,
+            is_complete,
+            has_taken,
+            is_current,
+            began,
+            marks,
+            received,
+            sent,
+            bytes,
+            rows_there,
+        }))
     }
 }
 

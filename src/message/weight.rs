@@ -210,7 +210,7 @@ fn of_committed(committed: &Committed) -> usize {
 }
 
 fn of_move_state(state: &MoveState) -> usize {
-    MESSAGE + state.waiting.len() * 3 * ITEM
+    MESSAGE + (state.waiting.len() + 1) * 4 * ITEM + (state.taken_from.len() + state.given_to.len()) * 2 * ITEM
 }
 
 fn of_cluster_answer(answer: &ClusterAnswer) -> usize {

@@ -18,8 +18,8 @@ use crate::message::client::{
 use crate::message::codec;
 use crate::message::peer::{
     Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward, Forwarded,
-    LayoutMessage, Lifetimes, Marks, MoveAnswer, MoveQuery, MoveState, MoveStep, OwedRow, Part, PartitionMove, Paused,
-    Read, ReadAnswer, RecoverAnswer, RecoverQuery, Refusal, Replicate, Replicated, Report, StabilityAnswer,
+    LayoutMessage, Lifetimes, Marks, MoveAnswer, MoveQuery, MoveState, MoveStep, OwedRow, Part, PartitionMove, Passed,
+    Paused, Read, ReadAnswer, RecoverAnswer, RecoverQuery, Refusal, Replicate, Replicated, Report, StabilityAnswer,
     StabilityQuery, StabilityStanding, StabilityState, TreeAnswer, TreeFindings, TreeNode, TreeOffer,
 };
 use crate::time::Hlc;
@@ -95,16 +95,24 @@ fn far_member() -> Member {
 
 fn move_state(count: usize) -> MoveState {
     let step = MoveStep::WaitsFor(NodeId(u64::MAX));
-    let waiting = PartitionMove { partition: PartitionId(u16::MAX), step, rows: u64::MAX, bytes: u64::MAX };
+    let (node, partition, late) = (NodeId(u64::MAX), PartitionId(u16::MAX), u64::MAX);
+    let waiting = PartitionMove { partition, step, peer: Some(node), rows: late, bytes: late, rows_of: Some(late) };
+    let passed = Passed { node, rows: late, bytes: late };
     MoveState {
         moved: u32::MAX,
+        asked: u32::MAX,
         unsynced: u32::MAX,
         uncleared: u32::MAX,
         stray_rows: u64::MAX,
         waiting: vec![waiting; count.min(limits::MOVES_SHOWN_MAX)],
         rows: u64::MAX,
         bytes: u64::MAX,
+        rows_to_come: Some(u64::MAX),
         bytes_to_come: Some(u64::MAX),
+        rows_given: u64::MAX,
+        bytes_given: u64::MAX,
+        taken_from: vec![passed; count.min(limits::MOVE_PEERS_SHOWN_MAX)],
+        given_to: vec![passed; count.min(limits::MOVE_PEERS_SHOWN_MAX)],
     }
 }
 
@@ -158,6 +166,7 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
     };
     let found = ExchangeFindings {
         leaves_out: true,
+        rows_here: Some(u64::MAX),
         covered: bytes(count),
         rows: vec![(row(), bytes(count)); 3],
         wanted: vec![row(); items],

@@ -29,6 +29,7 @@ mod outbox;
 mod routes;
 mod row_cache;
 mod row_map;
+mod running;
 mod timer;
 mod timers;
 mod turn;
@@ -44,6 +45,7 @@ pub use local::{
 };
 pub use observation::Observation;
 pub use outbox::Outbox;
+pub use running::Running;
 pub use timer::TimerKey;
 pub use turn::{Access, Turn};
 

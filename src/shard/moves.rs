@@ -6,13 +6,15 @@
 use super::*;
 use crate::antientropy::Aim;
 use crate::causality::Tick;
+use crate::membership::Phase;
 use crate::message::peer::MoveState;
-use crate::transfer::{Incoming, Lesson, Looked, Transfer};
+use crate::transfer::{Came, Incoming, Lesson, Looked, Transfer};
 
 impl Shard {
     /// How far this shard is with the layout that it acts by. What it says is durable once the memory of its partitions is.
     pub fn move_state(&self, now: Now) -> MoveState {
-        self.transfer.state(&self.site.env(now), &self.turn)
+        let running: Vec<Running> = self.exchanges.running().collect();
+        self.transfer.state(&self.site.env(now), &self.turn, &running)
     }
 
     /// An operator halts the moving of data, or lets it go on.
@@ -27,7 +29,7 @@ impl Shard {
 
     /// Another layout is taken up, or opened with.
     pub(super) fn on_moves_changed(&mut self, now: Now) {
-        self.transfer.incoming.on_layout();
+        self.transfer.incoming.on_layout(self.site.ring.layout().phase == Phase::Moving);
         self.transfer.outgoing.on_layout(&self.site.env(now), &self.turn);
         if !self.site.config.stability {
             // Nobody seals anything.
@@ -176,8 +178,11 @@ impl Shard {
         self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
         match aim {
             Aim::Both => {}
-            Aim::Take | Aim::TakeOver => self.transfer.incoming.note(partition, received, outcome.bytes),
-            Aim::Give => self.transfer.outgoing.note(partition, sent, outcome.bytes),
+            Aim::Take | Aim::TakeOver => {
+                let came = Came { rows: received, bytes: outcome.bytes };
+                self.transfer.incoming.note(partition, peer, came, outcome.rows_there);
+            }
+            Aim::Give => self.transfer.outgoing.note(partition, peer, Came { rows: sent, bytes: outcome.bytes }),
         }
         if !is_complete {
             if has_taken && is_current && aim == Aim::Both {

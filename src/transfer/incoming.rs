@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Came;
 use crate::causality::Tick;
 use crate::ids::{NodeId, PartitionId};
 use crate::limits;
@@ -25,6 +26,8 @@ use crate::shard::{Env, Observation, Turn};
 #[derive(Debug, Default)]
 pub struct Incoming {
     by_id: BTreeMap<PartitionId, Load>,
+    /// What came since the change began, by who gave it.
+    pub(super) came: BTreeMap<NodeId, Came>,
 }
 
 /// How far one of them is. Of the present layout only.
@@ -38,15 +41,20 @@ pub(super) struct Load {
     sealed: Tick,
     /// The furthest that any teacher had frozen.
     frozen: Tick,
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
+    pub(super) came: Came,
+    /// The most rows of it that a teacher said to have.
+    pub(super) rows_there: Option<u64>,
 }
 
 impl Incoming {
-    /// Another layout is taken up: what was exchanged under the one before proves nothing.
-    pub fn on_layout(&mut self) {
+    /// Another layout is taken up: what was exchanged under the one before proves nothing. With a change that `begins`,
+    /// counting begins too.
+    pub fn on_layout(&mut self, begins: bool) {
+        if begins {
+            *self = Incoming::default();
+        }
         for load in self.by_id.values_mut() {
-            *load = Load { rows: load.rows, bytes: load.bytes, ..Load::default() };
+            *load = Load { came: load.came, ..Load::default() };
         }
     }
 
@@ -100,11 +108,12 @@ impl Incoming {
         loading.contains(&partition) || loading.len() < limits::TRANSFERS_MAX
     }
 
-    /// So much came from an owner of before.
-    pub fn note(&mut self, partition: PartitionId, rows: u64, bytes: u64) {
+    /// So much came from an owner of before, which has about so many rows of the partition.
+    pub fn note(&mut self, partition: PartitionId, peer: NodeId, came: Came, rows_there: Option<u64>) {
         let load = self.by_id.entry(partition).or_default();
-        load.rows += rows;
-        load.bytes += bytes;
+        load.came.add(came);
+        load.rows_there = load.rows_there.max(rows_there);
+        self.came.entry(peer).or_default().add(came);
     }
 
     /// All that this peer had was taken, in an exchange that both sides began under the present layout. `marks`: what it said of
@@ -144,7 +153,7 @@ impl Incoming {
     /// The partition is synced: durable with the turn.
     pub fn finish(&mut self, env: &Env<'_>, turn: &mut Turn, partition: PartitionId) {
         turn.mark_synced(partition, env.ring.epoch().number);
-        let (rows, bytes) = self.by_id.get(&partition).map_or((0, 0), |load| (load.rows, load.bytes));
+        let Came { rows, bytes } = self.by_id.get(&partition).map_or(Came::default(), |load| load.came);
         turn.out.observe(Observation::PartitionSynced { partition, rows, bytes });
     }
 
@@ -152,8 +161,9 @@ impl Incoming {
         self.by_id.get(&partition)
     }
 
-    pub(super) fn loads(&self) -> impl Iterator<Item = &Load> {
-        self.by_id.values()
+    /// Whether a first teacher has given all it has: the others add little to it.
+    pub(super) fn has_first(&self, partition: PartitionId) -> bool {
+        self.by_id.get(&partition).is_some_and(|load| load.first.is_some())
     }
 
     fn credits(&self, partition: PartitionId) -> Option<&BTreeSet<NodeId>> {

@@ -25,6 +25,7 @@ mod progress;
 
 pub use incoming::{Incoming, Lesson, Loaded};
 pub use outgoing::{Looked, Outgoing};
+pub use progress::Came;
 
 /// What a shard knows of the moves that it takes part in.
 #[derive(Debug, Default)]

@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::Came;
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::membership::layout::Phase;
@@ -35,6 +36,8 @@ pub struct Outgoing {
     /// The look through rows that is under way.
     scan: Option<(OpId, PartitionId)>,
     cleared: u64,
+    /// What was given since the change began, by who took it.
+    pub(super) gave: BTreeMap<NodeId, Came>,
 }
 
 /// One of them.
@@ -46,8 +49,7 @@ pub(super) struct Leaving {
     pub(super) taken: BTreeSet<NodeId>,
     /// Rows seen by the last look that was not a drop, at least.
     pub(super) rows_left: u64,
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
+    pub(super) gave: Came,
     /// Not before this is it looked at again.
     at: Timestamp,
 }
@@ -90,6 +92,9 @@ impl Outgoing {
     /// A layout is taken up, or opened with: everything is looked at anew.
     pub fn on_layout(&mut self, env: &Env<'_>, turn: &Turn) {
         self.scan = None;
+        if env.ring.layout().phase == Phase::Moving {
+            self.gave.clear();
+        }
         let before = std::mem::take(&mut self.by_id);
         for (partition, memory) in turn.memories() {
             let is_stand_in = || {
@@ -110,10 +115,10 @@ impl Outgoing {
             } else {
                 continue;
             };
-            let (rows, bytes) = before.get(&partition).map_or((0, 0), |leaving| (leaving.rows, leaving.bytes));
+            let gave = before.get(&partition).map_or(Came::default(), |leaving| leaving.gave);
             let stage = Stage::Looking(whole(env, partition));
             let at = Timestamp(0);
-            let leaving = Leaving { kind, stage, taken: BTreeSet::new(), rows_left: 0, rows, bytes, at };
+            let leaving = Leaving { kind, stage, taken: BTreeSet::new(), rows_left: 0, gave, at };
             self.by_id.insert(partition, leaving);
         }
     }
@@ -220,11 +225,11 @@ impl Outgoing {
     }
 
     /// So much was given to an owner.
-    pub fn note(&mut self, partition: PartitionId, rows: u64, bytes: u64) {
+    pub fn note(&mut self, partition: PartitionId, peer: NodeId, gave: Came) {
         if let Some(leaving) = self.by_id.get_mut(&partition) {
-            leaving.rows += rows;
-            leaving.bytes += bytes;
+            leaving.gave.add(gave);
         }
+        self.gave.entry(peer).or_default().add(gave);
     }
 
     /// An owner has taken everything, in an exchange that both sides began under the present layout.
@@ -260,7 +265,7 @@ impl Outgoing {
                 turn.change_memory(partition, |memory| memory.has_strays = false);
             }
         }
-        let (rows, bytes) = (leaving.rows, leaving.bytes);
+        let Came { rows, bytes } = leaving.gave;
         self.by_id.remove(&partition);
         self.cleared += 1;
         turn.out.observe(Observation::PartitionCleared { partition, rows, bytes, number: env.ring.epoch().number });

@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
-use starling::ids::NodeId;
+use starling::ids::{NodeId, PartitionId};
 use starling::membership::{Layout, LayoutEpoch, Member, Phase, Plan};
 use starling::message::client::{
     AnswerBody, CallBody, ClusterAnswer, ClusterCall, ClusterError, MemberProgress, MoveWait, NodeAnswer, NodeCall,
     PlanView, Progress,
 };
-use starling::message::peer::MoveState;
+use starling::message::peer::{MoveState, MoveStep, PartitionMove, Passed};
 use starling::ring::RingView;
 
 use crate::cluster::TestCluster;
@@ -125,15 +125,38 @@ async fn progress_is_asked_of_the_member_that_drives_and_says_whom_the_change_wa
         node: NodeId(id),
         adopted: (wait != Some(MoveWait::Silent)).then_some(2),
         is_fenced: false,
-        state: MoveState { moved: 8, unsynced, rows: 3, bytes: 2048, ..MoveState::default() },
+        state: MoveState {
+            moved: 8,
+            asked: 8,
+            unsynced,
+            rows: 3,
+            bytes: 2048,
+            taken_from: vec![Passed { node: NodeId(1), rows: 3, bytes: 2048 }],
+            ..MoveState::default()
+        },
         wait,
     };
+    let waiting = |id: u16, step, peer| PartitionMove {
+        partition: PartitionId(id),
+        step,
+        peer,
+        rows: 30,
+        bytes: 1024,
+        rows_of: Some(40),
+    };
+    let mut taker = member(2, 6, Some(MoveWait::Takes));
+    (taker.state.rows_to_come, taker.state.bytes_to_come) = (Some(9), Some(6144));
+    taker.state.waiting = vec![
+        waiting(17, MoveStep::Loading { done: 1, of: 3 }, Some(NodeId(1))),
+        waiting(3, MoveStep::WaitsFor(NodeId(3)), None),
+        waiting(4, MoveStep::WaitsForDisk, None),
+    ];
     let progress = Progress {
         layout: epoch,
         phase: Phase::Moving,
         is_paused: false,
         driver: Some(NodeId(2)),
-        members: vec![member(1, 0, None), member(2, 6, Some(MoveWait::Takes)), member(3, 0, Some(MoveWait::Silent))],
+        members: vec![member(1, 0, None), taker, member(3, 0, Some(MoveWait::Silent))],
         rival: None,
         lacks_majority: true,
     };
@@ -157,10 +180,14 @@ async fn progress_is_asked_of_the_member_that_drives_and_says_whom_the_change_wa
     let text = stdout(&starling(&bundle, &["cluster", "progress"]).await);
     for expected in [
         "layout 2, moving, as b tells it; b drives the change",
-        "100 %",
-        " 25 %",
-        "3 rows, 2.0 KiB",
-        "waits for b to take over its data",
+        "all  ███████████████░░░░░  75 %  18 of 24; 9 rows, 6.0 KiB of about 12.0 KiB came; 0 B/s",
+        "100 %  8 of 8",
+        "25 %  2 of 8",
+        "3 rows, 2.0 KiB of about 8.0 KiB",
+        "a 2.0 KiB",
+        "p17    b ← a  ███████████████░░░░░  75 %  30 of about 40 rows, 1.0 KiB; 1 of 3 owners done",
+        "waits for b to take over its data: 6 partitions left; its disk is below the reserve",
+        "no answer to it from c",
         "waits for c to answer: start it, or declare it lost",
         "a majority of the voters does not answer",
     ] {
@@ -170,7 +197,14 @@ async fn progress_is_asked_of_the_member_that_drives_and_says_whom_the_change_wa
     assert_eq!((&shown["waits_for"], &shown["is_steady"]), (&json!(["b", "c"]), &json!(false)));
     let of_one = stdout_json(&starling(&bundle, &["--json", "--node", "a", "cluster", "progress"]).await);
     assert_eq!((&of_one["told_by"], &of_one["waits_for"]), (&json!("a"), &json!([])));
-    assert_eq!(nodes[1].calls().len(), 2);
+    let (of_b, of_p17) = (&shown["members"][1], &shown["members"][1]["waiting"][0]);
+    assert_eq!(
+        (&of_b["share"], &of_b["bytes_to_come"], &of_b["from"][0]["name"]),
+        (&json!(0.25), &json!(6144), &json!("a"))
+    );
+    assert_eq!((&of_p17["peer"], &of_p17["rows"], &of_p17["rows_of"]), (&json!("a"), &json!(30), &json!(40)));
+    assert_eq!((&shown["share_of_bytes"], &shown["bytes_per_second"]), (&json!(0.5), &json!(0.0)));
+    assert_eq!(nodes[1].calls().len(), 4, "twice each time, for a rate");
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub struct Grown {
     pub joining: Rates,
     /// Memory of the trees of the node that has the most. Unit: bytes.
     pub tree_bytes: u64,
+    /// Memory of a node's view of the ring, at the end. Unit: bytes.
+    pub ring_bytes: usize,
     /// Real time of the run.
     pub took: Duration,
 }
@@ -134,6 +136,7 @@ fn of_size(nodes: usize, partitions: u16) -> Grown {
         joined,
         joining,
         tree_bytes: (0..nodes).map(trees).max().unwrap_or(0),
+        ring_bytes: super::placement::held(world.ring()),
         took: began.elapsed(),
     }
 }
@@ -150,32 +153,9 @@ fn wait(world: &mut World, holds: impl Fn(&World) -> bool) -> Option<Duration> {
     Some(world.now().since(began))
 }
 
-/// The exponent k by which a quantity grows as the size to the power of k: the slope of the line that fits best where both
-/// are drawn by orders of magnitude. `None` of fewer than two sizes, or if anything is not above zero.
-pub fn exponent(points: &[(f64, f64)]) -> Option<f64> {
-    let count = points.len() as f64;
-    if points.len() < 2 || points.iter().any(|(x, y)| *x <= 0.0 || *y <= 0.0) {
-        return None;
-    }
-    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
-    let (mean_x, mean_y) = logs.iter().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / count, y + b / count));
-    let above: f64 = logs.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
-    let below: f64 = logs.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
-    (below > 0.0).then(|| above / below)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_exponent_of_a_power_is_found() {
-        let square: Vec<(f64, f64)> = [5.0, 10.0, 100.0].iter().map(|x: &f64| (*x, 3.0 * x * x)).collect();
-        assert!((exponent(&square).unwrap() - 2.0).abs() < 1e-9);
-        let constant: Vec<(f64, f64)> = [5.0, 10.0, 100.0].iter().map(|x| (*x, 7.0)).collect();
-        assert!(exponent(&constant).unwrap().abs() < 1e-9);
-        assert_eq!((exponent(&[(1.0, 1.0)]), exponent(&[(1.0, 0.0), (2.0, 1.0)])), (None, None));
-    }
 
     #[test]
     fn small_clusters_found_agree_and_let_join_within_bounds() {
@@ -184,7 +164,10 @@ mod tests {
             assert!(one.founded.is_some_and(|took| took < Duration::from_secs(10)), "{one:?}");
             assert!(one.equal.is_some_and(|took| took < Duration::from_secs(90)), "{one:?}");
             assert!(one.learned.is_some() && one.joined.is_some(), "{one:?}");
-            assert!(one.tree_bytes > 0 && one.idle.repair > 0.0 && one.idle.liveness > 0.0, "{one:?}");
+            assert!(
+                one.tree_bytes > 0 && one.ring_bytes > 0 && one.idle.repair > 0.0 && one.idle.liveness > 0.0,
+                "{one:?}"
+            );
         }
         assert!(larger.idle.liveness > small.idle.liveness, "each pings more peers");
     }

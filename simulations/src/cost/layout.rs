@@ -53,11 +53,6 @@ pub fn layout(nodes: &[u64]) -> Vec<Spread> {
     nodes.iter().map(|nodes| measure(*nodes)).collect()
 }
 
-/// The exponent with which a figure grows from one size to another: 0 constant, 1 linear. Small ones may be logarithms.
-pub fn growth(from: (f64, f64), to: (f64, f64)) -> f64 {
-    (to.1 / from.1).ln() / (to.0 / from.0).ln()
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Message {
     Ping,
@@ -311,11 +306,5 @@ mod tests {
             assert!(one.death < Duration::from_secs(3) && one.layout < Duration::from_secs(2), "{one:?}");
         }
         assert!(measured[1].bytes < measured[0].bytes * 20.0, "gossip does not grow with the cluster: {measured:?}");
-    }
-
-    #[test]
-    fn the_exponent_of_a_growth_is_that_of_its_power() {
-        assert!((growth((10.0, 7.0), (100.0, 700.0)) - 2.0).abs() < 1e-9);
-        assert!(growth((10.0, 5.0), (1000.0, 5.0)).abs() < 1e-9);
     }
 }

@@ -10,8 +10,8 @@
 mod bus;
 mod elements;
 mod growth;
-mod growth_plot;
 mod increments;
+pub mod law;
 mod layout;
 mod placement;
 mod trees;
@@ -23,10 +23,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub use bus::Bus;
 pub use elements::elements;
-pub use growth::{Grown, exponent, grow};
-pub use growth_plot::plot as growth_plot;
+pub use growth::{Grown, grow};
 pub use increments::increments;
-pub use layout::{NODES, Spread, growth, layout};
+pub use layout::{NODES, Spread, layout};
 pub use placement::{Placed, SIZES, Size, placement};
 pub use trees::{Comparison, trees};
 pub use values::values;

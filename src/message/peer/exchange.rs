@@ -77,6 +77,9 @@ pub struct ExchangeFindings {
     /// The responder has rows in the range that it cannot read: it has shown less than it holds.
     #[serde(default)]
     pub leaves_out: bool,
+    /// While the partition moves: about how many rows the responder has of it, by its tree. `None`: not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_here: Option<u64>,
     /// The responder's directory, and how far the partition is settled there.
     pub marks: Marks,
 }

@@ -97,6 +97,9 @@ pub struct MoveAnswer {
 pub struct MoveState {
     /// Partitions that move to or from this node.
     pub moved: u32,
+    /// Partitions that it is to be through with in this phase: while moving those that it will own, also if it owns them
+    /// already, while closing those that it owns no longer.
+    pub asked: u32,
     /// Partitions of which it is an owner to come, and does not yet have all that those of before have.
     pub unsynced: u32,
     /// Partitions of which it is an owner no longer, and that it still holds.
@@ -109,8 +112,29 @@ pub struct MoveState {
     pub rows: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// About so many bytes are still to come; `None`: not known.
+    /// About so many rows are still to come, by what the owners of before say they have; `None`: not known.
+    pub rows_to_come: Option<u64>,
+    /// About so many bytes, if the rows to come are as long as those that came; `None`: not known.
     pub bytes_to_come: Option<u64>,
+    /// Rows handed over since the change began, as far as this start knows.
+    pub rows_given: u64,
+    /// Their bytes.
+    pub bytes_given: u64,
+    /// From whom rows were taken over: the [`crate::limits::MOVE_PEERS_SHOWN_MAX`] with the most bytes.
+    pub taken_from: Vec<Passed>,
+    /// To whom rows were handed over; as many.
+    pub given_to: Vec<Passed>,
+}
+
+/// What went between a node and a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// The peer.
+    pub node: NodeId,
+    /// Rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// A partition that is not through.
@@ -120,10 +144,16 @@ pub struct PartitionMove {
     pub partition: PartitionId,
     /// What it waits for.
     pub step: MoveStep,
+    /// With whom rows are exchanged now.
+    #[serde(default)]
+    pub peer: Option<NodeId>,
     /// Rows that came or went so far.
     pub rows: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Of about so many rows, if an owner of before has told.
+    #[serde(default)]
+    pub rows_of: Option<u64>,
 }
 
 /// Where a partition is on its way.
@@ -162,6 +192,7 @@ impl MoveState {
     /// Adds what another shard of the node says.
     pub fn add(&mut self, other: &MoveState) {
         self.moved = self.moved.saturating_add(other.moved);
+        self.asked = self.asked.saturating_add(other.asked);
         self.unsynced = self.unsynced.saturating_add(other.unsynced);
         self.uncleared = self.uncleared.saturating_add(other.uncleared);
         self.stray_rows = self.stray_rows.saturating_add(other.stray_rows);
@@ -169,10 +200,38 @@ impl MoveState {
         self.waiting.extend(other.waiting.iter().take(room));
         self.rows = self.rows.saturating_add(other.rows);
         self.bytes = self.bytes.saturating_add(other.bytes);
-        self.bytes_to_come = match (self.bytes_to_come, other.bytes_to_come) {
+        let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
             (None, None) => None,
             (some, other) => Some(some.unwrap_or(0).saturating_add(other.unwrap_or(0))),
         };
+        self.rows_to_come = sum(self.rows_to_come, other.rows_to_come);
+        self.bytes_to_come = sum(self.bytes_to_come, other.bytes_to_come);
+        self.rows_given = self.rows_given.saturating_add(other.rows_given);
+        self.bytes_given = self.bytes_given.saturating_add(other.bytes_given);
+        Passed::add(&mut self.taken_from, &other.taken_from);
+        Passed::add(&mut self.given_to, &other.given_to);
+    }
+}
+
+impl Passed {
+    /// Adds what another shard says, peer by peer; those with the most bytes stay.
+    fn add(own: &mut Vec<Passed>, others: &[Passed]) {
+        for other in others {
+            match own.iter_mut().find(|passed| passed.node == other.node) {
+                Some(passed) => {
+                    passed.rows = passed.rows.saturating_add(other.rows);
+                    passed.bytes = passed.bytes.saturating_add(other.bytes);
+                }
+                None => own.push(*other),
+            }
+        }
+        Passed::bound(own);
+    }
+
+    /// The most bytes first, and no more than are shown.
+    pub fn bound(passed: &mut Vec<Passed>) {
+        passed.sort_by_key(|passed| (std::cmp::Reverse(passed.bytes), passed.node));
+        passed.truncate(crate::limits::MOVE_PEERS_SHOWN_MAX);
     }
 }
 

@@ -36,7 +36,8 @@ pub use exchange::{
 pub use forward::{Forward, Forwarded};
 pub use frame::{Addressed, Frame};
 pub use layout::{
-    LayoutMessage, MoveAnswer, MoveQuery, MoveState, MoveStep, PartitionMove, Paused, RecoverAnswer, RecoverQuery,
+    LayoutMessage, MoveAnswer, MoveQuery, MoveState, MoveStep, PartitionMove, Passed, Paused, RecoverAnswer,
+    RecoverQuery,
 };
 pub use liveness::{Challenge, Claim, Ping};
 pub use read::{Read, ReadAnswer, Shown, Wanted};
