@@ -67,6 +67,14 @@ pub enum IssuingError {
         /// Which file.
         what: &'static str,
     },
+    /// Never overwritten: a member may run with it.
+    #[error("a member {name} was issued already, in {}; choose another name", .bundle.display())]
+    NameTaken {
+        /// What was asked for.
+        name: String,
+        /// Its bundle.
+        bundle: PathBuf,
+    },
     /// Another run of this command, or one that was cut short.
     #[error("{} is there: another issue-member is under way; if none is, remove it", .0.display())]
     UnderWay(PathBuf),
@@ -96,7 +104,7 @@ pub fn issue(plan: &Plan) -> Result<Member, IssuingError> {
     founding::check_address(&plan.name, &plan.address)?;
     let target = plan.authority.join("members").join(&plan.name);
     if target.symlink_metadata().is_ok() {
-        return Err(FoundingError::Exists(target).into());
+        return Err(IssuingError::NameTaken { name: plan.name.clone(), bundle: target });
     }
     let (layout, seal_key) = cluster_of(&plan.authority)?;
     let authority = ClusterCa {
@@ -235,7 +243,7 @@ mod tests {
         fs::remove_dir_all(directory.join("members/c")).unwrap();
         assert_eq!(issue(&plan(&directory, "c")).unwrap().id, NodeId(4));
         let again = issue(&plan(&directory, "c")).unwrap_err();
-        assert!(matches!(again, IssuingError::Making(FoundingError::Exists(_))), "{again}");
+        assert!(matches!(again, IssuingError::NameTaken { .. }), "{again}");
         assert_eq!(issue(&plan(&directory, "d")).unwrap().id, NodeId(5));
     }
 

@@ -163,12 +163,12 @@ impl Transfer {
         let silent = teachers().filter(lacks).find(|node| !env.liveness.is_reachable(*node));
         let done = teachers().filter(|node| !lacks(node)).count();
         let step = match silent {
-            _ if is_loading && env.is_below_reserve => MoveStep::WaitsForDisk,
-            _ if is_loading && !turn.memory(partition).knows_seal => MoveStep::Sealing,
             // The others come first.
             Some(node) if teachers().filter(lacks).all(|node| !env.liveness.is_reachable(node)) => {
                 MoveStep::WaitsFor(node)
             }
+            _ if env.is_below_reserve => MoveStep::WaitsForDisk,
+            _ if is_loading && !turn.memory(partition).knows_seal => MoveStep::Sealing,
             _ if self.is_paused || done == 0 && now.is_none() && came.rows == 0 => MoveStep::Queued,
             _ => MoveStep::Loading { done: count(done), of: count(teachers().count()) },
         };

@@ -1,5 +1,6 @@
 //! How a command fails: what the user reads, and what the exit code says. `starling --help` documents the codes.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -120,6 +121,12 @@ fn code_of(error: &Error) -> u8 {
             Outcome::NotApplied => NOT_APPLIED,
             Outcome::Unknown => UNKNOWN,
         },
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())
     }
 }
 

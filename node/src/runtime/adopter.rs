@@ -74,9 +74,12 @@ impl Ending {
         if now.is_fenced(node) {
             return Some(Ending::Fenced);
         }
-        let was_leaving = before.member(node).is_some_and(|member| member.leaving);
+        let Some(was) = before.member(node) else { return None };
         // One that was about to join and is sent back waits again, as it did before.
-        (was_leaving && now.member(node).is_none()).then_some(Ending::Left)
+        let was_about_to_join =
+            before.before.as_ref().is_some_and(|earlier| earlier.members.iter().all(|member| member.id != node));
+        let has_left = was.leaving || !was_about_to_join;
+        (has_left && now.member(node).is_none()).then_some(Ending::Left)
     }
 }
 
@@ -166,8 +169,8 @@ mod tests {
 
     use starling::causality::Epoch;
     use starling::ids::ClusterId;
-    use starling::membership::Member;
     use starling::membership::layout::Fenced;
+    use starling::membership::{Before, Member};
     use starling::message::client::FaultPlan;
     use starling::message::peer::Frame;
 
@@ -238,7 +241,13 @@ mod tests {
         assert_eq!(Ending::of(NodeId(4), &before, &layout(2, 4)), None);
         assert_eq!(Ending::of(NodeId(4), &before, &fenced), Some(Ending::Fenced));
         assert_eq!(Ending::of(NodeId(4), &leaving, &without), Some(Ending::Left));
-        assert_eq!(Ending::of(NodeId(4), &before, &without), None, "a joiner that was sent back waits again");
+        assert_eq!(Ending::of(NodeId(4), &before, &without), Some(Ending::Left), "it had nothing to hand over");
+        let mut moving = layout(1, 4);
+        let earlier = layout(1, 3);
+        let (members, fallbacks) = (earlier.members, earlier.fallbacks);
+        moving.before = Some(Box::new(Before { since: 1, members, fallbacks, owners: None }));
+        assert_eq!(Ending::of(NodeId(4), &moving, &without), None, "a joiner that was sent back waits again");
+        assert_eq!(Ending::of(NodeId(9), &before, &without), None, "who was no member waits on");
         assert_eq!(Ending::of(NodeId(1), &leaving, &without), None);
     }
 }

@@ -65,15 +65,15 @@ impl Changes {
             changes.push(Change::Leave(id_of(layout, name)?));
         }
         for text in &self.weight {
-            let (name, weight) = pair("--weight", text)?;
+            let (name, weight) = pair("--weight", text, "2")?;
             changes.push(Change::Weight { node: id_of(layout, name)?, weight: weight_of(weight)? });
         }
         for text in &self.zone {
-            let (name, zone) = pair("--zone", text)?;
+            let (name, zone) = pair("--zone", text, "berlin")?;
             changes.push(Change::Zone { node: id_of(layout, name)?, zone: zone.to_owned() });
         }
         for text in &self.replace {
-            let (old, new) = pair("--replace", text)?;
+            let (old, new) = pair("--replace", text, "b")?;
             let old = id_of(layout, old)?;
             changes.push(Change::Replace { old, new: newcomers.named(new)?, is_dead: false });
         }
@@ -138,9 +138,10 @@ pub(super) fn id_of(layout: &Layout, name: &str) -> Result<NodeId, Failure> {
     })
 }
 
-/// `NAME=WHAT`.
-pub(super) fn pair<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a str), Failure> {
-    text.split_once('=').ok_or_else(|| Failure::Usage(format!("{option} {text:?} lacks a =, as in {option} a=b")))
+/// `NAME=WHAT`; `example` is one of the latter.
+pub(super) fn pair<'a>(option: &str, text: &'a str, example: &str) -> Result<(&'a str, &'a str), Failure> {
+    let lacks = || Failure::Usage(format!("{option} {text:?} lacks a =, as in {option} a={example}"));
+    text.split_once('=').ok_or_else(lacks)
 }
 
 /// A whole number.

@@ -3,7 +3,7 @@
 
 use clap::Args;
 use starling::ids::NodeId;
-use starling::membership::{Change, Layout, Plan};
+use starling::membership::{Change, ChangeError, Layout, Plan};
 use starling::message::client::{ClusterAnswer, ClusterCall};
 use starling::ring::RingView;
 use starling::ring::change::Preview;
@@ -176,7 +176,11 @@ fn statement(ring: &RingView, changes: &[Change], accepts_loss: bool) -> Result<
     let plan = Plan { base: layout.epoch, changes: changes.to_vec(), accepts_loss };
     let preview = Preview::of(ring, &plan).map_err(|refused| {
         let text = with_names(&refused.to_string(), layout);
-        Failure::Usage(format!("{text} (--accept-loss says so); nothing was staged"))
+        let accept = match refused {
+            ChangeError::LastHolder { .. } | ChangeError::WouldBreakQuorum { .. } => " (--accept-loss says so)",
+            _ => "",
+        };
+        Failure::Usage(format!("{text}{accept}; nothing was staged"))
     })?;
     let lost = newly_lost(&preview, layout);
     let partitions = preview::declared_lost(&preview, layout);

@@ -162,7 +162,7 @@ impl Drain {
 
 impl Weight {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let (name, weight) = pair("weight", &self.what)?;
+        let (name, weight) = pair("weight", &self.what, "2")?;
         let weight = weight_of(weight)?;
         one(client, global, name, |node| Change::Weight { node, weight }).await
     }
@@ -170,14 +170,14 @@ impl Weight {
 
 impl Zone {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let (name, zone) = pair("zone", &self.what)?;
+        let (name, zone) = pair("zone", &self.what, "berlin")?;
         one(client, global, name, |node| Change::Zone { node, zone: zone.to_owned() }).await
     }
 }
 
 impl Address {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
-        let (name, address) = pair("address", &self.what)?;
+        let (name, address) = pair("address", &self.what, "db9.example:7001")?;
         one(client, global, name, |node| Change::Address { node, address: address.to_owned() }).await
     }
 }
@@ -201,9 +201,14 @@ pub(super) async fn stage(
     changes: Vec<Change>,
     accepts_loss: bool,
 ) -> Result<(), Failure> {
-    let (node, _) = keeper::find(client, global).await?;
+    let (node, staged) = keeper::find(client, global).await?;
     let mut view = None;
     for change in changes {
+        if staged.as_ref().is_some_and(|staged| staged.plan.changes.contains(&change)) {
+            return Err(Failure::Usage(
+                "that is staged already: `starling cluster plan` shows it, `commit` decides on it, `unstage` forgets it".into(),
+            ));
+        }
         let call = ClusterCall::Stage { change, accepts_loss };
         match client.cluster(node, call, &keeper::options(global)).await? {
             ClusterAnswer::Plan(Some(staged)) => view = Some(staged),

@@ -94,3 +94,22 @@ async fn replace_dead_node() {
     // Its directory knows now.
     check_refused(&cluster.command("d", &FLAGS).output().unwrap(), 11, &["declared lost", "issue-member"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_was_drained_ends_when_it_leaves() {
+    let names = ["a", "b", "c", "d"];
+    let cluster = Cluster::found("shop", &names, &["--partitions", "32"]);
+    let mut nodes: Vec<Node> = names.iter().map(|name| cluster.start(name, &FLAGS)).collect();
+    let admin = cluster.admin();
+    settle(&admin).await;
+    let (a, d) = (id(&admin, "a"), id(&admin, "d"));
+    let begun = Instant::now();
+    commit(&admin, a, vec![Change::Weight { node: d, weight: 0 }]).await;
+    steady(&admin, a, 5).await;
+    // Nothing is to move any more, so it is gone at once.
+    commit(&admin, a, vec![Change::Leave(d)]).await;
+    steady(&admin, a, 6).await;
+    println!("drained, and left: {:.1} s", begun.elapsed().as_secs_f64());
+    let left = tokio::task::block_in_place(|| nodes[3].wait());
+    assert_eq!(left.code(), Some(12), "{}", nodes[3].log());
+}

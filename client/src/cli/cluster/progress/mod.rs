@@ -19,13 +19,16 @@ use starling_client::Client;
 
 use self::figures::{Looks, Sum};
 pub(crate) use self::pause::{Pause, Resume};
-use super::misfit;
+use super::{keeper, misfit};
 use crate::cli::args::Global;
 use crate::cli::exit::Failure;
 use crate::cli::output;
 
 /// Pause between two looks.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// So many looks in a row without an answer end a watch.
+const FAILURES_MAX: u32 = 30;
 
 /// Show how far the change is, member by member, and whom it waits for
 #[derive(Debug, Args)]
@@ -55,8 +58,19 @@ impl ProgressOf {
         if is_live {
             output::bytes(b"\x1b[2J");
         }
+        let mut failures = 0;
         loop {
-            let (node, mut progress) = ask(client, global).await?;
+            let (node, mut progress) = match ask(client, global).await {
+                Ok(told) => told,
+                Err(failure @ Failure::Call(_)) if self.watch && failures < FAILURES_MAX => {
+                    failures += 1;
+                    output::remark(&format!("{failure}; looking again"));
+                    tokio::time::sleep(EVERY).await;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            failures = 0;
             looks.add(Instant::now(), &progress);
             if !self.watch && is_flowing(&progress) {
                 // One look has no rate.
@@ -105,7 +119,8 @@ fn is_flowing(progress: &Progress) -> bool {
 
 /// What the member knows that drives the change: it asks the others.
 async fn ask(client: &Client, global: &Global) -> Result<(NodeId, Progress), Failure> {
-    let options = global.options();
+    // Members that are down are waited for.
+    let options = keeper::options(global);
     let (node, progress) = match client.any_cluster(ClusterCall::Progress, &options).await? {
         (node, ClusterAnswer::Progress(progress)) => (node, *progress),
         (node, _) => return Err(misfit(client, node)),
