@@ -6,7 +6,7 @@ use starling::ids::NodeId;
 use starling::membership::{Change, ChangeError, Layout, Plan};
 use starling::message::client::{ClusterAnswer, ClusterCall};
 use starling::ring::RingView;
-use starling::ring::change::Preview;
+use starling::ring::change::{Preview, PreviewError};
 use starling_client::Client;
 
 use super::changes::{Newcomers, id_of, with_names};
@@ -176,10 +176,11 @@ fn statement(ring: &RingView, changes: &[Change], accepts_loss: bool) -> Result<
     let plan = Plan { base: layout.epoch, changes: changes.to_vec(), accepts_loss };
     let preview = Preview::of(ring, &plan).map_err(|refused| {
         let text = with_names(&refused.to_string(), layout);
-        let accept = match refused {
-            ChangeError::LastHolder { .. } | ChangeError::WouldBreakQuorum { .. } => " (--accept-loss says so)",
-            _ => "",
-        };
+        let is_loss = matches!(
+            refused,
+            PreviewError::Change(ChangeError::LastHolder { .. } | ChangeError::WouldBreakQuorum { .. })
+        );
+        let accept = if is_loss { " (--accept-loss says so)" } else { "" };
         Failure::Usage(format!("{text}{accept}; nothing was staged"))
     })?;
     let lost = newly_lost(&preview, layout);

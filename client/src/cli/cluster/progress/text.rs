@@ -113,7 +113,7 @@ fn blocks(share: f64) -> String {
 
 fn came(state: &MoveState) -> String {
     match (state.rows, state.rows_to_come) {
-        (0, None) => "—".into(),
+        (0, None | Some(0)) => "—".into(),
         _ => amount("", (state.rows, state.bytes), (state.rows_to_come, state.bytes_to_come)),
     }
 }
