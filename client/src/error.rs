@@ -51,8 +51,8 @@ pub enum Error {
     },
     /// A write was sent, perhaps, and no answer came. It is never sent again by itself.
     #[error(
-        "unknown: node {node}: {cause}; the write may have been applied or may still be, so read the value before \
-         you send it again"
+        "unknown: node {node}: {cause}; it may have been done or may still be, so look (at the value, or with `starling cluster \
+         plan` and `progress`) before you send it again"
     )]
     Unknown {
         /// Name of the node.

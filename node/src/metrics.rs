@@ -72,7 +72,13 @@ async fn accept(listener: TcpListener, router: Router, counters: Arc<Counters>) 
 async fn answer(mut stream: TcpStream, router: &Router, counters: &Counters) -> io::Result<()> {
     let (reading, mut writing) = stream.split();
     let mut line = String::new();
-    BufReader::new(reading.take(LINE_BYTES_MAX)).read_line(&mut line).await?;
+    let mut reading = BufReader::new(reading.take(LINE_BYTES_MAX));
+    reading.read_line(&mut line).await?;
+    // What is left unread when the connection closes would cut the answer off.
+    let mut header = String::new();
+    while reading.read_line(&mut header).await? > "\r\n".len() {
+        header.clear();
+    }
     let mut words = line.split(' ');
     let (status, body) = match (words.next(), words.next()) {
         (Some("GET"), Some("/metrics")) => match ask(router).await {

@@ -74,7 +74,7 @@ impl Ending {
         if now.is_fenced(node) {
             return Some(Ending::Fenced);
         }
-        let Some(was) = before.member(node) else { return None };
+        let was = before.member(node)?;
         // One that was about to join and is sent back waits again, as it did before.
         let was_about_to_join =
             before.before.as_ref().is_some_and(|earlier| earlier.members.iter().all(|member| member.id != node));

@@ -164,7 +164,9 @@ impl<M: Machine> ShardThread<M> {
         self.machine.tick(now);
         let SealedTurn { batch, ticket, effects } = self.machine.seal(now);
         if !batch.is_empty() {
-            self.store.write(&batch)?;
+            // Writes fail, too, once the store has met a bad block by itself. Nobody was asked yet whether the directory may be given
+            // up: so it is no damage here; the next start reads the block, and asks.
+            self.store.write(&batch).map_err(|error| StoreError::io(error.detail))?;
             self.outlets.counters.turns_written.add(1);
             match self.durability {
                 Durability::Fsync => self.outlets.syncs.note(self.index, ticket),

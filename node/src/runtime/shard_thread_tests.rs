@@ -77,7 +77,7 @@ impl Store for Outside {
     }
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         if self.disk_is_broken {
-            return Err(StoreError::io("no space left"));
+            return Err(StoreError::corrupt("a compaction met a bad block"));
         }
         self.log.lock().unwrap().push(format!("write {}", batch.changes.len()));
         Ok(())
@@ -176,7 +176,8 @@ fn a_synced_turn_comes_back_as_durable() {
 fn nothing_goes_out_after_a_failed_write() {
     let Setup { log, mailbox, thread, .. } = set_up(Durability::Fsync, true);
     ask(&mailbox, 1);
-    assert_eq!(thread.run(), Err(StoreError::io("no space left")));
+    let failed = thread.run().unwrap_err();
+    assert_eq!(failed, StoreError::io("a compaction met a bad block"), "nobody was asked whether it may be given up");
     assert_eq!(*log.lock().unwrap(), ["client 1"]);
 }
 

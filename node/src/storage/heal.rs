@@ -50,8 +50,16 @@ pub fn open(
         );
         RocksStore::open_tuned(data, durability, tuning)
     };
-    if may_heal && let Ok(why) = fs::read_to_string(data.join(MARK)) {
-        return set_aside(why.trim_end());
+    if may_heal {
+        let mark = data.join(MARK);
+        match fs::read(&mark) {
+            Ok(why) => return set_aside(String::from_utf8_lossy(&why).trim_end()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => {
+                let detail = format!("{}: {error}; it says whether the directory is damaged", mark.display());
+                return Err(OpenStoreError::Io { dir: data.to_owned(), detail });
+            }
+        }
     }
     match RocksStore::open_tuned(data, durability, tuning) {
         Err(OpenStoreError::Damaged { detail, .. }) if may_heal => set_aside(&detail),

@@ -98,6 +98,14 @@ fn a_damaged_directory_is_set_aside_one_is_kept_and_the_next_begins_empty() {
     assert_eq!(rows(&store), 0);
     assert!(!tables(&damaged(1)).is_empty());
     drop(store);
+    fs::create_dir(data.join(MARK)).unwrap();
+    let unreadable = open(&data, Durability::Wal, &SMALL, true);
+    assert!(matches!(unreadable, Err(OpenStoreError::Io { .. })), "a mark that cannot be read is not no mark");
+    fs::remove_dir(data.join(MARK)).unwrap();
+    fs::write(data.join(MARK), [0xff, 0xfe]).unwrap();
+    let store = open(&data, Durability::Wal, &SMALL, true).unwrap();
+    assert!(damaged(2).is_dir() && !damaged(1).exists());
+    drop(store);
     drop(open(&data, Durability::Wal, &SMALL, true).unwrap());
     assert!(!damaged(2).exists(), "it is well");
     fs::write(data.join("CURRENT"), "nothing").unwrap();

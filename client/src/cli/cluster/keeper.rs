@@ -11,8 +11,8 @@ use crate::cli::args::Global;
 use crate::cli::everyone;
 use crate::cli::exit::Failure;
 
-/// How long deciding may take if no --deadline is given: several rounds between the voters.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long deciding may take if no --deadline is given: longer than a node tries, which then says how it stands.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How requests are to be carried out, with the patience that deciding needs.
 pub(super) fn options(global: &Global) -> Options {
@@ -38,16 +38,31 @@ pub(super) async fn ask_all(
     Ok(everyone::ask(&nodes, ask).await)
 }
 
+/// The node that keeps a plan, or where one is best staged.
+pub(super) struct Found {
+    pub(super) node: NodeId,
+    /// What it keeps.
+    pub(super) view: Option<PlanView>,
+    /// Names of members that did not answer, and are not declared lost: they may keep a plan, too.
+    pub(super) silent: Vec<String>,
+}
+
 /// The node that keeps a plan, with it; without a plan anywhere the one where one is best staged. `--node` decides.
-pub(super) async fn find(client: &Client, global: &Global) -> Result<(NodeId, Option<PlanView>), Failure> {
+pub(super) async fn find(client: &Client, global: &Global) -> Result<Found, Failure> {
     let answers = ask_all(client, global, ClusterCall::Plan).await?;
-    let (mut without, mut with, mut refused) = (Vec::new(), Vec::new(), None);
+    let (mut without, mut with, mut silent, mut refused) = (Vec::new(), Vec::new(), Vec::new(), None);
+    let ring = client.ring();
     for (node, answer) in answers {
         match answer {
             Ok(ClusterAnswer::Plan(Some(view))) => with.push((node, *view)),
             Ok(ClusterAnswer::Plan(None)) => without.push(node),
             Ok(_) => return Err(misfit(client, node)),
-            Err(error) => refused = refused.or(Some(error)),
+            Err(error) => {
+                if !ring.is_fenced(node) {
+                    silent.push(client.name_of(node));
+                }
+                refused = refused.or(Some(error));
+            }
         }
     }
     if with.len() > 1 {
@@ -59,8 +74,8 @@ pub(super) async fn find(client: &Client, global: &Global) -> Result<(NodeId, Op
         )));
     }
     match (with.pop(), without.first(), refused) {
-        (Some((node, view)), _, _) => Ok((node, Some(view))),
-        (None, Some(node), _) => Ok((*node, None)),
+        (Some((node, view)), _, _) => Ok(Found { node, view: Some(view), silent }),
+        (None, Some(node), _) => Ok(Found { node: *node, view: None, silent }),
         (None, None, Some(error)) => Err(error.into()),
         (None, None, None) => Err(Failure::Usage("the layout has no members".into())),
     }
@@ -69,7 +84,13 @@ pub(super) async fn find(client: &Client, global: &Global) -> Result<(NodeId, Op
 /// The plan that is kept somewhere, or that there is none.
 pub(super) async fn plan(client: &Client, global: &Global) -> Result<(NodeId, PlanView), Failure> {
     match find(client, global).await? {
-        (node, Some(view)) => Ok((node, view)),
-        (_, None) => Err(Failure::Usage("nothing is staged; see `starling cluster stage --help`".into())),
+        Found { node, view: Some(view), .. } => Ok((node, view)),
+        Found { silent, .. } if silent.is_empty() => {
+            Err(Failure::Usage("nothing is staged; see `starling cluster stage --help`".into()))
+        }
+        Found { silent, .. } => Err(Failure::Incomplete(format!(
+            "nothing is staged at those who answer; {} did not, and may keep a plan",
+            silent.join(", ")
+        ))),
     }
 }

@@ -1,11 +1,12 @@
 //! `starling cluster stage`, and the commands that stage one change: nothing moves before the commit.
 
 use clap::Args;
-use starling::membership::Change;
+use starling::membership::{Change, Plan};
 use starling::message::client::{ClusterAnswer, ClusterCall};
 use starling_client::Client;
 
-use super::changes::{Changes, Newcomers, id_of, pair, weight_of};
+use super::changes::{Changes, Newcomers, id_of, pair, weight_of, with_names};
+use super::keeper::Found;
 use super::{candidates, keeper, misfit, preview};
 use crate::cli::args::Global;
 use crate::cli::exit::Failure;
@@ -201,14 +202,32 @@ pub(super) async fn stage(
     changes: Vec<Change>,
     accepts_loss: bool,
 ) -> Result<(), Failure> {
-    let (node, staged) = keeper::find(client, global).await?;
+    let Found { node, view: staged, silent } = keeper::find(client, global).await?;
+    if staged.is_none() && !silent.is_empty() {
+        output::remark(&format!("{} did not answer, and may keep a plan, too", silent.join(", ")));
+    }
+    if staged.as_ref().is_some_and(|staged| changes.iter().any(|change| staged.plan.changes.contains(change))) {
+        return Err(Failure::Usage(
+            "that is staged already: `starling cluster plan` shows it, `commit` decides on it, `unstage` forgets it"
+                .into(),
+        ));
+    }
+    if changes.len() > 1 {
+        // They are staged one by one: whether all of them can be is looked at before the first.
+        let (_, ring) = client.present_ring(&global.options()).await?;
+        let empty = || Plan { base: ring.epoch(), changes: Vec::new(), accepts_loss };
+        let mut plan = staged.as_ref().map_or_else(empty, |staged| staged.plan.clone());
+        plan.accepts_loss |= accepts_loss;
+        for change in &changes {
+            plan.changes.push(change.clone());
+            plan.apply(&ring).map_err(|refused| {
+                let text = with_names(&refused.to_string(), ring.layout());
+                Failure::Refused(format!("not applied: {text}; nothing was staged"))
+            })?;
+        }
+    }
     let mut view = None;
     for change in changes {
-        if staged.as_ref().is_some_and(|staged| staged.plan.changes.contains(&change)) {
-            return Err(Failure::Usage(
-                "that is staged already: `starling cluster plan` shows it, `commit` decides on it, `unstage` forgets it".into(),
-            ));
-        }
         let call = ClusterCall::Stage { change, accepts_loss };
         match client.cluster(node, call, &keeper::options(global)).await? {
             ClusterAnswer::Plan(Some(staged)) => view = Some(staged),

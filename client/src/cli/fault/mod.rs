@@ -96,6 +96,7 @@ impl Fault {
                     .into(),
             ));
         }
+        global.refresh(client).await;
         let everybody = client.ring().layout().members.iter().map(|member| member.id).collect::<Vec<_>>();
         match &self.action {
             Action::Split(split) => split.run(client, global, &everybody).await,

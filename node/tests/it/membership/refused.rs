@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use starling::ids::NodeId;
 use starling::membership::{Change, Phase};
-use starling::message::client::{ClusterAnswer, ClusterCall, ClusterError, MoveWait, Outcome, Progress};
+use starling::message::client::{ClusterAnswer, ClusterCall, ClusterError, MoveWait, Options, Outcome, Progress};
 use starling::message::peer::MoveStep;
 use starling_client::{Client, Error};
 
@@ -79,7 +79,9 @@ async fn a_commit_that_is_interrupted_is_finished_by_another_one() {
     // A majority falls silent in the middle of it: it was not committed, or nobody can know; never that it was.
     nodes[2..].iter().for_each(|node| node.signal("STOP"));
     let begun = Instant::now();
-    let interrupted = admin.cluster(a, call.clone(), &patient()).await.unwrap_err();
+    // Longer than a node tries.
+    let long = Options { deadline_ms: Some(20_000), ..Options::default() };
+    let interrupted = admin.cluster(a, call.clone(), &long).await.unwrap_err();
     println!("an interrupted commit: after {:.1} s: {interrupted}", begun.elapsed().as_secs_f64());
     let said = match &interrupted {
         Error::Cluster { error, .. } => error.as_ref(),
