@@ -16,8 +16,9 @@
 //! it keeps nothing that the base does not show (`value/giving_up`); everything younger is merged. Sums of expired actors are functions of their tick, so counters stay exact. What fallbacks hold for owners is
 //! merged last, and owed to nobody any more.
 //!
-//! What holds afterwards: every write is there that an owner or fallback with a backup held when its backup was made; so what was
-//! acknowledged by W is there, unless W owners or more have no backup, which is refused. A hint
+//! What holds afterwards: every write is there that an owner or fallback with a backup held when its backup was made, or what has
+//! taken its place in another backup; so what was acknowledged by W before the first backup is there, unless W owners or more have
+//! no backup, which is refused. What was written since may be there or not, and takes with it what it had seen. A hint
 //! that was delivered, and dropped, between the backup of its owner and that of its holder is in neither: two backups of
 //! every node, one round after the other, hold that too, for there may be several of a node. What
 //! was deleted and forgotten does not come back; how far ticks are sealed is kept, so an increment of a session that is sent
@@ -164,7 +165,8 @@ pub enum RestoreError {
     },
     /// So many owners without a backup that they alone may hold what was acknowledged.
     #[error(
-        "acknowledged writes may be missing: of {count} partitions up to {owners} of {of} owners have no backup, and a write is          acknowledged when {needed} hold it (the first: {first:?}); name further backups, or accept the loss of such writes"
+        "acknowledged writes may be missing: of {count} partitions up to {owners} of {of} owners have no backup, and a write is \
+         acknowledged when {needed} hold it (the first: {first:?}); name further backups, or accept the loss of such writes"
     )]
     WritesMissing {
         /// Partitions.

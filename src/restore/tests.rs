@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::causality::{ActorId, Dot, Epoch, Tenure};
+use crate::causality::{ActorId, Context, Dot, Epoch, Tenure};
 use crate::ids::{CollectionKind, Key};
 use crate::membership::Member;
 use crate::replica::{Partitions, StoredRow, begin_start};
@@ -247,6 +247,24 @@ fn two_backups_of_a_node_hold_what_left_it_in_between() {
         backup(&old, 2, settled(9, 0, 0), &[(&row, stored(counted(50, 3)))]),
     ];
     assert_eq!(count(&restored_row(&sources, &row).unwrap()), "3");
+}
+
+#[test]
+fn what_was_replaced_between_two_rounds_does_not_stand_beside_what_took_its_place() {
+    let old = layout(OLD, 3);
+    let row = main_row("siblings");
+    let mut before = Row::default();
+    before.put_sibling(dot(50, 1), at(1), "before".into(), &Context::default()).unwrap();
+    let mut after = before.clone();
+    after.put_sibling(dot(50, 2), at(2), "after".into(), &before.siblings_context()).unwrap();
+    let backup = |node, row_of: &Row| backup(&old, node, settled(9, 0, 0), &[(&row, stored(row_of.clone()))]);
+    let first = [backup(1, &before), backup(2, &before), backup(3, &before)];
+    let siblings = |sources: &[Source]| -> Vec<Bytes> {
+        restored_row(sources, &row).unwrap().row.sibling_values().cloned().collect()
+    };
+    assert_eq!(siblings(&first), ["before"]);
+    let again: Vec<Source> = first.into_iter().chain([backup(2, &after)]).collect();
+    assert_eq!(siblings(&again), ["after"], "one owner of the second round is enough");
 }
 
 #[test]
