@@ -8,6 +8,7 @@
 //! `issued.toml`, durably, before the bundle that uses it is made. The new bundle names the members of the newest layout
 //! that lies in the directory: of these at least one must still be there when the node starts.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -94,6 +95,15 @@ struct Line {
     address: String,
 }
 
+impl Issued {
+    /// The members of these layouts.
+    fn of(layouts: &[Layout]) -> Issued {
+        let members = layouts.iter().flat_map(|layout| &layout.members);
+        let line = |it: &Member| (it.id, Line { id: it.id, name: it.name.clone(), address: it.address.clone() });
+        Issued { issued: members.map(line).collect::<BTreeMap<_, _>>().into_values().collect() }
+    }
+}
+
 const HEADER: &str = "\
 # Members that were issued for this cluster. Their ids are never given again: keep this file beside ca.key.
 ";
@@ -106,13 +116,13 @@ pub fn issue(plan: &Plan) -> Result<Member, IssuingError> {
     if target.symlink_metadata().is_ok() {
         return Err(IssuingError::NameTaken { name: plan.name.clone(), bundle: target });
     }
-    let (layout, seal_key) = cluster_of(&plan.authority)?;
+    let (layout, earlier, seal_key) = cluster_of(&plan.authority)?;
     let authority = ClusterCa {
         cluster: layout.cluster,
         cert_pem: read(&plan.authority.join(bundle::CA_FILE))?,
         key_pem: read(&plan.authority.join("ca.key"))?,
     };
-    let id = next_id(plan, &layout)?;
+    let id = next_id(plan, &earlier)?;
     let (weight, zone) = (plan.weight, plan.zone.clone());
     let member = Member { weight, zone, ..Member::new(id, &plan.name, &plan.address) };
     let (layout_toml, member_toml) =
@@ -141,8 +151,8 @@ pub fn next_steps(plan: &Plan, member: &Member) -> String {
     text
 }
 
-/// The newest layout that lies there, and the key that all members share.
-fn cluster_of(directory: &Path) -> Result<(Layout, String), IssuingError> {
+/// The newest layout that lies there, all of them, and the key that all members share.
+fn cluster_of(directory: &Path) -> Result<(Layout, Vec<Layout>, String), IssuingError> {
     let missing = |what| IssuingError::Missing { directory: directory.to_owned(), what };
     let unreadable =
         |path: PathBuf, error: std::io::Error| IssuingError::Unreadable { path, reason: error.to_string() };
@@ -156,13 +166,15 @@ fn cluster_of(directory: &Path) -> Result<(Layout, String), IssuingError> {
         let text = fs::read_to_string(bundle.join(bundle::LAYOUT_FILE)).ok()?;
         toml::from_str::<Layout>(&text).ok().filter(|layout| layout.validate().is_ok())
     });
-    let layout = layouts.max_by_key(|layout| layout.epoch.number).ok_or_else(|| missing(bundle::LAYOUT_FILE))?;
+    let layouts: Vec<Layout> = layouts.collect();
+    let newest = layouts.iter().max_by_key(|layout| layout.epoch.number).cloned();
+    let layout = newest.ok_or_else(|| missing(bundle::LAYOUT_FILE))?;
     let seal_key = bundles.iter().find_map(|bundle| fs::read_to_string(bundle.join(bundle::SEAL_KEY_FILE)).ok());
-    Ok((layout, seal_key.ok_or_else(|| missing(bundle::SEAL_KEY_FILE))?))
+    Ok((layout, layouts, seal_key.ok_or_else(|| missing(bundle::SEAL_KEY_FILE))?))
 }
 
 /// Takes an id that no member has, had, or was issued, and writes it down.
-fn next_id(plan: &Plan, layout: &Layout) -> Result<NodeId, IssuingError> {
+fn next_id(plan: &Plan, layouts: &[Layout]) -> Result<NodeId, IssuingError> {
     let path = plan.authority.join(ISSUED_FILE);
     let next = plan.authority.join(format!("{ISSUED_FILE}.new"));
     let failed = |path: &Path| {
@@ -179,11 +191,14 @@ fn next_id(plan: &Plan, layout: &Layout) -> Result<NodeId, IssuingError> {
         let mut issued = match path.exists() {
             true => toml::from_str::<Issued>(&read(&path)?)
                 .map_err(|error| IssuingError::Unreadable { path: path.clone(), reason: error.to_string() })?,
-            false => Issued::default(),
+            // The founders may leave, and their layouts be replaced by newer ones, before the next is issued.
+            false => Issued::of(layouts),
         };
         let known = issued.issued.iter().map(|line| line.id);
-        let known = known.chain(layout.members.iter().map(|member| member.id));
-        let known = known.chain(layout.fenced.iter().map(|fenced| fenced.node));
+        let members = |layout: &Layout| layout.members.iter().map(|member| member.id).collect::<Vec<_>>();
+        let known = known.chain(layouts.iter().flat_map(members));
+        let fenced = |layout: &Layout| layout.fenced.iter().map(|fenced| fenced.node).collect::<Vec<_>>();
+        let known = known.chain(layouts.iter().flat_map(fenced));
         let id = NodeId(known.map(|id| id.0).max().unwrap_or(0).saturating_add(1));
         issued.issued.push(Line { id, name: plan.name.clone(), address: plan.address.clone() });
         let text = HEADER.to_owned() + &toml::to_string(&issued).map_err(FoundingError::from)?;
@@ -245,6 +260,9 @@ mod tests {
         let again = issue(&plan(&directory, "c")).unwrap_err();
         assert!(matches!(again, IssuingError::NameTaken { .. }), "{again}");
         assert_eq!(issue(&plan(&directory, "d")).unwrap().id, NodeId(5));
+        let issued: Issued = toml::from_str(&fs::read_to_string(directory.join(ISSUED_FILE)).unwrap()).unwrap();
+        let ids: Vec<u64> = issued.issued.iter().map(|line| line.id.0).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5], "the founders', too, which may be in no layout any more");
     }
 
     #[test]

@@ -146,7 +146,7 @@ fn check_members(members: &[Member], replicas: u8) -> Checked {
     let carriers = members.iter().filter(|member| member.carries()).count();
     if replicas == 0 || usize::from(replicas) > carriers {
         return refuse(format!(
-            "{replicas} replicas, and {carriers} members have a weight above 0; ask for fewer replicas, at least 1, or add members"
+            "{replicas} replicas, {carriers} members can carry one (those of weight 0 cannot); ask for fewer, at least 1, or add members"
         ));
     }
     Ok(())
