@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The rounds of the first reachable voter decide; several drivers for a moment are harmless, for they propose the same. Any
-//! node begins a round of its own when an operator asks how far the change is.
+//! node begins a round of its own when an operator asks how far the change is, unless one began less than a second ago.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -75,8 +75,7 @@ impl Moves {
 impl Council {
     /// Begins a round if this node leads the change and the last one is over.
     pub(super) fn drive(&mut self, env: &Env<'_>, turn: &mut Turn) {
-        let is_due = self.moves.began_at.is_none_or(|at| env.now.mono.since(at) >= ROUND_INTERVAL);
-        if is_due && !self.present.layout.phase.is_steady() && self.driver(env) == Some(self.me) {
+        if self.is_round_due(env) && !self.present.layout.phase.is_steady() && self.driver(env) == Some(self.me) {
             self.begin_round(env, turn);
         }
         self.fill_places(env, turn);
@@ -92,6 +91,11 @@ impl Council {
         if let Some(next) = losses::filled(env.ring) {
             self.propose(env, turn, next, None);
         }
+    }
+
+    /// Whoever asks more often than that would never let a round end.
+    fn is_round_due(&self, env: &Env<'_>) -> bool {
+        self.moves.began_at.is_none_or(|at| env.now.mono.since(at) >= ROUND_INTERVAL)
     }
 
     /// The first voter that can be reached.
@@ -175,7 +179,9 @@ impl Council {
             return self.answer(turn, asker, ClusterAnswer::Refused(ClusterError::Busy));
         }
         if self.moves.askers.is_empty() {
-            self.begin_round(env, turn);
+            if self.is_round_due(env) {
+                self.begin_round(env, turn);
+            }
             turn.out.set_timer(TimerKey::Progress, env.now.mono.after(PATIENCE));
         }
         self.moves.askers.push(asker);

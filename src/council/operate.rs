@@ -4,8 +4,7 @@
 //! names what the operator saw, so that nothing else is decided than what was shown; repeated, it says what became of it.
 
 use super::{Asker, Council, KEEPER};
-use crate::ids::{NodeId, PartitionId};
-use crate::limits;
+use crate::ids::NodeId;
 use crate::membership::layout::losses;
 use crate::membership::{Change, ChangeError, LayoutEpoch, Plan};
 use crate::message::client::{ClusterAnswer, ClusterCall, ClusterError, PlanView};
@@ -135,7 +134,7 @@ impl Council {
         }
     }
 
-    /// Every shard of every member is told; those that do not hear it now hear it from who leads the change.
+    /// Every member is told, and tells its shards; those that do not hear it now hear it from who leads the change.
     fn pause_moves(&mut self, env: &Env<'_>, turn: &mut Turn, is_paused: bool) -> ClusterAnswer {
         // Above what is known: it may have been said by a node whose clock is ahead.
         let at = env.now.wall.max(WallTime(self.paused.at.0.saturating_add(1)));
@@ -144,10 +143,8 @@ impl Council {
         let message = || PeerMessage::Layout(Box::new(LayoutMessage::Pause(paused)));
         let others: Vec<NodeId> = self.living().map(|member| member.id).filter(|node| *node != self.me).collect();
         for node in others {
-            // How many shards it has is not known here; more than it has say the same twice.
-            (0..limits::SHARDS_MAX as u16).for_each(|shard| turn.out.send(node, PartitionId(shard), message()));
+            turn.out.send(node, KEEPER, message());
         }
-        (1..env.scope.count as u16).for_each(|shard| turn.out.send_around(self.me, PartitionId(shard), message()));
         turn.out.send(self.me, KEEPER, message());
         ClusterAnswer::Paused(is_paused)
     }

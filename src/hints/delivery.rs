@@ -9,8 +9,8 @@
 //! One page per owner is under way; the receiver's `pause_ms` spaces the pages. A delivery carries the versions it
 //! sent, and only marks at or below them are struck. Pages may be stale: merges are idempotent.
 //!
-//! What an owner refused under one layout says nothing of the next, and what becomes owed by it waits for no back-off that came
-//! before: every delivery begins anew ([`Delivery::begin_anew`]).
+//! What an owner refused under one layout says nothing of the next, and what becomes owed by it waits for no back-off of before:
+//! every delivery begins anew ([`Delivery::begin_anew`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -215,7 +215,7 @@ impl Delivery {
         out.start_job(Job::ScanDebts { op, range, limit });
     }
 
-    /// A page is done. After the last one the delivery starts from the beginning once more if something is owed then.
+    /// A page is done. After the last one the delivery starts from the beginning with the next kick, if something is owed then.
     fn end_page(&mut self, env: &Env<'_>, out: &mut Outbox, owner: NodeId, is_last: bool, pause_ms: u32) {
         let Some(state) = self.by_owner.get_mut(&owner) else { return };
         state.stage = Stage::Idle;
@@ -223,12 +223,13 @@ impl Delivery {
         if state.ends_anew(out, owner) {
             return;
         }
-        let mut pause = std::time::Duration::from_millis(u64::from(pause_ms));
         if is_last {
             state.cursor = None;
-            pause = pause.max(env.config.delivery_backoff);
         }
-        out.set_timer(TimerKey::Delivery(owner), env.now.mono.after(pause));
+        if !is_last || pause_ms > 0 {
+            let pause = std::time::Duration::from_millis(u64::from(pause_ms));
+            out.set_timer(TimerKey::Delivery(owner), env.now.mono.after(pause));
+        }
     }
 
     /// Some rows of the page were refused. They stay owed, and the delivery goes on behind them after a pause: else a

@@ -14,7 +14,7 @@
 //! Begun when another layout is taken up. A start looks through the index anyway, to count what is owed; it goes on here only
 //! if it sees marks of before, left by a look that was cut off or set under a layout that it slept through. Costs a look at each
 //! entry of the index; one page and its tasks at a time. A row that cannot be read keeps its marks and is tried again after five
-//! seconds.
+//! seconds; it holds up nobody else's.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,10 +35,12 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 pub struct Retargets {
     /// Owners whose part of the index is still to be looked through.
     queue: BTreeSet<NodeId>,
+    /// Those of whom a row could not be read, to be looked through once more when all others are done.
+    again: BTreeSet<NodeId>,
     look: Option<Look>,
     /// Dialogues are numbered downwards: those of deliveries, whose pages come by the same job, are numbered upwards.
     last_op: u64,
-    /// Not before this.
+    /// Not before this are rows looked at again that could not be read.
     at: Timestamp,
 }
 
@@ -66,6 +68,7 @@ impl Retargets {
     /// Another layout is taken up: everything that is owed is looked at.
     pub fn on_layout(&mut self, turn: &Turn) {
         self.queue = turn.owed_owners().collect();
+        self.again.clear();
         self.look = None;
         self.at = Timestamp(0);
     }
@@ -73,7 +76,7 @@ impl Retargets {
     /// Owners whose part of the index is still to be looked through.
     #[cfg(test)]
     pub(crate) fn owners(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.queue.iter().copied()
+        self.queue.iter().chain(&self.again).copied()
     }
 
     /// Whether a page belongs here.
@@ -83,8 +86,11 @@ impl Retargets {
 
     /// Looks through the next part, if none is being looked through.
     pub fn begin(&mut self, env: &Env<'_>, turn: &mut Turn) {
-        if self.look.is_some() || env.now.mono < self.at {
+        if self.look.is_some() {
             return;
+        }
+        if self.queue.is_empty() && env.now.mono >= self.at {
+            self.queue = std::mem::take(&mut self.again);
         }
         let Some(owner) = self.queue.pop_first() else { return };
         let rest = keyspace::debt_range(owner);
@@ -107,7 +113,10 @@ impl Retargets {
             Some(_) | None => look.is_last = true,
         }
         for (debt, _) in page.entries {
-            let Ok(row) = keyspace::row_of_debt(&debt) else { continue };
+            let Ok(row) = keyspace::row_of_debt(&debt) else {
+                look.is_whole = false;
+                continue;
+            };
             let partition = row.partition(env.ring.layout().partitions);
             if env.scope.has(partition) && is_of_before(env.ring, partition, look.owner) {
                 look.tasks += 1;
@@ -134,7 +143,7 @@ impl Retargets {
             (0, false) => self.read(turn),
             (0, true) => {
                 if !look.is_whole {
-                    self.queue.insert(look.owner);
+                    self.again.insert(look.owner);
                     self.at = env.now.mono.after(AGAIN_AFTER);
                 }
                 self.look = None;

@@ -54,9 +54,10 @@ impl Shard {
         }
     }
 
-    /// An operator's word on the moving of data: the newest counts.
+    /// An operator's word on the moving of data: the newest counts. Shard 0 passes it on to the node's others.
     fn pause(&mut self, now: Now, paused: Paused) {
         let newest = self.paused.newer(paused);
+        let is_news = newest != self.paused;
         if newest.is_paused != self.paused.is_paused {
             self.pause_moves(now, newest.is_paused);
             self.turn.out.set_timer(TimerKey::ExchangeSchedule, now.mono);
@@ -64,6 +65,17 @@ impl Shard {
         self.paused = newest;
         if let Some(council) = &mut self.council {
             council.on_paused(newest);
+            if is_news {
+                self.tell_other_shards(|| PeerMessage::Layout(Box::new(LayoutMessage::Pause(newest))));
+            }
+        }
+    }
+
+    /// Says something to the other shards of this node, by way of the driver.
+    pub(super) fn tell_other_shards(&mut self, message: impl Fn() -> PeerMessage) {
+        let (me, scope) = (self.site.identity.node, self.site.scope);
+        for shard in (0..scope.count).filter(|shard| *shard != scope.index) {
+            self.turn.out.send_around(me, PartitionId(shard as u16), message());
         }
     }
 

@@ -11,11 +11,16 @@
 //! that begins anew takes everything over from its co-owners; until then one owner fewer has what was written. So it waits while
 //! that could take the last copy away: while a partition has no other owner that answers, or another owner is newborn itself.
 //!
+//! It is the whole directory that is given up, so a shard looks at all partitions of its node, and is told by the other shards
+//! when a newborn has asked them.
+//!
 //! Called by the shard with each failure of the store, and on the timer of liveness.
 
 use std::time::Duration;
 
 use super::{Effect, Observation, Shard};
+use crate::ids::NodeId;
+use crate::message::peer::{NewbornQuery, PeerMessage};
 use crate::mutation::{self, Mutation};
 use crate::storage::StoreError;
 use crate::time::{Now, Timestamp};
@@ -29,8 +34,10 @@ pub(super) struct Damage {
     detail: Option<String>,
     /// The process is to end.
     is_told: bool,
-    /// When a co-owner last said that it is newborn.
+    /// When a co-owner last said that it is newborn, to this shard or to another one of the node.
     newborn_at: Option<Timestamp>,
+    /// When the other shards were told that.
+    passed_on_at: Option<Timestamp>,
 }
 
 impl Shard {
@@ -42,9 +49,14 @@ impl Shard {
         }
     }
 
-    /// A co-owner says that it is newborn: it needs what stands here.
-    pub(super) fn on_newborn(&mut self, now: Now) {
+    /// A co-owner says that it is newborn: it needs what stands here. Another shard of this node may be the damaged one.
+    pub(super) fn on_newborn(&mut self, now: Now, from: NodeId, query: NewbornQuery) {
         self.damage.newborn_at = Some(now.mono);
+        let is_due = self.damage.passed_on_at.is_none_or(|at| now.mono.since(at) >= self.site.config.ping_interval);
+        if from != self.site.identity.node && is_due {
+            self.damage.passed_on_at = Some(now.mono);
+            self.tell_other_shards(|| PeerMessage::NewbornQuery(query));
+        }
     }
 
     /// Begins anew, if there is a reason and nothing is lost by it.
@@ -55,7 +67,8 @@ impl Shard {
         let Some(detail) = self.damage.detail.clone().filter(|_| !self.damage.is_told) else { return };
         let is_needed = self.damage.newborn_at.is_some_and(|at| now.mono.since(at) < NEWBORN_SILENT);
         let env = self.site.env(now);
-        let has_others = self.own_partitions().all(|partition| {
+        let own = env.ring.partitions().filter(|partition| env.ring.is_owner(*partition, env.me));
+        let has_others = own.into_iter().all(|partition| {
             let mut others = env.ring.readers(partition).iter().filter(|owner| **owner != env.me).peekable();
             others.peek().is_some() && others.all(|owner| env.liveness.is_reachable(*owner))
         });

@@ -119,8 +119,10 @@ impl Shard {
                 delivery.on_delivered(&env, &mut turn.out, from, answer, had_sealed);
             }
             PeerMessage::NewbornQuery(query) => {
-                Newborns::on_query(&env, turn, (from, epoch), partition, query);
-                self.on_newborn(now);
+                if is_peer {
+                    Newborns::on_query(&env, turn, (from, epoch), partition, query);
+                }
+                self.on_newborn(now, from, query);
             }
             PeerMessage::NewbornAnswer(answer) => {
                 let finding = self.newborns.on_answer(&env, turn, (from, epoch), partition, answer);

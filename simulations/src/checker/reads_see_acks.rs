@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use starling::causality::ActorId;
 use starling::ids::Key;
 use starling::message::client::{Command, Response, ValueReply};
+use starling::ring::RingView;
 
 use super::{Evidence, Violation, shown, written};
 use crate::world::history::{Known, Op, OpNumber};
@@ -78,9 +79,13 @@ fn check_key(evidence: &Evidence<'_>, key: &Key) -> Option<Violation> {
     })
 }
 
+/// Whether one that answered had acknowledged the write as an owner, and is one still: who has handed over may answer again
+/// as a stand-in, which holds nothing but hints.
 fn must_be_seen(evidence: &Evidence<'_>, write: &Op, read: &Op, reply: &ValueReply) -> bool {
     let Some((acked_at, acks)) = written(write) else { return false };
-    let holds = |node| evidence.keeps_since(node, write.invoked_at);
+    let is_read = |ring: &RingView, node| ring.readers(ring.partition_of(&read.request.key)).contains(&node);
+    let is_owner = |node| evidence.rings_of(read).all(|ring| is_read(ring, node));
+    let holds = |node| evidence.keeps_since(node, write.invoked_at) && is_owner(node);
     acked_at < read.invoked_at
         && acks.acks.iter().any(|ack| ack.is_owner && reply.answered.contains(&ack.node) && holds(ack.node))
 }

@@ -65,6 +65,16 @@ impl Bus {
         self.nodes.insert(id, Node { shard, store, written: None, observations, restarts, proofs: 0 });
     }
 
+    /// Of two shards that this node has from now on, the first one is there.
+    pub(super) fn halve(&mut self, node: NodeId) {
+        self.entropy += 1;
+        let store = self.nodes[&node].store.clone();
+        let identity = crate::replica::begin_start(store.as_ref(), self.ring.layout(), node, self.entropy).unwrap();
+        let scope = ShardScope { index: 0, count: 2 };
+        let shard = Shard::open(self.config.clone(), identity, scope, self.ring.clone(), store, 4, self.now).unwrap();
+        self.nodes.get_mut(&node).unwrap().shard = shard;
+    }
+
     fn push(&mut self, to: u64, from: u64, committed: &Committed) {
         self.hear(NodeId(to), NodeId(from), "any", layout(LayoutMessage::Push(committed.clone())));
     }
@@ -438,12 +448,8 @@ fn who_is_lost_while_a_change_ends_is_replaced_by_the_next_one_of_the_members_ow
 #[test]
 fn a_phase_waits_for_every_shard_of_a_member() {
     let mut bus = Bus::new(5);
-    let (half, now) = (NodeId(4), bus.now);
-    let store = bus.nodes[&half].store.clone();
-    let identity = crate::replica::begin_start(store.as_ref(), bus.ring.layout(), half, 4_242).unwrap();
-    let scope = ShardScope { index: 0, count: 2 };
-    let shard = Shard::open(bus.config.clone(), identity, scope, bus.ring.clone(), store, 4, now).unwrap();
-    bus.nodes.get_mut(&half).unwrap().shard = shard;
+    let half = NodeId(4);
+    bus.halve(half);
     bus.run(Duration::from_secs(2));
     assert!(is_committed(&bus.commit(1, [Change::Leave(NodeId(2))]), 2));
     bus.run(Duration::from_secs(10));
@@ -505,6 +511,29 @@ fn every_shard_of_a_node_takes_a_layout_up_and_tells_shard_0_of_its_own_partitio
     assert!(!told_by_second_shard(&bus, node, moving, false).0.transfer.is_paused);
 }
 
+#[test]
+fn however_often_somebody_asks_for_the_progress_a_round_is_given_its_time() {
+    let mut bus = Bus::new(5);
+    assert!(is_committed(&bus.commit(1, [Change::Leave(NodeId(2))]), 2));
+    // Members are slow: what they say of the round comes after the next call.
+    let mut rounds = BTreeSet::new();
+    for _ in 0..100 {
+        bus.call(1, ClusterCall::Progress);
+        bus.turn(NodeId(1));
+        let told = bus.frames.drain(..).flat_map(|(_, _, frame)| frame.messages);
+        rounds.extend(told.filter_map(|told| match told.message {
+            PeerMessage::Layout(message) => match *message {
+                LayoutMessage::MoveQuery(query) => Some(query.round),
+                _ => None,
+            },
+            _ => None,
+        }));
+        bus.now.mono = bus.now.mono.after(Duration::from_millis(60));
+        bus.now.wall.0 += 60_000;
+    }
+    assert!((5..=7).contains(&rounds.len()), "in six seconds one each second: {rounds:?}");
+}
+
 fn with_one_behind() -> (Bus, Phase) {
     let mut bus = Bus::new(5);
     let view = bus.stage(1, Change::Leave(NodeId(5)));
@@ -547,6 +576,27 @@ fn what_an_operator_says_of_moving_data_reaches_every_node() {
         assert_eq!(bus.admin(2, ClusterCall::PauseMoves(is_paused)), ClusterAnswer::Paused(is_paused));
         assert!((1..=3).all(|node| bus.status(NodeId(node)).is_move_paused == is_paused));
     }
+    // Every other shard of it is told by the first one.
+    bus.halve(NodeId(3));
+    let id = bus.call(2, ClusterCall::PauseMoves(true));
+    let mut around = 0;
+    while (2..=3).map(|node| bus.turn(NodeId(node))).fold(false, |one, other| one | other) {
+        for (from, to, frame) in std::mem::take(&mut bus.frames) {
+            let is_pause = |told: &&Addressed| matches!(&told.message, PeerMessage::Layout(it) if matches!(**it, LayoutMessage::Pause(_)));
+            let pauses: Vec<PartitionId> = frame.messages.iter().filter(is_pause).map(|told| told.partition).collect();
+            match (from == to, &pauses[..]) {
+                (_, []) => {}
+                (true, pauses) => around += pauses.iter().filter(|it| **it == PartitionId(1)).count(),
+                (false, pauses) => assert_eq!(pauses, [PartitionId(0)], "once for each member"),
+            }
+            let now = bus.now;
+            if from != to {
+                bus.nodes.get_mut(&to).unwrap().shard.handle(now, Input::Peer { from, frame });
+            }
+        }
+    }
+    assert_eq!(around, 1);
+    assert!(bus.status(NodeId(3)).is_move_paused && bus.cluster_answers.contains_key(&id));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod clocks;
 mod council;
 mod covering;
 mod damage;
+mod deliveries;
 mod disk_full;
 mod faulty;
 mod identity;
