@@ -280,8 +280,7 @@ async fn a_plan_that_cannot_be_is_refused_with_names() {
     let bundle = cluster.bundle();
     let contradiction = ["cluster", "plan", "--leave", "b", "--weight", "b=2"];
     for (arguments, words) in [
-        (&["cluster", "plan"][..], "nothing is staged"),
-        (&["cluster", "join", "g"], "no node called \"g\" waits to be let join (there are f)"),
+        (&["cluster", "join", "g"][..], "no node called \"g\" waits to be let join (there are f)"),
         (&["cluster", "stage", "--fence", "a"], "members are declared lost"),
         (&["cluster", "plan", "--leave", "z"], "there is no member \"z\"; there are a, b, c"),
         (&["cluster", "plan", "--leave", "b"], "2 members would carry data, 3 replicas need as many"),
@@ -295,4 +294,7 @@ async fn a_plan_that_cannot_be_is_refused_with_names() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
     }
+    let unheard = starling(&bundle, &["cluster", "plan"]).await;
+    assert_eq!(unheard.status.code(), Some(4), "{unheard:?}");
+    assert!(stderr(&unheard).contains("nothing is staged at those who answer; a, c did not"), "{unheard:?}");
 }

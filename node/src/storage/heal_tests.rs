@@ -107,11 +107,11 @@ fn a_damaged_directory_is_set_aside_one_is_kept_and_the_next_begins_empty() {
     assert!(damaged(2).is_dir() && !damaged(1).exists());
     drop(store);
     drop(open(&data, Durability::Wal, &SMALL, true).unwrap());
-    assert!(!damaged(2).exists(), "it is well");
+    assert!(!damaged(3).exists(), "it is well");
     fs::write(data.join("CURRENT"), "nothing").unwrap();
     assert!(matches!(open(&data, Durability::Wal, &SMALL, false), Err(OpenStoreError::Damaged { .. })));
     assert_eq!(rows(&open(&data, Durability::Wal, &SMALL, true).unwrap()), 0);
-    assert!(damaged(2).exists() && !damaged(1).exists(), "one is kept");
+    assert!(damaged(3).exists() && !damaged(2).exists(), "one is kept");
     assert_eq!(fs::read_dir(above.path()).unwrap().count(), 2);
 }
 
