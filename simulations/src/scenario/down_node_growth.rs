@@ -1,15 +1,17 @@
 //! A node is down: what grows meanwhile, where, and up to which bound.
 //!
 //! Compaction of a partition waits for every node that may accept its writes, so rows of sessions stay while one of them
-//! is down, and go when it is back. Partitions without that node go on as ever, and no write stops. The same at five nodes
-//! and, with few partitions for each, at a hundred.
+//! is down, and go when it is back. Partitions without that node go on as ever, and no write stops: of the keys that lie
+//! where the node may accept writes, none fails once its peers have noticed. One key is filled up to the bound on its rows
+//! meanwhile: new sessions are refused there, and nothing else is. The same at five nodes and, with few partitions for each,
+//! at a hundred.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use starling::ids::Key;
 use starling::limits;
-use starling::message::client::{Options, Response};
+use starling::message::client::{Command, Options, Outcome, Reason, Response, SessionWrite};
 use starling::storage::{RowKey, RowKind, Space};
 
 use super::stage::{Stage, short_leases, step};
@@ -41,6 +43,9 @@ const DOWN: Duration = Duration::from_secs(60);
 /// The node that goes down.
 const AWAY: usize = 4;
 
+/// Until the peers of a node that went down have noticed.
+const NOTICED_WITHIN: Duration = Duration::from_secs(2);
+
 /// Increments per second, each of a session of its own.
 const RATE: u64 = 40;
 
@@ -63,17 +68,31 @@ fn play(setting: Setting, nodes: usize) -> Stage {
         .collect();
     stage.note(format!("{nodes} nodes; {} of {KEYS} keys lie where the node may accept writes", with.len()));
     stage.note("   second   rows with it    bytes with it   rows elsewhere   bytes elsewhere".to_owned());
-    let mut clients = Clients { asked: Vec::new(), number: 0 };
+    let mut clients = Clients { asked: Vec::new(), while_down: Vec::new(), number: 0 };
     let mut most_elsewhere = [0; 2];
     let mut with_it = Vec::new();
     let began = stage.world.now();
     for phase in 0..12 {
         match phase {
             3 => stage.world.crash(AWAY, Damage::None),
-            9 => stage.world.start(AWAY),
+            9 => {
+                fill(&mut stage);
+                stage.world.start(AWAY);
+            }
             _ => {}
         }
-        clients.count(&mut stage, &keys, DOWN / 6);
+        let is_first = phase == 3;
+        if is_first {
+            clients.count(&mut stage, &keys, NOTICED_WITHIN);
+        }
+        let before = clients.asked.len();
+        clients.count(&mut stage, &keys, if is_first { DOWN / 6 - NOTICED_WITHIN } else { DOWN / 6 });
+        if (3..9).contains(&phase) {
+            let asked = clients.asked.iter().skip(before);
+            clients
+                .while_down
+                .extend(asked.filter(|number| with.contains(&stage.world.history.op(**number).request.key)));
+        }
         let [inside, outside] = measured(&stage.world, &with);
         let second = stage.world.now().since(began).as_secs();
         stage.note(format!("{second:>9} {:>14} {:>16} {:>16} {:>17}", inside.0, inside.1, outside.0, outside.1));
@@ -83,10 +102,6 @@ fn play(setting: Setting, nodes: usize) -> Stage {
             *most = outside.0.max(*most);
         }
     }
-    stage.note(format!(
-        "bound: {} bytes of session rows for each key; then new sessions are refused, and nothing else is",
-        limits::SESSION_BYTES_PER_KEY_MAX
-    ));
     let [usual, while_down] = most_elsewhere;
     stage.must(while_down <= usual * 2 + 50, || {
         format!("elsewhere at most {usual} rows stood before, and {while_down} while a node was down that has no part in them")
@@ -94,9 +109,14 @@ fn play(setting: Setting, nodes: usize) -> Stage {
     let (before, down) = (with_it.get(2).copied().unwrap_or(0), with_it.get(8).copied().unwrap_or(0));
     stage
         .must(down > before, || format!("{before} rows stood before, and only {down} after a minute without the node"));
-    let failed = clients.failed(&stage.world);
-    stage.must(failed.len() * 50 <= clients.asked.len(), || {
-        format!("{} of {} increments failed, such as {:?}", failed.len(), clients.asked.len(), failed.first())
+    let (asked, failed) = (clients.while_down.len(), failed(&stage.world, &clients.while_down));
+    stage.note(format!("{asked} increments of the keys with it while it was down, {} failed", failed.len()));
+    stage.must(asked > 0 && failed.is_empty(), || {
+        format!("{} of {asked} increments failed while a node was down, such as {:?}", failed.len(), failed.first())
+    });
+    let (asked, failed) = (clients.asked.len(), self::failed(&stage.world, &clients.asked));
+    stage.must(failed.len() * 50 <= asked, || {
+        format!("{} of all {asked} increments failed, such as {:?}", failed.len(), failed.first())
     });
     stage.wait_long("the rows of the sessions go", Duration::from_secs(90), |world| world.session_rows() == 0);
     stage.note("all gone once it is back, and leases have ended".to_owned());
@@ -106,6 +126,9 @@ fn play(setting: Setting, nodes: usize) -> Stage {
 /// Clients that each count once and leave.
 struct Clients {
     asked: Vec<OpNumber>,
+    /// Of these, those about the keys that lie where the node may accept writes, from when its peers had noticed that it was
+    /// down until it was back.
+    while_down: Vec<OpNumber>,
     number: u64,
 }
 
@@ -123,11 +146,60 @@ impl Clients {
             stage.world.run_for(Duration::from_micros(1_000_000 / RATE));
         }
     }
+}
 
-    fn failed(&self, world: &World) -> Vec<String> {
-        let is_failed = |number: &&OpNumber| !matches!(world.answer(**number), Some(Response::Written(_)));
-        self.asked.iter().filter(is_failed).map(|number| format!("{:?}", world.history.op(*number).answer)).collect()
+/// The answers of those that were not carried out.
+fn failed(world: &World, asked: &[OpNumber]) -> Vec<String> {
+    let is_failed = |number: &&OpNumber| !matches!(world.answer(**number), Some(Response::Written(_)));
+    asked.iter().filter(is_failed).map(|number| format!("{:?}", world.history.op(*number).answer)).collect()
+}
+
+/// Fills a key that lies where the node may accept writes, up to the bound on the rows of its sessions.
+fn fill(stage: &mut Stage) {
+    let away = WorldOptions::id(AWAY);
+    let ring = stage.world.ring().clone();
+    let lies_there = |key: &Key| ring.accepts(ring.partition_of(key), away);
+    let mut found = (0..).map(|number| workload::key(&format!("full/{number}"))).filter(lies_there);
+    let (Some(key), Some(other)) = (found.next(), found.next()) else { return };
+    let owners = ring.owners(ring.partition_of(&key));
+    let node = owners.iter().find(|owner| **owner != away).map_or(0, |owner| stage.world.number_of(*owner));
+    // Large totals of both signs make large rows.
+    let fat = |actor, event: u64| {
+        Command::IncrementAs(SessionWrite { actor, event, p: (1 << 95) + u128::from(event), n: 1 << 95 })
+    };
+    let mut known = stage.session(5_000_000, 2);
+    let mut asked = Vec::new();
+    let is_refused = |world: &World, number: &OpNumber| matches!(world.answer(*number), Some(Response::Failed(_)));
+    for number in 0..limits::SESSION_BYTES_PER_KEY_MAX / 20 {
+        if number % 500 == 0 && asked.last().is_none_or(|last| !is_refused(&stage.world, last)) {
+            // Leases are short, and whoever goes on must have begun before the bound is met.
+            known = stage.session(5_000_000 + number, 2);
+            stage.write(node, &key, fat(known, 1));
+        }
+        asked.push(stage.ask(node, &key, fat(stage.session(6_000_000 + number, 2), 1), Options::default()));
+        stage.world.run_for(Duration::from_micros(250));
+        if asked
+            .len()
+            .checked_sub(100)
+            .and_then(|place| asked.get(place))
+            .is_some_and(|number| is_refused(&stage.world, number))
+        {
+            break;
+        }
     }
+    stage.write(node, &key, fat(known, 2));
+    stage.write(node, &key, Command::Increment { by: 5 });
+    let session = stage.session(7_000_000, 2);
+    stage.write(node, &other, fat(session, 1));
+    let refused = stage.ask_and_wait(node, &key, fat(session, 1), Options::default());
+    let is_told = matches!(&refused, Some(Response::Failed(error))
+        if error.outcome == Outcome::NotApplied && error.reason == Reason::TooManySessions);
+    stage.must(is_told, || format!("a session beyond the bound must be refused, but: {refused:?}"));
+    let taken = asked.iter().filter(|number| !is_refused(&stage.world, number)).count();
+    stage.note(format!(
+        "bound: after {taken} sessions, {} bytes, the rows of one key were at it: new sessions were refused, and nothing else",
+        limits::SESSION_BYTES_PER_KEY_MAX
+    ));
 }
 
 /// Rows of sessions and their bytes, on all nodes together: of these keys, and of all others.

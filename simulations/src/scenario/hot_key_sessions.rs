@@ -82,7 +82,10 @@ fn meet_the_bound(stage: &mut Stage, key: &Key) {
     }
     stage.run_ms(2_500);
     let refused = asked.iter().position(|number| matches!(stage.world.answer(*number), Some(Response::Failed(_))));
-    stage.note(format!("the bound on the rows of one key was met after {refused:?} sessions"));
+    stage.note(match refused {
+        Some(count) => format!("the bound on the rows of one key was met after {count} sessions"),
+        None => format!("{} sessions did not meet the bound on the rows of one key", asked.len()),
+    });
     let answer = refused.and_then(|place| asked.get(place)).and_then(|number| stage.world.answer(*number)).cloned();
     let is_told = matches!(&answer, Some(Response::Failed(error))
         if error.outcome == Outcome::NotApplied && error.reason == Reason::TooManySessions);
