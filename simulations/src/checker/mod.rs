@@ -264,3 +264,7 @@ pub fn judge(world: &World) -> (Vec<Violation>, Judged) {
     let violations = OF_THE_DATA.iter().chain(OF_THE_RUN).flat_map(|check| check(&evidence)).collect();
     (violations, evidence.judged)
 }
+
+#[cfg(test)]
+#[path = "alarm_tests.rs"]
+mod tests;
