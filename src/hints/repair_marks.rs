@@ -90,9 +90,13 @@ fn decode(record: &[u8]) -> Result<Vec<NodeId>, OpenError> {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
     use crate::storage::Batch;
     use crate::storage::memory::MemoryStore;
+    use crate::value::fuzz_tests::{feed, rounds};
     use crate::value::golden_tests::{check_bytes, unhex};
 
     const PARTITION: PartitionId = PartitionId(3);
@@ -136,6 +140,22 @@ mod tests {
             write(marks.prove(PARTITION, owner, Timestamp(1)).unwrap());
         }
         assert_eq!(marked(&RepairMarks::open(&store, all()).unwrap()), []);
+    }
+
+    #[test]
+    fn whatever_stands_where_a_mark_should_is_refused_or_comes_back() {
+        for round in 0..rounds() {
+            let mut random = ChaCha8Rng::seed_from_u64(round);
+            let mut marks = RepairMarks::default();
+            let owners = random.random_range(1..5_u64);
+            let records = (0..owners).filter_map(|owner| marks.mark(PARTITION, NodeId(owner << 40), Timestamp(1)));
+            let good: Vec<Vec<u8>> = records.map(|(_, record)| record.to_vec()).collect();
+            feed(round, &good, |bytes| {
+                let owners = decode(bytes).ok()?;
+                let owners = owners.into_iter().flat_map(|owner| owner.0.to_be_bytes());
+                Some([VERSION].into_iter().chain(owners).collect())
+            });
+        }
     }
 
     #[test]
