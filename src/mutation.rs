@@ -127,11 +127,13 @@ pub enum Mutation {
     LostPlacementCounts,
     /// A change that is taken back gives members their places again that it had declared lost.
     LossTakenBack,
+    /// A voter whose directory is new does not vote on what it may have voted on before.
+    ForgottenVoteRepeated,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 60] = [
+    pub const ALL: [Mutation; 61] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -192,6 +194,7 @@ impl Mutation {
         Mutation::BackOffOutlivesLayout,
         Mutation::LostPlacementCounts,
         Mutation::LossTakenBack,
+        Mutation::ForgottenVoteRepeated,
     ];
 }
 

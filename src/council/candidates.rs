@@ -47,7 +47,6 @@ impl Council {
         let is_new = !self.candidates.known.contains_key(&from);
         let is_fit = naming::is_name(&member.name)
             && naming::is_address(&member.address)
-            && member.address.len() <= naming::ADDRESS_BYTES_MAX
             && (member.zone.is_empty() || naming::is_name(&member.zone));
         if member.id != from || layout.member(from).is_some() || layout.is_fenced(from) || !is_fit {
             return;

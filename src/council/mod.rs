@@ -28,7 +28,7 @@ mod recover;
 mod spread;
 mod vote;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -41,7 +41,7 @@ use crate::membership::{Committed, Layout, Member, Plan};
 use crate::message::client::{ClusterAnswer, RivalLayout, ShardStatus};
 use crate::message::codec::Message;
 use crate::message::peer::{LayoutMessage, Paused, PeerMessage};
-use crate::replica::{Identity, OpenError};
+use crate::replica::{Identity, OpenError, Partitions};
 use crate::ring::RingView;
 use crate::shard::{Effect, Env, Observation, TimerKey, Turn};
 use crate::storage::{Store, keyspace};
@@ -70,6 +70,8 @@ pub struct Council {
     announced: u64,
     /// Since when a vote stands here of which nothing has come.
     voted_since: Option<Timestamp>,
+    /// While the vote may have been forgotten: owners that were heard to be newborn, by partition.
+    newborns: BTreeMap<PartitionId, BTreeSet<NodeId>>,
     plan: Option<Plan>,
     proposal: Option<Proposal>,
     /// Who was heard to act by a newer layout, and its number: asked for it again and again until it has come, for a question
@@ -94,7 +96,7 @@ impl Council {
     /// told at the first timer.
     pub(crate) fn open(
         store: &dyn Store,
-        ring: &RingView,
+        (ring, partitions): (&RingView, &Partitions),
         identity: &Identity,
         seed: u64,
     ) -> Result<Council, OpenError> {
@@ -105,14 +107,14 @@ impl Council {
             None => Committed::first(Layout::clone(ring.layout())),
         };
         let next = present.layout.epoch.number + 1;
-        let vote: Option<Acceptor<Layout>> =
-            record::fetch(store, &keyspace::acceptor_key(), "the vote on the next layout")?;
+        let vote = vote::stored_vote(store, ring, partitions, (identity.node, next))?;
         let plan: Option<Plan> = record::fetch(store, &keyspace::plan_key(), "the plan of changes")?;
         Ok(Council {
             me: identity.node,
             start: identity.epoch,
-            vote: vote.filter(|vote| vote.number() >= next).unwrap_or_else(|| Acceptor::new(next)),
+            vote,
             voted_since: None,
+            newborns: BTreeMap::new(),
             announced: number,
             present,
             plan,
@@ -196,13 +198,16 @@ impl Council {
         turn.out.send_after(ticket, to, KEEPER, PeerMessage::Layout(Box::new(message)));
     }
 
-    /// Writes a record down with this turn.
-    fn keep<M: Message>(&self, turn: &mut Turn, key: Bytes, record: &M) {
+    /// Writes a record down with this turn. False if it is too large for that: nothing may rest on it then.
+    fn keep<M: Message>(&self, turn: &mut Turn, key: Bytes, record: &M) -> bool {
         match record::encode(record) {
             Ok(bytes) => turn.keep(key, bytes),
-            // Bounds of members keep every record far below that of a frame.
-            Err(error) => turn.out.observe(Observation::LayoutUnkept { detail: error.to_string() }),
+            Err(error) => {
+                turn.out.observe(Observation::LayoutUnkept { detail: error.to_string() });
+                return false;
+            }
         }
+        true
     }
 
     fn answer(&self, turn: &mut Turn, (connection, request_id): Asker, answer: ClusterAnswer) {

@@ -103,7 +103,9 @@ impl Council {
     /// A voter answered.
     pub(super) fn on_reply(&mut self, env: &Env<'_>, turn: &mut Turn, from: NodeId, reply: Reply<Layout>) {
         let Some(proposal) = &mut self.proposal else { return };
-        proposal.answered.insert(from);
+        if !matches!(reply, Reply::Closed { .. }) {
+            proposal.answered.insert(from);
+        }
         match proposal.proposer.on_reply(from, reply) {
             // Outbid: the timer of the attempt begins the next one.
             Step::Wait | Step::Outbid => {}

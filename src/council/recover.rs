@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! asked by an operator who names the survivors and types the cluster's name
-//! 5 s: do the voters answer?   a majority does → refused
-//! every survivor: vote on nothing any more (durable), and say what you have decided and promised
+//! 5 s: do the voters and all survivors answer?   a majority that can vote → refused; a silent survivor → refused
+//! every survivor: vote on this number no more (durable), and say what you have decided and promised
 //!    a newer layout → taken up first         all answered → number 1 or 2 above, everyone else fenced, adopted at once
+//!    one of them fell silent → refused: those who answered do not vote on this number any more; recover again
 //! ```
 //!
 //! What only the others had is declared lost, whatever they had decided among themselves is not known here. Should they come
@@ -15,10 +16,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Asker, Council};
-use crate::causality::Epoch;
 use crate::ids::NodeId;
 use crate::membership::layout::losses;
-use crate::membership::layout::paxos::{Ask, Ballot};
 use crate::message::client::{ClusterAnswer, ClusterError};
 use crate::message::peer::{LayoutMessage, RecoverAnswer, RecoverQuery};
 use crate::shard::{Env, TimerKey, Turn};
@@ -27,9 +26,6 @@ use crate::storage::keyspace;
 /// So long the voters, and then the survivors, may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A ballot above all others: who has promised it votes on that number no more.
-const NONE_ABOVE: Ballot = Ballot { round: u64::MAX, node: NodeId(u64::MAX), start: Epoch(u64::MAX) };
-
 /// A recovery under way.
 #[derive(Debug)]
 pub(super) struct Recovery {
@@ -37,7 +33,7 @@ pub(super) struct Recovery {
     survivors: Vec<NodeId>,
     round: u64,
     /// The voters were silent: the survivors are asked to vote no more.
-    fences: bool,
+    closes: bool,
     answers: BTreeMap<NodeId, RecoverAnswer>,
 }
 
@@ -66,33 +62,36 @@ impl Council {
             return self.answer(turn, asker, ClusterAnswer::Refused(error));
         }
         let round = self.draw();
-        self.recovery = Some(Recovery { asker, survivors, round, fences: false, answers: BTreeMap::new() });
+        self.recovery = Some(Recovery { asker, survivors, round, closes: false, answers: BTreeMap::new() });
         self.ask_for_recovery(env, turn);
     }
 
     fn ask_for_recovery(&mut self, env: &Env<'_>, turn: &mut Turn) {
         let Some(recovery) = &mut self.recovery else { return };
         recovery.answers.clear();
-        let (round, fences) = (recovery.round, recovery.fences);
-        let asked = if fences { recovery.survivors.clone() } else { self.present.layout.voters() };
+        let (round, closes) = (recovery.round, recovery.closes);
+        let mut asked = recovery.survivors.clone();
+        if !closes {
+            asked.extend(self.present.layout.voters());
+            asked.sort_unstable();
+            asked.dedup();
+        }
         turn.out.set_timer(TimerKey::Recovery, env.now.mono.after(PATIENCE));
         let have = self.present.layout.epoch.number;
         for node in asked {
-            self.say(turn, node, LayoutMessage::RecoverQuery(RecoverQuery { round, epoch: self.start, fences, have }));
+            self.say(turn, node, LayoutMessage::RecoverQuery(RecoverQuery { round, epoch: self.start, closes, have }));
         }
     }
 
     pub(super) fn on_recover_query(&mut self, _: &Env<'_>, turn: &mut Turn, from: NodeId, query: RecoverQuery) {
-        let RecoverQuery { round, epoch, fences, have } = query;
-        let promised = self.vote.promised().filter(|promised| *promised != NONE_ABOVE);
-        if fences {
-            let number = self.vote.number();
-            self.vote.on_ask(&Ask { number, ballot: NONE_ABOVE, value: None });
+        let RecoverQuery { round, epoch, closes, have } = query;
+        let newer = (self.present.layout.epoch.number > have).then(|| self.present.clone());
+        let is_closed = !self.vote.why_closed().is_open();
+        if closes && newer.is_none() {
+            self.vote.close();
             self.keep(turn, keyspace::acceptor_key(), &self.vote);
         }
-        let present = self.present.layout.epoch.number;
-        let newer = (present > have).then(|| self.present.clone());
-        let answer = RecoverAnswer { round, epoch, newer, have: present, promised };
+        let answer = RecoverAnswer { round, epoch, newer, is_closed, promised: self.vote.promised() };
         self.say_durably(turn, from, LayoutMessage::RecoverAnswer(answer));
     }
 
@@ -100,15 +99,13 @@ impl Council {
         let voters = self.present.layout.voters();
         let Some(recovery) = self.recovery.as_mut().filter(|recovery| recovery.round == answer.round) else { return };
         if let Some(newer) = answer.newer.clone() {
-            let asker = recovery.asker;
-            let number = newer.layout.epoch.number;
-            self.recovery = None;
-            self.on_push(env, turn, from, newer);
-            return self.answer(turn, asker, ClusterAnswer::Refused(ClusterError::Adopting { number }));
+            // To take it up ends the recovery.
+            return self.on_push(env, turn, from, newer);
         }
         recovery.answers.insert(from, answer);
-        if !recovery.fences {
-            let answered = voters.iter().filter(|voter| recovery.answers.contains_key(voter)).count();
+        if !recovery.closes {
+            let can_vote = |voter: &&NodeId| recovery.answers.get(voter).is_some_and(|answer| !answer.is_closed);
+            let answered = voters.iter().filter(can_vote).count();
             if answered > voters.len() / 2 {
                 let asker = recovery.asker;
                 self.recovery = None;
@@ -121,17 +118,17 @@ impl Council {
         }
     }
 
-    /// The time for answers is over.
+    /// The time for answers is over. Nobody is asked to vote no more before all survivors have shown that they are there.
     pub(crate) fn on_recovery_timer(&mut self, env: &Env<'_>, turn: &mut Turn) {
         let round = self.draw();
         let Some(recovery) = &mut self.recovery else { return };
-        if !recovery.fences {
-            recovery.fences = true;
+        let is_silent = |node: &&NodeId| !recovery.answers.contains_key(node);
+        let silent: Vec<NodeId> = recovery.survivors.iter().filter(is_silent).copied().collect();
+        if silent.is_empty() && !recovery.closes {
+            recovery.closes = true;
             recovery.round = round;
             return self.ask_for_recovery(env, turn);
         }
-        let is_silent = |node: &&NodeId| !recovery.answers.contains_key(node);
-        let silent = recovery.survivors.iter().filter(is_silent).copied().collect();
         let asker = recovery.asker;
         self.recovery = None;
         self.answer(turn, asker, ClusterAnswer::Refused(ClusterError::SurvivorsSilent { silent }));

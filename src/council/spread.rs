@@ -58,8 +58,10 @@ impl Council {
     /// Takes a decided layout up: remembered first, then the shards are told.
     pub(super) fn adopt(&mut self, turn: &mut Turn, committed: Committed, tells: bool) {
         let told: Vec<NodeId> = self.present.layout.members.iter().map(|member| member.id).collect();
+        if !self.keep(turn, keyspace::layout_key(), &committed) {
+            return;
+        }
         self.present = committed;
-        self.keep(turn, keyspace::layout_key(), &self.present);
         self.vote_on_next(turn);
         self.end_proposal(turn);
         if let Some(recovery) = self.recovery.take() {

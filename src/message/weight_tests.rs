@@ -134,7 +134,7 @@ fn layout_messages(count: usize) -> Vec<PeerMessage> {
         round: u64::MAX,
         epoch: EPOCH,
         newer: Some(committed.clone()),
-        have: u64::MAX,
+        is_closed: true,
         promised: Some(ballot),
     };
     let promise = Reply::Promise { ballot, accepted: Some((ballot, far_layout(members))) };
@@ -149,7 +149,7 @@ fn layout_messages(count: usize) -> Vec<PeerMessage> {
         LayoutMessage::Pause(paused),
         LayoutMessage::Announce(far_member()),
         LayoutMessage::Doubt(NodeId(u64::MAX)),
-        LayoutMessage::RecoverQuery(RecoverQuery { round: u64::MAX, epoch: EPOCH, fences: true, have: u64::MAX }),
+        LayoutMessage::RecoverQuery(RecoverQuery { round: u64::MAX, epoch: EPOCH, closes: true, have: u64::MAX }),
         LayoutMessage::RecoverAnswer(recovered),
     ]
     .map(|message| PeerMessage::Layout(Box::new(message)))

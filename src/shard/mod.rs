@@ -138,7 +138,9 @@ impl Shard {
             }
             is_mine
         };
-        let council = (scope.index == 0).then(|| Council::open(store.as_ref(), &ring, &identity, seed)).transpose()?;
+        let council = (scope.index == 0)
+            .then(|| Council::open(store.as_ref(), (&ring, &partitions), &identity, seed))
+            .transpose()?;
         let council = council.map(Box::new);
         let turn = Turn::open(
             (Outbox::new(identity.node, ring.epoch().number), Trees::new(count)),
@@ -188,7 +190,8 @@ impl Shard {
             paused: Paused::default(),
             council,
         };
-        if shard.council.is_some() {
+        if let Some(council) = &shard.council {
+            council.keep_closed(&mut shard.turn);
             shard.turn.out.set_timer(TimerKey::Council, now.mono);
         }
         shard.take_roles();

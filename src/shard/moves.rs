@@ -1,7 +1,7 @@
 //! Moving data while the members change ([`crate::transfer`]), and comparing partitions with other owners
 //! ([`crate::antientropy`]): what begins when, and what becomes of it.
 //!
-//! One question decides of every pair of a partition and a node which way rows go between them now, if at all: [`Shard::aim`].
+//! One question decides of every pair of a partition and a node which way rows go between them now, if at all: `aim`.
 
 use super::*;
 use crate::antientropy::Aim;
@@ -238,6 +238,12 @@ impl Shard {
 
     pub(super) fn establish(&mut self, partition: PartitionId, is_founding: bool) {
         self.turn.establish(partition);
+        if let Some(council) = self.council.as_mut().filter(|_| is_founding) {
+            // It heard all others to be newborn.
+            for owner in self.site.ring.owners(partition).iter() {
+                council.on_newborn(&self.site.ring, &mut self.turn, partition, *owner);
+            }
+        }
         self.turn.out.observe(Observation::Established { partition, is_founding });
     }
 }

@@ -120,6 +120,9 @@ impl Shard {
             }
             PeerMessage::NewbornQuery(query) => {
                 if is_peer {
+                    if let Some(council) = &mut self.council {
+                        council.on_newborn(env.ring, turn, partition, from);
+                    }
                     Newborns::on_query(&env, turn, (from, epoch), partition, query);
                 }
                 self.on_newborn(now, from, query);

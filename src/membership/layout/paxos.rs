@@ -17,6 +17,8 @@
 //! Promises:
 //! - of one number at most one value is ever chosen, whatever is lost, repeated or restarted, as long as acceptors keep
 //!   what they were told to keep ([`Answered::is_to_be_kept`]) before the answer leaves;
+//! - an acceptor that may have forgotten a vote, or has left the decision to a recovery, is [`Closed`]: it says so, and counts
+//!   for nobody;
 //! - what may have been chosen is finished by any proposer, also by one without a value of its own;
 //! - a proposer keeps nothing: its ballots name the start, so no two starts ever use one.
 //!
@@ -84,6 +86,11 @@ pub enum Reply<V> {
         /// The highest one that was promised.
         promised: Ballot,
     },
+    /// The acceptor does not vote on this number.
+    Closed {
+        /// The ballot that was asked for.
+        ballot: Ballot,
+    },
     /// The acceptor votes on another number. A lower one: it lacks a layout that the proposer has. A higher one: the
     /// proposer does; what it proposes has been decided.
     OtherNumber {
@@ -94,12 +101,37 @@ pub enum Reply<V> {
     },
 }
 
+/// Whether an acceptor votes, and if not, why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Closed {
+    /// It votes.
+    #[default]
+    No,
+    /// A recovery without a majority was promised that it votes on this number no more.
+    Recovering,
+    /// Its directory was lost, and with it what it had voted. It votes on no number up to this one; `None`: as far as it knows
+    /// on none yet.
+    Forgotten {
+        /// The last number that it may have voted on.
+        through: Option<u64>,
+    },
+}
+
+impl Closed {
+    /// Whether the acceptor votes.
+    pub fn is_open(&self) -> bool {
+        *self == Closed::No
+    }
+}
+
 /// The vote of one node on one number. To be kept durably.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Acceptor<V> {
     number: u64,
     promised: Option<Ballot>,
     accepted: Option<(Ballot, V)>,
+    #[serde(default, skip_serializing_if = "Closed::is_open")]
+    closed: Closed,
 }
 
 /// What an acceptor says to an ask.
@@ -165,7 +197,24 @@ pub enum Step<V> {
 impl<V: Clone> Acceptor<V> {
     /// Nothing was promised for this number: the one after the layout that the node holds.
     pub fn new(number: u64) -> Acceptor<V> {
-        Acceptor { number, promised: None, accepted: None }
+        Acceptor { number, promised: None, accepted: None, closed: Closed::No }
+    }
+
+    /// The same, of a voter that may not vote.
+    pub fn closed(number: u64, closed: Closed) -> Acceptor<V> {
+        Acceptor { closed, ..Acceptor::new(number) }
+    }
+
+    /// Whether it votes.
+    pub fn why_closed(&self) -> Closed {
+        self.closed
+    }
+
+    /// Votes on this number no more: what is decided of it is decided without this voter.
+    pub fn close(&mut self) {
+        if self.closed.is_open() {
+            self.closed = Closed::Recovering;
+        }
     }
 
     /// The number that is voted on.
@@ -189,6 +238,10 @@ impl<V: Clone> Acceptor<V> {
         if ask.number != self.number {
             let reply = Reply::OtherNumber { ballot, number: self.number };
             return Answered { reply, is_to_be_kept: false };
+        }
+        let may_repeat = matches!(self.closed, Closed::Forgotten { .. }) && is_off(Mutation::ForgottenVoteRepeated);
+        if !self.closed.is_open() && !may_repeat {
+            return Answered { reply: Reply::Closed { ballot }, is_to_be_kept: false };
         }
         match (self.promised, &ask.value) {
             // One promise per ballot: a second majority for it could rest on another view of what was accepted.
@@ -220,11 +273,6 @@ impl<V: Clone> Proposer<V> {
     /// Of a start of a node, for the number after the layout whose voters these are.
     pub fn new(me: NodeId, start: Epoch, number: u64, voters: Vec<NodeId>, own: Option<V>) -> Proposer<V> {
         Proposer { me, start, number, voters, own, round: 0, attempts: 0, stage: Stage::Resting }
-    }
-
-    /// Who is to be asked.
-    pub fn voters(&self) -> &[NodeId] {
-        &self.voters
     }
 
     /// Begins an attempt under a new ballot, whatever became of the last one. Ask every voter this.

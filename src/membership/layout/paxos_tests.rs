@@ -189,6 +189,7 @@ fn ballot_of(reply: &Reply<u8>) -> Ballot {
         Reply::Promise { ballot, .. }
         | Reply::Accepted { ballot }
         | Reply::Refused { ballot, .. }
+        | Reply::Closed { ballot }
         | Reply::OtherNumber { ballot, .. } => *ballot,
     }
 }

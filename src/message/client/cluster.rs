@@ -240,8 +240,8 @@ pub enum ClusterError {
     },
     /// A survivor does not answer.
     #[error(
-        "the survivors {silent:?} do not answer; start them, or leave them out; nothing was decided. Survivors that answered vote on \
-             the next layout no more: recover again"
+        "the survivors {silent:?} do not answer; start them, or leave them out; nothing was decided. If they fell silent after they had \
+         answered once, the others may vote on the next layout no more: recover again"
     )]
     SurvivorsSilent {
         /// Who.

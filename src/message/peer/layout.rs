@@ -9,7 +9,8 @@
 //! recovery    RecoverQuery → RecoverAnswer     what is left, when a majority is not
 //! ```
 //!
-//! All of it goes to partition 0, whose shard keeps the layout; `MoveQuery` goes to the partition with the shard's number.
+//! All of it goes to partition 0, whose shard keeps the layout, but for what every shard is to hear: `MoveQuery` and `Pause` go
+//! to the partition with the shard's number, `Doubt` to any partition of the shard that doubts.
 
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +109,7 @@ pub struct MoveState {
     pub stray_rows: u64,
     /// The first partitions that wait, at most [`crate::limits::MOVES_SHOWN_MAX`].
     pub waiting: Vec<PartitionMove>,
-    /// Rows taken over since the change began, as far as this start knows.
+    /// Rows taken over or handed over since the change began, as far as this start knows.
     pub rows: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -242,8 +243,8 @@ pub struct RecoverQuery {
     pub round: u64,
     /// The start of the asker.
     pub epoch: Epoch,
-    /// The receiver shall vote on nothing any more until it has another layout.
-    pub fences: bool,
+    /// The receiver shall vote no more until it has another layout.
+    pub closes: bool,
     /// Number of the asker's layout: a newer one is sent along.
     pub have: u64,
 }
@@ -257,8 +258,9 @@ pub struct RecoverAnswer {
     pub epoch: Epoch,
     /// The sender's layout, if it is newer than the asker's.
     pub newer: Option<Committed>,
-    /// Number of the sender's layout.
-    pub have: u64,
+    /// It had left that number to a recovery already, or has lost what it voted: no majority can rest on it.
+    #[serde(default)]
+    pub is_closed: bool,
     /// What it has promised of the number after it before it was asked; another layout of that number may have been decided.
     pub promised: Option<Ballot>,
 }
@@ -276,6 +278,7 @@ impl LayoutMessage {
                 Reply::Promise { ballot, .. }
                 | Reply::Accepted { ballot }
                 | Reply::Refused { ballot, .. }
+                | Reply::Closed { ballot }
                 | Reply::OtherNumber { ballot, .. },
             ) => Some(ballot.start),
             LayoutMessage::MoveAnswer(answer) => Some(answer.epoch),

@@ -6,7 +6,7 @@ use crate::council::stored_layout;
 use crate::membership::layout::paxos::{Ask, Ballot};
 use crate::membership::{Change, ChangeError, Committed, Phase};
 use crate::message::client::{ClusterCall, ClusterError, MoveWait, PlanView, Progress};
-use crate::message::peer::LayoutMessage;
+use crate::message::peer::{LayoutMessage, RecoverQuery};
 use crate::replica::begin_candidate;
 
 impl Bus {
@@ -644,6 +644,75 @@ fn a_recovery_is_refused_while_a_majority_answers_or_the_loss_is_not_accepted() 
     let refused = error(bus.cluster_answers.remove(&id).unwrap());
     assert_eq!(refused, ClusterError::SurvivorsSilent { silent: vec![NodeId(2)] });
     assert_eq!(bus.numbers(), [1; 5]);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(3));
+    let answer = bus.commit(1, [moved(2, "b:1")]);
+    assert!(is_committed(&answer, 2), "a name too many took nobody's vote: {answer:?}");
+}
+
+#[test]
+fn a_recovery_that_was_given_up_after_the_votes_were_taken_can_be_made_again() {
+    let mut bus = Bus::new(5);
+    bus.run(Duration::from_secs(2));
+    bus.cut.extend([4, 5].map(NodeId));
+    for (node, from) in [(1, 2), (2, 1)] {
+        let query =
+            RecoverQuery { round: 7, epoch: bus.nodes[&NodeId(from)].shard.site.identity.epoch, closes: true, have: 1 };
+        bus.hear(NodeId(node), NodeId(from), "any", layout(LayoutMessage::RecoverQuery(query)));
+    }
+    let view = bus.stage(3, moved(3, "c:1"));
+    let id = bus.call(3, Bus::commit_of(&view));
+    bus.run(Duration::from_secs(25));
+    let refused = error(bus.cluster_answers.remove(&id).unwrap());
+    assert_eq!(refused, ClusterError::NoMajority { answered: 1, voters: 5 }, "three are there, one of them votes");
+    let survivors = [1, 2, 3].map(NodeId).to_vec();
+    let id = bus.call(1, ClusterCall::Recover { survivors, cluster: "test".into() });
+    bus.run(Duration::from_secs(6));
+    let answer = bus.cluster_answers.remove(&id).unwrap();
+    assert!(matches!(answer, ClusterAnswer::Committed(_)), "{answer:?}");
+}
+
+/// A layout is decided by 1 and 2; then 1 is away, the disk of 2 is wiped, and 3 asks for another layout of that number. Whether
+/// there is but one in the end.
+fn is_one_layout_decided_though_a_voter_was_wiped() -> bool {
+    let mut bus = Bus::new(3);
+    bus.run(Duration::from_secs(2));
+    // Its bundle names the first layout.
+    bus.rings.insert(NodeId(2), bus.ring.clone());
+    bus.cut.insert(NodeId(3));
+    assert!(is_committed(&bus.commit(1, [moved(1, "a:1")]), 2));
+    bus.cut = BTreeSet::from([NodeId(1)]);
+    bus.wipe(NodeId(2));
+    bus.run(Duration::from_secs(2));
+    let view = bus.stage(3, moved(3, "c:1"));
+    let id = bus.call(3, Bus::commit_of(&view));
+    bus.run(Duration::from_secs(25));
+    !is_committed(&bus.cluster_answers.remove(&id).unwrap(), 2)
+}
+
+#[test]
+fn a_voter_that_has_lost_its_vote_does_not_vote_again_and_votes_on_what_follows() {
+    assert!(is_one_layout_decided_though_a_voter_was_wiped());
+    let mut bus = Bus::new(3);
+    bus.run(Duration::from_secs(2));
+    bus.wipe(NodeId(2));
+    bus.run(Duration::from_secs(3));
+    for number in 2..=4 {
+        assert!(is_committed(&bus.commit(1, [moved(1, &format!("a:{number}"))]), number), "two others vote");
+    }
+    bus.cut.insert(NodeId(3));
+    bus.run(Duration::from_secs(2));
+    assert!(is_committed(&bus.commit(1, [moved(1, "a:5")]), 5), "by then it votes");
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_its_protection_a_wiped_voter_lets_two_layouts_of_one_number_be_decided() {
+    use crate::mutation::{Mutation, switch_off};
+    switch_off(Some(Mutation::ForgottenVoteRepeated));
+    let is_one = is_one_layout_decided_though_a_voter_was_wiped();
+    switch_off(None);
+    assert!(!is_one);
 }
 
 #[test]
