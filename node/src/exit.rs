@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::logging;
+
 /// Why the process ended. The numbers are part of the interface and stand in `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -53,7 +55,7 @@ Exit codes:
 /// is in the store already. Used where going on would be wrong: a failed disk, a shard that broke.
 pub fn stop_now(exit: Exit, why: impl fmt::Display) -> ! {
     tracing::error!(exit_code = exit as i32, "stopping at once: {why}");
-    eprintln!("starling-node: stopping at once: {why}");
+    logging::remark(format_args!("starling-node: stopping at once: {why}\n"));
     std::process::exit(exit as i32)
 }
 

@@ -24,14 +24,14 @@ fn main() -> ExitCode {
     };
     let done = match asked {
         Asked::InitCluster(plan) => founding::found(&plan)
-            .map(|layout| print!("{}", founding::next_steps(&plan, &layout)))
+            .map(|layout| print(&founding::next_steps(&plan, &layout)))
             .map_err(|error| failure(Exit::Bundle, &error)),
         Asked::IssueMember(plan) => issuing::issue(&plan)
-            .map(|member| print!("{}", issuing::next_steps(&plan, &member)))
+            .map(|member| print(&issuing::next_steps(&plan, &member)))
             .map_err(|error| failure(Exit::Bundle, &error)),
         Asked::Restore(plan) => backup::restore(&plan)
             .map(|(layout, read, restored)| {
-                print!("{}", backup::next_steps(&plan, &layout, &read, clock::wall(), &restored));
+                print(&backup::next_steps(&plan, &layout, &read, clock::wall(), &restored));
             })
             .map_err(|error| failure(Exit::Restore, &error)),
         Asked::Run { flags, config } => Sources::gather(flags, config)
@@ -54,11 +54,7 @@ fn run(effective: Effective) -> Result<(), ExitCode> {
 async fn serve(settings: &Settings) -> Result<(), ExitCode> {
     let mut signals = Signals::new().map_err(|error| failure(Exit::Internal, &error))?;
     let node = Node::start(settings).map_err(|error| failure(error.exit(), &error))?;
-    let mut stdout = std::io::stdout();
-    // Whoever started the node may have closed its end; the node serves all the same.
-    let _is_read = writeln!(stdout, "starling-node {} ready on {}", node.name(), node.address())
-        .and_then(|()| stdout.flush())
-        .is_ok();
+    print(&format!("starling-node {} ready on {}\n", node.name(), node.address()));
     let ending = tokio::select! {
         () = signals.next() => None,
         ending = node.ended() => Some(ending),
@@ -91,7 +87,13 @@ impl Signals {
     }
 }
 
+/// Writes to stdout. Whoever started the program may have closed its end; what was done is done all the same.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _is_read = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok();
+}
+
 fn failure(exit: Exit, error: &dyn fmt::Display) -> ExitCode {
-    eprintln!("starling-node: {error}");
+    logging::remark(format_args!("starling-node: {error}\n"));
     ExitCode::from(exit as u8)
 }

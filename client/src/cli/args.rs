@@ -75,8 +75,14 @@ impl Global {
     /// member that has joined since: it is looked for in the layout in force.
     pub(crate) async fn client(&self, config: ClientConfig) -> Result<Client, Failure> {
         let client = Client::connect(self.bundle()?, config)?;
-        if self.node.is_some() && self.pinned(&client).is_err() {
-            // If nobody can be reached, the name is unknown as far as this client knows.
+        let is_found = match self.pinned(&client) {
+            // A node that has moved answers where the bundle says no more.
+            Ok(Some(node)) => client.on(node).catch_up(&self.options()).await.is_ok(),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        if !is_found {
+            // If nobody can be reached, the name or the address is unknown as far as this client knows.
             let _has_caught_up = client.catch_up(&self.options()).await.is_ok();
         }
         Ok(match self.pinned(&client)? {

@@ -18,11 +18,12 @@ pub(crate) const CERTIFICATE: u8 = 5;
 pub(crate) const DIFFERENT: u8 = 6;
 pub(crate) const STALE: u8 = 7;
 pub(crate) const TOKEN_LOST: u8 = 8;
+pub(crate) const UNPRINTED: u8 = 9;
 
 /// Stands under the help of every command.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 not applied, 2 usage, 3 unknown, 4 unreachable, 5 certificate refused, 6 owners differ, 7 stale,
-8 done but the token file was not written.
+8 done but the token file was not written, 9 done but stdout was not.
 `starling --help` says more.";
 
 /// A command that did not do all it was asked to.
@@ -40,6 +41,8 @@ pub(crate) enum Failure {
     Kept(KeptError),
     /// The call was carried out, and the file of its token could not be written.
     TokenLost(String),
+    /// It was done, and what came of it could not be written to stdout.
+    Unprinted(std::io::Error),
     /// Some of the nodes that were asked could not be reached; the rest was shown or done.
     Incomplete(String),
     /// Some of the nodes that were asked refused; what the others did was shown.
@@ -56,6 +59,7 @@ impl Failure {
             Failure::Kept(KeptError::InUse { .. }) | Failure::OtherType { .. } => NOT_APPLIED,
             Failure::Kept(_) => USAGE,
             Failure::TokenLost(_) => TOKEN_LOST,
+            Failure::Unprinted(_) => UNPRINTED,
             Failure::Call(error) | Failure::Increment { error, .. } => code_of(error),
             Failure::Incomplete(_) => UNREACHABLE,
             Failure::Refused(_) => NOT_APPLIED,
@@ -72,6 +76,7 @@ impl Failure {
             CERTIFICATE => "certificate_refused",
             STALE => "stale",
             TOKEN_LOST => "token_lost",
+            UNPRINTED => "unprinted",
             _ => "different",
         }
     }
@@ -81,6 +86,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => "usage",
             Failure::TokenLost(_) => "token_not_written",
+            Failure::Unprinted(_) => "stdout_not_written",
             Failure::OtherType { .. } => "wrong_type",
             Failure::Kept(KeptError::Io { .. }) => "state_unusable",
             Failure::Kept(KeptError::Malformed { .. }) => "state_malformed",
@@ -100,6 +106,7 @@ impl Failure {
             | Failure::Incomplete(text)
             | Failure::Refused(text)
             | Failure::Different(text) => text.clone(),
+            Failure::Unprinted(error) => format!("done, but its result could not be written to stdout: {error}"),
             Failure::OtherType { held, reads } => format!("the key holds {held}; read it with `starling {reads}`"),
             Failure::Kept(error) => error.to_string(),
             Failure::Increment { error: Error::InDoubt { cause }, .. } => format!(

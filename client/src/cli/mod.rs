@@ -86,6 +86,7 @@ Exit codes:
   6  compare: the owners differ
   7  stale: no replica in reach shows all that the session token has seen; nothing was shown
   8  done, but the file of --session-token could not be written: do not send it again
+  9  done, but the result could not be written to stdout (a full disk): do not send a write again
 
 Results go to stdout, errors to stderr. With --json each is one JSON document.";
 
@@ -136,7 +137,7 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
         }
     };
-    match run(cli) {
+    match run(cli).and_then(|()| output::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => exit::report(&failure, json),
     }

@@ -1,6 +1,7 @@
 //! Printing: one write per result, tables, and the JSON and text forms of what the messages carry.
 
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Mutex, PoisonError};
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde_json::{Map, Value, json};
@@ -9,23 +10,38 @@ use starling::message::client::{Visible, WriteAck};
 use starling_client::Client;
 pub(crate) use starling_client::hex::encode as hex;
 
+use super::exit::Failure;
+
 /// Of a text in a table. Unit: bytes.
 const TEXT_SHOWN_BYTES: usize = 32;
 
-/// Writes a line to stdout. A reader that went away is no error of ours.
+/// The first write to stdout that failed.
+static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Whether all that was printed has been taken. A reader that went away is no error of ours.
+pub(crate) fn written() -> Result<(), Failure> {
+    let failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner).take();
+    failed.map_or(Ok(()), |error| Err(Failure::Unprinted(error)))
+}
+
+/// Writes a line to stdout; [`written`] says whether it could be.
 pub(crate) fn line(text: &str) {
     bytes(format!("{text}\n").as_bytes());
 }
 
 /// Writes bytes to stdout as they are.
 pub(crate) fn bytes(bytes: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        FAILED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
 }
 
 /// Writes a line to stderr.
 pub(crate) fn remark(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Prints a result as JSON.

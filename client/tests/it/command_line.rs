@@ -228,3 +228,17 @@ async fn the_exit_code_says_what_happened_to_the_data() {
     let output = starling(&closed.bundle_of("stranger", &stranger), &["incr", "k"]).await;
     assert_eq!(output.status.code(), Some(5), "{output:?}");
 }
+
+#[tokio::test]
+async fn a_result_that_cannot_be_written_is_no_success() {
+    let mut cluster = TestCluster::new(1);
+    let _node = FakeNode::start(&mut cluster, NodeId(1), obliging);
+    let bundle = cluster.bundle();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_starling"));
+    process.env("STARLING_BUNDLE", &bundle).env("STARLING_STATE_DIR", bundle.parent().unwrap().join("state"));
+    process.args(["get", "likes"]).stdin(std::process::Stdio::null()).stdout(full);
+    let output = tokio::task::spawn_blocking(move || process.output().unwrap()).await.unwrap();
+    assert_eq!(output.status.code(), Some(9), "{}", stderr(&output));
+    assert!(stderr(&output).contains("could not be written to stdout"));
+}

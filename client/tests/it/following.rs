@@ -11,6 +11,7 @@ use starling_client::Client;
 
 use crate::cluster::{TestCluster, key};
 use crate::fake_node::{FakeNode, Reaction, obliging};
+use crate::program::{starling, stderr};
 
 /// The next layout: the last member has gone.
 fn next(layout: &Layout) -> Layout {
@@ -96,4 +97,25 @@ async fn a_layout_of_another_cluster_is_none() {
     let _node = FakeNode::start(&mut cluster, NodeId(1), telling(foreign));
     client.refresh(&Options::default()).await.unwrap();
     assert_eq!(client.ring().epoch(), cluster.layout.epoch);
+}
+
+#[tokio::test]
+async fn a_node_that_is_named_is_found_where_it_has_moved_to() {
+    let mut cluster = TestCluster::new(2);
+    let present = cluster.layout.members[1].address.clone();
+    let mut before = cluster.layout.clone();
+    before.members[1].address = "127.0.0.1:9".into();
+    cluster.layout = before.seal().unwrap();
+    let bundle = cluster.bundle();
+    let mut moved = cluster.layout.clone();
+    moved.members[1].address = present;
+    moved.epoch.parent = moved.epoch.content;
+    moved.epoch.number += 1;
+    cluster.layout = moved.seal().unwrap();
+    let layout = cluster.layout.clone();
+    let nodes: Vec<FakeNode> =
+        (1..=2).map(|id| FakeNode::start(&mut cluster, NodeId(id), telling(layout.clone()))).collect();
+    let output = starling(&bundle, &["--node", "b", "incr", "--no-session", "likes"]).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(nodes[1].calls().iter().any(|call| matches!(call, CallBody::Key(_))), "b was asked, and no other");
 }
