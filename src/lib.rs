@@ -31,7 +31,7 @@
 //! | [`value`] | rows: lattices with one canonical encoding |
 //! | [`ring`], [`membership`] | key → partition → preference list; the layout, who answers |
 //! | [`storage`], [`message`] | what is asked of a disk; what nodes and clients say |
-//! | [`coordinator`], [`replica`], [`hints`], [`antientropy`], [`stability`], [`council`] | the protocols; they meet only in `shard` |
+//! | [`coordinator`], [`replica`], [`hints`], [`antientropy`], [`stability`], [`transfer`], [`council`] | the protocols; they meet only in `shard` |
 //! | [`shard`] | the machine that joins them, and its interface |
 //! | [`restore`] | backups of several nodes become the directories of a new cluster |
 //! | [`mutation`] | protections that tests switch off, to see a checker notice |
@@ -83,7 +83,7 @@
 //! - **turn**: the inputs handled between two seals; **ticket**: number of a sealed turn, cumulative.
 //! - **phase**: where a layout stands between two placements (*moving*, *switched*, *closing*; else *steady*); **readers**,
 //!   **write sets**, **leavers**: who is who in it; **fenced**: declared lost, never to speak again under its id; **voters**:
-//!   members that decide on the next layout; **ballot**: one attempt to. Only previews of changes know of these yet.
+//!   members that decide on the next layout; **ballot**: one attempt to.
 //! - **layout epoch** (which decision on ownership) and **actor epoch** (which start) are two things.
 
 pub mod antientropy;

@@ -43,7 +43,7 @@ pub struct Pace {
 struct Buckets {
     bytes: Bucket,
     rows: Bucket,
-    /// When they were filled last; `None` while they are full.
+    /// When they were filled last; `None`: not yet, they are full.
     at: Option<Timestamp>,
 }
 

@@ -51,6 +51,7 @@ fn a_layout_that_cannot_work_is_refused_with_the_reason() {
     check_refused("lacks a name", |layout| layout.members[2].name.clear());
     check_refused("lacks a name or an address", |layout| layout.members[2].address.clear());
     check_refused("two members are called \"m1\"", |layout| layout.members[4].name = "m1".into());
+    check_refused("longer than 63 bytes", |layout| layout.members[2].zone = "z".repeat(64));
     check_refused("two members have the address host1:7000", |layout| layout.members[4].address = "host1:7000".into());
     check_refused("every member has weight 0", |layout| layout.members.iter_mut().for_each(|member| member.weight = 0));
     check_refused("add up to 5000", |layout| layout.members.iter_mut().for_each(|member| member.weight = 1000));

@@ -14,9 +14,10 @@ pub fn is_name(name: &str) -> bool {
     is_plain && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric()) && name.len() <= NAME_BYTES_MAX
 }
 
-/// `host:port`, with a port above 0; an IPv6 address in brackets.
+/// `host:port`, with a port above 0, at most [`ADDRESS_BYTES_MAX`] long; an IPv6 address in brackets.
 pub fn is_address(address: &str) -> bool {
-    address.rsplit_once(':').is_some_and(|(host, port)| {
+    let parts = address.rsplit_once(':').filter(|_| address.len() <= ADDRESS_BYTES_MAX);
+    parts.is_some_and(|(host, port)| {
         let is_bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
         !host.is_empty() && !is_bare_v6 && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
@@ -35,6 +36,7 @@ mod tests {
     #[test]
     fn addresses_name_a_host_and_a_port() {
         assert!(["h:1", "127.0.0.1:7000", "[::1]:7000"].into_iter().all(is_address));
-        assert!(!["", "h", "h:", ":1", "h:0", "h:65536", "::1:7000", "a/b:1"].into_iter().any(is_address));
+        let long = format!("{}:1", "h".repeat(ADDRESS_BYTES_MAX));
+        assert!(!["", "h", "h:", ":1", "h:0", "h:65536", "::1:7000", "a/b:1", &long].into_iter().any(is_address));
     }
 }

@@ -24,7 +24,7 @@ use starling::time::{Hlc, Timestamp, WallTime};
 /// Nodes of the clusters that are measured.
 pub const NODES: [u64; 8] = [5, 10, 33, 50, 100, 200, 500, 1_000];
 
-/// So many nodes are told at once of what was decided, as in `membership/layout/council/spread.rs`.
+/// So many nodes are told at once of what was decided, as in `council/spread.rs`.
 const TOLD_AT_ONCE: usize = 32;
 
 /// What it cost in a cluster.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::{Before, Layout, LayoutError, Member, Phase};
 use crate::ids::NodeId;
 use crate::limits;
+use crate::membership::naming;
 
 type Checked = Result<(), LayoutError>;
 
@@ -122,6 +123,18 @@ fn check_members(members: &[Member], replicas: u8) -> Checked {
     for member in members {
         if member.name.is_empty() || member.address.is_empty() {
             return refuse(format!("member {} lacks a name or an address", member.id));
+        }
+        let is_long = |text: &str, most| text.len() > most;
+        if is_long(&member.name, naming::NAME_BYTES_MAX)
+            || is_long(&member.zone, naming::NAME_BYTES_MAX)
+            || is_long(&member.address, naming::ADDRESS_BYTES_MAX)
+        {
+            return refuse(format!(
+                "member {} has a name or a zone longer than {} bytes, or an address longer than {}",
+                member.id,
+                naming::NAME_BYTES_MAX,
+                naming::ADDRESS_BYTES_MAX
+            ));
         }
         if !names.insert(&member.name) {
             return refuse(format!("two members are called {:?}", member.name));
