@@ -94,7 +94,7 @@ fn on_disk_when_told(w: u8, silent: Option<usize>) -> usize {
         for node in bus.nodes.keys().copied().collect::<Vec<_>>() {
             bus.turn(node);
         }
-        if step == 5 {
+        if step == 2 {
             for node in others.iter().filter(|node| Some(**node) != silent) {
                 let lost = Input::PeerUnreachable { node: *node, not_sent: Vec::new() };
                 bus.nodes.get_mut(&coordinator).unwrap().shard.handle(bus.now, lost);
