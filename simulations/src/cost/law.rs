@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(law(&points(|size| 3.0 * size * size)), "n^2.00, quadratic");
         assert_eq!(law(&points(|_| 7.0)), "n^0.00, constant");
         assert_eq!(law(&points(|size| 5.0 / size)), "n^-1.00, falls as 1/n");
-        assert_eq!(law(&points(f64::ln)), "n^0.33, less than linear");
+        assert_eq!(law(&points(f64::ln)), "n^0.34, less than linear");
         assert_eq!((law(&[(1.0, 1.0)]).as_str(), law(&[(1.0, 0.0), (2.0, 1.0)]).as_str()), ("–", "–"));
     }
 
