@@ -1,7 +1,7 @@
 //! Draws what goes wrong, within what may.
 //!
 //! ```text
-//! any node      killed, power cut, paused, slow, cut off, clock off, disk full, disk failing (stops)
+//! any node      stopped, killed, power cut, paused, slow, cut off, clock off, disk full, disk failing (stops)
 //! one node      wiped, synced tail lost, directory restored, declared lost        (the same one for the whole run)
 //! members       join, leave, weigh otherwise, replace each other
 //! ```
@@ -182,6 +182,10 @@ impl Atlas<'_> {
                 let point = self.chance.pick(&points).copied().unwrap_or(CrashPoint::AfterWrite);
                 self.schedule.at(at, Action::Arm(node, point, damage));
                 self.schedule.at(at.after(down), Action::Start(node));
+            }
+            // What is killed without a loss is stopped in good order every second time.
+            3 | 4 if damage == Damage::None && down.as_micros().is_multiple_of(2) => {
+                self.schedule.at(at, Action::Stop(node, down));
             }
             3 | 4 => self.schedule.at(at, Action::Crash(node, damage, down)),
             // Several at once, up to all.

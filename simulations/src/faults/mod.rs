@@ -26,6 +26,8 @@ pub enum Action {
     Degrade(Vec<(usize, usize)>, u16, Duration),
     /// Ends a process; it starts again after the span.
     Crash(usize, Damage, Duration),
+    /// Ends a process in good order; it starts again after the span.
+    Stop(usize, Duration),
     /// Ends a process at the next step that reaches the point; a later start is an action of its own.
     Arm(usize, CrashPoint, Damage),
     /// Starts a node that does not run.
@@ -79,6 +81,10 @@ impl Action {
             }
             Action::Crash(node, damage, down) => {
                 world.crash(*node, *damage);
+                world.start_after(*node, *down);
+            }
+            Action::Stop(node, down) => {
+                world.stop(*node);
                 world.start_after(*node, *down);
             }
             Action::Arm(node, point, damage) => world.arm(*node, *point, *damage),

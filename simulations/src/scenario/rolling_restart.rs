@@ -1,5 +1,6 @@
-//! Every node is restarted, one after the other, while a node joins and another leaves: no phase is left before all have
-//! taken it up, what was proved before a restart still holds after it, and clients hardly notice.
+//! Every node is restarted, one after the other, by turns in good order and by a power cut, while a node joins and another
+//! leaves: no phase is left before all have taken it up, what was proved before a restart still holds after it, and clients
+//! hardly notice.
 
 use starling::membership::{Change, Phase};
 
@@ -27,12 +28,15 @@ fn play(setting: Setting) -> Stage {
     crowd.change(2, vec![Change::Join(joiner), Change::Leave(WorldOptions::id(0))]);
     crowd.run_until("the joining node runs", |world| world.node(5).is_up());
     let restarted = (0..6).filter(|node| {
-        let layout = crowd.stage.world.ring().epoch().number;
-        crowd.stage.world.crash(*node, Damage::UnsyncedTail);
+        let is_changing = !crowd.stage.world.ring().layout().phase.is_steady();
+        match node % 2 {
+            0 => crowd.stage.world.stop(*node),
+            _ => crowd.stage.world.crash(*node, Damage::UnsyncedTail),
+        }
         crowd.run_ms(1_000);
         crowd.stage.world.start(*node);
         crowd.run_ms(1_000);
-        layout < 5
+        is_changing
     });
     let amid = restarted.count();
     crowd.stage.must(amid >= 3, || format!("only {amid} nodes were restarted while the members changed"));

@@ -6,8 +6,7 @@ use starling::config::{Candidate, ShardConfig};
 use starling::ids::NodeId;
 use starling::membership::{Layout, Member};
 use starling::replica::{Identity, OpenError, begin_candidate, begin_start};
-use starling::shard::Input;
-use starling::shard::{Shard, ShardScope};
+use starling::shard::{Effect, Input, Shard, ShardScope};
 use starling::storage::Store;
 use starling::storage::memory::{MemoryFaults, Survivors};
 use starling::time::Timestamp;
@@ -109,6 +108,28 @@ impl World {
         if was_up && self.is_dialled(node) {
             self.tell_peers_down(node);
         }
+    }
+
+    /// Ends a process in good order: its shards write what they keep for the next start.
+    pub fn stop(&mut self, node: usize) {
+        let now = self.now;
+        self.trace.event(now, "stop", node as u64, &[]);
+        let (id, life, node_now) = (self.node(node).id, self.node(node).life, self.node(node).clock.now(now));
+        for shard in 0..self.options.shards {
+            let Some(slot) = self.slot(node, shard) else { break };
+            slot.shard.handle(node_now, Input::Stopping);
+            let turn = slot.shard.seal(node_now);
+            self.note_batch(node, &turn.batch, turn.ticket);
+            for effect in &turn.effects {
+                if let Effect::Observe(fact) = effect {
+                    self.facts.record((node, id, life), now, fact);
+                }
+            }
+            if !turn.batch.is_empty() && self.node(node).store.write(&turn.batch).is_err() {
+                break;
+            }
+        }
+        self.crash(node, Damage::None);
     }
 
     fn tell_peers_down(&mut self, node: usize) {

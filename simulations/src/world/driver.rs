@@ -357,7 +357,7 @@ impl World {
         self.queue.push(self.now.after(Duration::from_secs(1)), Event::Start { node });
     }
 
-    fn note_batch(&mut self, node: usize, batch: &Batch, ticket: Ticket) {
+    pub(super) fn note_batch(&mut self, node: usize, batch: &Batch, ticket: Ticket) {
         for (space, key, change) in &batch.changes {
             self.trace.event(self.now, "write", node as u64, key);
             if let Change::Put(value) = change {
