@@ -101,8 +101,11 @@ pub(super) fn strike(env: &Env<'_>, turn: &mut Turn, row: &RowKey, owner: NodeId
 
     let partition = row.partition(env.ring.layout().partitions);
     let is_data = match Standing::of(env, turn, partition) {
-        Standing::Owner | Standing::Newborn | Standing::Joining | Standing::Leaving => true,
-        Standing::Fallback | Standing::Outside => turn.memory(partition).has_strays,
+        Standing::Owner | Standing::Joining | Standing::Leaving => true,
+        // Of those who wait for an answer some own it, and some stand in.
+        Standing::Newborn | Standing::Fallback | Standing::Outside => {
+            env.ring.is_owner(partition, env.me) || turn.memory(partition).has_strays
+        }
     };
     if is_paid && (!is_data || mutation::is_off(Mutation::OwnerRowDeletedAsHint)) {
         let keeps_tenure = mutation::is_off(Mutation::TenureKept);

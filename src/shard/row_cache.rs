@@ -139,6 +139,12 @@ impl RowCache {
         dirty
     }
 
+    /// Who is owed a row that was changed since the last of those calls.
+    pub fn unwritten_debtees(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let changed = self.dirty.iter().filter_map(|row| self.rows.get(row)?.stored.as_ref());
+        changed.flat_map(|stored| &stored.header.debts).map(|debt| debt.owner)
+    }
+
     /// A changed row that is being written under this ticket.
     pub fn write(&mut self, row: &RowKey, ticket: Ticket) -> Option<&mut LoadedRow> {
         let loaded = self.rows.get_mut(row)?;

@@ -446,6 +446,50 @@ fn what_was_answered_before_and_is_noted_as_owed_after_the_change_is_owed_to_the
     assert_eq!(bus.nodes[&writer].shard.turn.owed_owners().count(), 0);
 }
 
+/// The look through what is owed begins when the layout is taken up, and must not miss what the same turn has just noted.
+#[test]
+fn what_becomes_owed_in_the_turn_in_which_an_owner_goes_is_owed_to_the_present_owners() {
+    let mut bus = Bus::with(5, only_writes());
+    let change = Move::of(&bus);
+    let writer = change.stayers[0];
+    written(&bus.increment(writer, &change.key, 7));
+    bus.run(Duration::from_secs(4));
+    assert_eq!(bus.debts(), 0);
+    let row = RowKey::main(&Key::new(change.key.clone()).unwrap());
+    let now = bus.now.wall;
+    let shard = &mut bus.nodes.get_mut(&writer).unwrap().shard;
+    assert!(matches!(shard.turn.load(&row), Access::Ready));
+    let header = &mut shard.turn.row_mut(&row).header;
+    header.owe(change.leaver, header.version, now);
+    bus.adopt([writer], &change.phases[3]);
+    bus.turn(writer);
+    assert!(bus.nodes[&writer].shard.turn.owed_to(change.leaver) > 0, "it was noted");
+    bus.run(Duration::from_secs(3));
+    assert_eq!(bus.nodes[&writer].shard.turn.owed_to(change.leaver), 0, "nobody is there to take it");
+}
+
+#[test]
+fn a_hint_that_is_paid_while_the_stand_in_has_still_to_learn_what_is_sealed_is_dropped() {
+    let mut bus = Bus::with(5, only_writes());
+    let (owners, fallbacks) = bus.list("k");
+    bus.cut.insert(owners[2]);
+    bus.run(Duration::from_secs(3));
+    let options = Options { w: Some(3), ..Options::default() };
+    let id = bus.send(owners[0], "k", Command::Increment { by: 7 }, options);
+    bus.run(Duration::from_secs(1));
+    written(&bus.replies[&id]);
+    let holder = *fallbacks.iter().find(|node| bus.stored(**node, "k").is_some()).unwrap();
+    let partition = bus.ring.partition_of(&Key::new("k".to_owned()).unwrap());
+    let turn = &mut bus.nodes.get_mut(&holder).unwrap().shard.turn;
+    turn.change_memory(partition, |memory| memory.is_established = false);
+    bus.loses = |message| matches!(message, PeerMessage::StabilityAnswer(_));
+    assert_eq!(bus.standing(holder, partition), Standing::Newborn);
+    bus.cut.clear();
+    bus.run(Duration::from_secs(5));
+    assert_eq!(bus.shows(owners[2], "k"), Some(number(7)));
+    assert_eq!((bus.debts(), bus.stored(holder, "k")), (0, None));
+}
+
 #[cfg(feature = "mutations")]
 #[test]
 fn without_its_protection_each_of_them_goes_wrong() {

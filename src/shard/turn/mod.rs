@@ -295,9 +295,9 @@ impl Turn {
         self.owed.rows(owner)
     }
 
-    /// Everybody who is owed a row.
+    /// Everybody who is owed a row, by what the present turn has changed too; some may be named several times.
     pub fn owed_owners(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.owed.owners()
+        self.owed.owners().chain(self.rows.unwritten_debtees())
     }
 
     /// When the oldest of them arose, as far as it is known.
