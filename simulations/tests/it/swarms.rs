@@ -13,6 +13,7 @@ fn same_members(seconds: u64) -> SwarmOptions {
     SwarmOptions { without: Without::of(&[Part::Members]), ..SwarmOptions::of(Duration::from_secs(seconds), 50) }
 }
 
+/// Seed 127 once failed: a paid hint stayed for ever, for the stand-in had not learned yet what was sealed.
 #[test]
 fn seeds_whose_members_change_lose_nothing_and_converge() {
     let reports = run_seeds(101..149, 2, SwarmOptions::of(Duration::from_secs(24), 30), |_| {});
@@ -95,6 +96,25 @@ const ONCE_FAILED: [(u64, &str); 6] = [
 fn seeds_that_once_failed_pass() {
     let options = same_members(60);
     for (seed, showed) in ONCE_FAILED {
+        for report in run_seeds(seed..seed + 1, 1, options, |_| {}) {
+            assert!(report.verdict == Verdict::Passed, "seed {seed} ({showed}): {}", report.verdict);
+        }
+    }
+}
+
+/// Seeds of half a minute whose members change, which once failed, and what they showed.
+const ONCE_FAILED_WITH_MEMBERS: [(u64, &str); 5] = [
+    (7, "partitions had an owner less: a change that had declared a member lost was taken back"),
+    (62, "the same, with a network that loses and repeats frames"),
+    (20, "an answer named a node that had no part in the key any more: a change was taken back under a write"),
+    (80, "the same, where nodes stood in"),
+    (1, "a node that is no owner was owed rows for ever: they were noted in the turn in which the layout was taken up"),
+];
+
+#[test]
+fn seeds_whose_members_change_and_that_once_failed_pass() {
+    let options = SwarmOptions::of(Duration::from_secs(30), 40);
+    for (seed, showed) in ONCE_FAILED_WITH_MEMBERS {
         for report in run_seeds(seed..seed + 1, 1, options, |_| {}) {
             assert!(report.verdict == Verdict::Passed, "seed {seed} ({showed}): {}", report.verdict);
         }
