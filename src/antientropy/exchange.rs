@@ -26,12 +26,14 @@ use bytes::Bytes;
 
 use super::exchanged::Began;
 use super::pace::Haste;
+use super::page::{bytes_of, readable};
+use super::plan::{Aim, Outcome, Plan};
 use super::walk::is_step;
 use crate::causality::Tick;
 use crate::ids::{NodeId, OpId, PartitionId};
 use crate::limits;
 use crate::message::peer::{ExchangeAnswer, ExchangeOffer, ExchangePush, ExchangePushed, Marks, PeerMessage, Refusal};
-use crate::replica::{PartitionMemory, marks, normal};
+use crate::replica::marks;
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Running, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::value::Row;
@@ -45,73 +47,6 @@ pub struct Exchanges {
     open: BTreeMap<OpId, Exchange>,
     /// Those that wait for room: at most one for each pair of partition and co-owner.
     waiting: VecDeque<Plan>,
-}
-
-/// Which way rows go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aim {
-    /// Both: each takes what it lacks.
-    Both,
-    /// To this node, which has its data from nobody else, or is behind: what the other side has forgotten is given up here.
-    TakeOver,
-    /// To this node, which was loaded from another owner before: nothing is given up.
-    Take,
-    /// To the other side. This node is no owner any more, and takes nothing.
-    Give,
-}
-
-impl Aim {
-    /// Whether the own rows are sent.
-    fn pushes(self) -> bool {
-        matches!(self, Aim::Both | Aim::Give)
-    }
-}
-
-/// What is to be exchanged, with whom.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The other side.
-    pub peer: NodeId,
-    /// The partition.
-    pub partition: PartitionId,
-    /// Which way rows go.
-    pub aim: Aim,
-    /// Ranges of the partition, at least one; all else is known to be equal since `began`.
-    pub ranges: VecDeque<Range>,
-    /// When the comparison began.
-    pub began: Began,
-    /// What the other side said of itself meanwhile, first and last.
-    pub marks: Option<(Marks, Marks)>,
-    /// All that it said was said under the own layout.
-    pub is_current: bool,
-}
-
-impl Plan {
-    /// All of a partition.
-    pub fn whole(env: &Env<'_>, peer: NodeId, partition: PartitionId, aim: Aim) -> Plan {
-        let ranges = [keyspace::partition_range(partition, env.ring.layout().partitions)].into();
-        Plan { peer, partition, aim, ranges, began: Began::now(env, peer, aim.pushes()), marks: None, is_current: true }
-    }
-
-    fn fail(self) -> Outcome {
-        let Plan { peer, partition, aim, began, marks, .. } = self;
-        let (is_complete, has_taken, is_current) = (false, false, false);
-        let (received, sent, bytes, rows_there) = (0, 0, 0, None);
-        Outcome {
-            partition,
-            peer,
-            aim,
-            is_complete,
-            has_taken,
-            is_current,
-            began,
-            marks,
-            received,
-            sent,
-            bytes,
-            rows_there,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -159,35 +94,6 @@ enum Stage {
         merging: usize,
         is_pushing: bool,
     },
-}
-
-/// How an exchange ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// The partition.
-    pub partition: PartitionId,
-    /// The other side.
-    pub peer: NodeId,
-    /// Which way rows went.
-    pub aim: Aim,
-    /// All that was to go one way or both is durable there. What an owner refuses as frozen counts as taken if it is given.
-    pub is_complete: bool,
-    /// All that the other side had is durable here, whatever it took.
-    pub has_taken: bool,
-    /// Both sides began it under the layout that this node acts by.
-    pub is_current: bool,
-    /// When it began.
-    pub began: Began,
-    /// What the other side said of itself in its first answer and in its last.
-    pub marks: Option<(Marks, Marks)>,
-    /// Rows that came.
-    pub received: u64,
-    /// Rows that went.
-    pub sent: u64,
-    /// The bytes of both.
-    pub bytes: u64,
-    /// About how many rows of the partition the other side has, if it told.
-    pub rows_there: Option<u64>,
 }
 
 impl Exchanges {
@@ -529,28 +435,4 @@ impl Exchange {
 fn haste(env: &Env<'_>, turn: &Turn, partition: PartitionId) -> Haste {
     let is_reader = env.ring.readers(partition).contains(&env.me);
     if is_reader && !turn.memory(partition).is_established { Haste::TakingOver } else { Haste::Comparing }
-}
-
-pub(super) fn bytes_of(rows: &[(RowKey, Bytes)]) -> usize {
-    rows.iter().map(|(row, state)| row.as_bytes().len() + state.len()).sum()
-}
-
-/// The rows of a page with the states that travel, and whether there are some that cannot be read. These are left out: the
-/// other side's copy of one is merged then, which reports the fault.
-pub(super) fn readable(env: &Env<'_>, memory: &PartitionMemory, page: Page) -> (Vec<(RowKey, Bytes)>, bool) {
-    let mut leaves_out = false;
-    let mut rows = Vec::with_capacity(page.entries.len());
-    for (key, stored) in page.entries {
-        let shipped = RowKey::parse(key).ok().and_then(|row| {
-            let state = normal::shipped(&row, &stored, memory, env.config).ok()?;
-            Some((row, state))
-        });
-        match shipped {
-            // A main row may hold nothing but what this directory knows of the rows beside it.
-            Some((_, state)) if state.is_empty() => {}
-            Some(row) => rows.push(row),
-            None => leaves_out = true,
-        }
-    }
-    (rows, leaves_out)
 }

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! schedule.rs  which partition with whom: at start, at reconnect, on a timer; a newborn owner's first
+//! plan.rs      what is exchanged with whom, and how it ended
 //! exchange.rs  the initiator's dialogue, page by page
+//! page.rs      what of a page travels
 //! exchanged.rs up to when this replica knows what its co-owners have
 //! compared.rs  which of its partitions were equal to the co-owners' copies
 //! respond.rs   the other side
@@ -29,6 +31,8 @@ mod exchanged;
 pub(crate) mod kept;
 mod newborn;
 mod pace;
+mod page;
+mod plan;
 mod respond;
 mod schedule;
 pub mod tree;
@@ -36,10 +40,11 @@ mod trees;
 mod walk;
 
 pub use compared::Compared;
-pub use exchange::{Aim, Exchanges, Outcome, Plan};
+pub use exchange::Exchanges;
 pub use exchanged::{Began, Exchanged};
 pub use newborn::{Finding, Newborns};
 pub use pace::{Haste, Pace};
+pub use plan::{Aim, Outcome, Plan};
 pub use respond::Responders;
 pub use schedule::Schedule;
 pub use trees::{Built, Trees};

@@ -14,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::exchange::{SILENCE_MAX, bytes_of, readable};
+use super::exchange::SILENCE_MAX;
 use super::pace::Haste;
+use super::page::{bytes_of, readable};
 use super::tree::MerkleTree;
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};

@@ -19,8 +19,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::exchange::{Aim, Outcome, Plan, SILENCE_MAX};
+use super::exchange::SILENCE_MAX;
 use super::exchanged::Began;
+use super::plan::{Aim, Outcome, Plan};
 use super::respond;
 use super::tree::Node;
 use crate::causality::Epoch;
