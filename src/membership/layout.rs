@@ -21,6 +21,7 @@
 pub mod change;
 mod check;
 mod committed;
+mod draft;
 mod hash;
 pub(crate) mod losses;
 mod owner_table;

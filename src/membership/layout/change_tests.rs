@@ -1,10 +1,10 @@
 //! Plans: what comes out of each change, and every refusal.
 
 use super::*;
-use crate::membership::Fallbacks;
 use crate::membership::layout::Forced;
 use crate::membership::layout::losses::recovered;
 use crate::membership::layout::samples::{founded, member};
+use crate::membership::{Fallbacks, Fenced, PartitionRun};
 use crate::time::WallTime;
 
 fn view(layout: &Layout) -> RingView {

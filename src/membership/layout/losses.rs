@@ -11,7 +11,8 @@
 //! those who are left are enough for all replicas; until then partitions have fewer owners than N, and quorums count on those
 //! who stand in. Pure functions; [`crate::council`] has the results decided.
 
-use super::change::{ChangeError, Draft, lost_partitions};
+use super::change::{ChangeError, lost_partitions};
+use super::draft::Draft;
 use super::phase::RevertError;
 use super::{Forced, Layout, LayoutError, Member, Phase};
 use crate::ids::NodeId;
