@@ -47,7 +47,7 @@ impl Backup {
         global.refresh(client).await;
         let nodes: Vec<NodeId> = match (&global.node, self.all) {
             (Some(name), false) => vec![client.node_named(name)?],
-            (None, true) => client.ring().layout().members.iter().map(|member| member.id).collect(),
+            (None, true) => everyone::members(client),
             (Some(_), true) => return Err(Failure::Usage("either --node NAME or --all, not both".into())),
             (None, false) => return Err(Failure::Usage("say of which node: --node NAME, or --all".into())),
         };
@@ -98,7 +98,7 @@ impl Backup {
 
 /// What nodes hold for others at this moment, as far as they answer.
 async fn owed(client: &Client, options: &Options) -> u64 {
-    let members: Vec<NodeId> = client.ring().layout().members.iter().map(|member| member.id).collect();
+    let members = everyone::members(client);
     let options = Options { deadline_ms: Some(STATUS_MS), ..options.clone() };
     let answers = everyone::ask(&members, |node| {
         let (client, options) = (client.clone(), options.clone());

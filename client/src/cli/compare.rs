@@ -93,7 +93,7 @@ fn union(asked: &[Asked]) -> VersionVector {
 
 /// Which node runs under which epoch now, by hexadecimal epoch.
 async fn epochs(client: &Client, options: &starling::message::client::Options) -> BTreeMap<String, String> {
-    let members = client.ring().layout().members.iter().map(|member| member.id).collect::<Vec<_>>();
+    let members = everyone::members(client);
     let statuses = everyone::ask(&members, |node| {
         let (client, options) = (client.clone(), options.clone());
         async move { client.status(node, &options).await }

@@ -1,8 +1,15 @@
 //! Asking every node the same thing at the same time.
 
 use starling::ids::NodeId;
-use starling_client::Error;
+use starling_client::{Client, Error};
 use tokio::task::JoinSet;
+
+/// The members of the layout that the client goes by. Who was declared lost never answers again.
+pub(crate) fn members(client: &Client) -> Vec<NodeId> {
+    let ring = client.ring();
+    let layout = ring.layout();
+    layout.members.iter().map(|member| member.id).filter(|node| !layout.is_fenced(*node)).collect()
+}
 
 /// What each node answered, in the order of `nodes`.
 pub(crate) async fn ask<T, F>(nodes: &[NodeId], question: impl Fn(NodeId) -> F) -> Vec<(NodeId, Result<T, Error>)>

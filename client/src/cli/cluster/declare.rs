@@ -123,15 +123,23 @@ impl ZoneLost {
 
 impl Recover {
     pub(crate) async fn run(&self, client: &Client, global: &Global) -> Result<(), Failure> {
+        global.refresh(client).await;
         let survivors: Result<Vec<NodeId>, _> = self.survivors.iter().map(|name| client.node_named(name)).collect();
         let survivors = survivors?;
         let ring = client.ring();
-        let lost = ring.layout().members.iter().filter(|member| !survivors.contains(&member.id));
+        let is_lost = |node: &NodeId| !survivors.contains(node) && !ring.layout().is_fenced(*node);
+        let lost = ring.layout().members.iter().filter(|member| is_lost(&member.id));
         let lost: Vec<&str> = lost.map(|member| member.name.as_str()).collect();
+        if lost.is_empty() {
+            let why = "every member would survive, so nobody is lost; a change needs only a majority (starling cluster commit)";
+            return Err(Failure::Usage(format!("{why}; nothing was changed")));
+        }
+        let gone = ring.partitions().filter(|partition| ring.readers(*partition).iter().all(is_lost)).count();
         let says = format!(
-            "{} are declared lost: what only they had is gone, and they may come back only as new members with empty \
-             directories. If a majority of the voters lives on somewhere, there will be two clusters",
-            lost.join(", ")
+            "{} may never speak again under this id, and may come back only as new members with empty directories. Declared \
+             lost with it: {}. If a majority of the voters lives on somewhere, there will be two clusters",
+            lost.join(", "),
+            lost_with(gone as u64)
         );
         let Some(cluster) = self.i_accept_loss.clone() else {
             return Err(Failure::Usage(format!(
@@ -185,11 +193,16 @@ fn statement(ring: &RingView, changes: &[Change], accepts_loss: bool) -> Result<
     })?;
     let lost = newly_lost(&preview, layout);
     let partitions = preview::declared_lost(&preview, layout);
-    let what = match partitions {
+    let what = lost_with(partitions);
+    Ok(format!("{} may never speak again under this id. Declared lost with it: {what}", lost.join(", ")))
+}
+
+/// What goes with members of which so many partitions have no other owner.
+fn lost_with(partitions: u64) -> String {
+    match partitions {
         0 => "writes that nobody else holds; of every partition another owner is left".to_owned(),
         partitions => format!("{} of which no owner is left, whole", output::count(partitions, "partition")),
-    };
-    Ok(format!("{} may never speak again under this id. Declared lost with it: {what}", lost.join(", ")))
+    }
 }
 
 fn newly_lost(preview: &Preview, layout: &Layout) -> Vec<String> {

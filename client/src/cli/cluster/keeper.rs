@@ -28,7 +28,7 @@ pub(super) async fn ask_all(
 ) -> Result<Vec<(NodeId, Result<ClusterAnswer, Error>)>, Failure> {
     let nodes: Vec<NodeId> = match global.pinned(client)? {
         Some(node) => vec![node],
-        None => client.ring().layout().members.iter().map(|member| member.id).collect(),
+        None => everyone::members(client),
     };
     let options = global.options();
     let ask = |node| {

@@ -15,6 +15,7 @@ mod changes;
 mod decide;
 mod declare;
 mod keeper;
+mod losses;
 mod plan;
 mod preview;
 mod progress;

@@ -16,7 +16,7 @@ use crate::cli::{everyone, output};
 
 /// About how many bytes move, by what the nodes say their rows take now; `None`: nobody says.
 pub(super) async fn bytes(client: &Client, global: &Global, moves: &Moves) -> Option<u64> {
-    let nodes: Vec<NodeId> = client.ring().layout().members.iter().map(|member| member.id).collect();
+    let nodes = everyone::members(client);
     let options = global.options();
     let answers = everyone::ask(&nodes, |node| {
         let (client, options) = (client.clone(), options.clone());

@@ -3,11 +3,12 @@
 use clap::Args;
 use serde_json::{Value, json};
 use starling::ids::NodeId;
-use starling::membership::Member;
+use starling::membership::{Layout, Member};
 use starling::ring::RingView;
 use starling::ring::change::{Load, Moves};
 use starling_client::Client;
 
+use super::losses::Losses;
 use super::{headline, zone_text};
 use crate::cli::args::Global;
 use crate::cli::exit::Failure;
@@ -48,8 +49,9 @@ impl Show {
         let load = |member: &Member| moves.members.get(&member.id).copied().unwrap_or_default();
         let layout = ring.layout();
         if global.json {
-            let members: Vec<Value> = layout.members.iter().map(|member| as_json(member, load(member))).collect();
-            output::json(&json!({
+            let members: Vec<Value> =
+                layout.members.iter().map(|member| as_json(layout, member, load(member))).collect();
+            let mut shown = json!({
                 "cluster": layout.name,
                 "told_by": client.name_of(teller),
                 "layout": layout.epoch.number,
@@ -58,7 +60,11 @@ impl Show {
                 "partitions": layout.partitions,
                 "members": members,
                 "balance": moves.balance(),
-            }));
+            });
+            if let Some(shown) = shown.as_object_mut() {
+                shown.extend(Losses::of(ring).fields());
+            }
+            output::json(&shown);
             return Ok(());
         }
         output::line(&headline(client, teller, ring));
@@ -71,7 +77,7 @@ impl Show {
                 member.id.to_string(),
                 member.address.clone(),
                 zone_text(&member.zone).to_owned(),
-                weight_text(member),
+                weight_text(layout, member),
                 load.after.to_string(),
                 format!("{:.1}", load.fair()),
                 load_text(load),
@@ -81,6 +87,7 @@ impl Show {
         if let Some(balance) = moves.balance() {
             output::line(&format!("balance  {balance:.3}: the heaviest load in units of its fair share"));
         }
+        Losses::of(ring).lines().iter().for_each(|line| output::line(line));
         if let Ok(bundle) = global.bundle()
             && layout.epoch != bundle.ring().epoch()
         {
@@ -91,7 +98,7 @@ impl Show {
     }
 }
 
-fn as_json(member: &Member, load: Load) -> Value {
+fn as_json(layout: &Layout, member: &Member, load: Load) -> Value {
     json!({
         "name": member.name,
         "id": member.id.0,
@@ -99,14 +106,19 @@ fn as_json(member: &Member, load: Load) -> Value {
         "zone": member.zone,
         "weight": member.weight,
         "leaving": member.leaving,
+        "declared_lost": layout.is_fenced(member.id),
         "partitions": load.after,
         "fair_share": load.fair(),
     })
 }
 
-fn weight_text(member: &Member) -> String {
-    let leaves = if member.leaving { " (leaving)" } else { "" };
-    format!("{}{leaves}", member.weight)
+fn weight_text(layout: &Layout, member: &Member) -> String {
+    let what = match (layout.is_fenced(member.id), member.leaving) {
+        (true, _) => " (declared lost)",
+        (false, true) => " (leaving)",
+        (false, false) => "",
+    };
+    format!("{}{what}", member.weight)
 }
 
 fn load_text(load: Load) -> String {

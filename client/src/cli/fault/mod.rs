@@ -97,7 +97,7 @@ impl Fault {
             ));
         }
         global.refresh(client).await;
-        let everybody = client.ring().layout().members.iter().map(|member| member.id).collect::<Vec<_>>();
+        let everybody = everyone::members(client);
         match &self.action {
             Action::Split(split) => split.run(client, global, &everybody).await,
             Action::Heal => {

@@ -53,7 +53,7 @@ impl Status {
         global.refresh(client).await;
         let nodes = match global.pinned(client)? {
             Some(node) => vec![node],
-            None => client.ring().layout().members.iter().map(|member| member.id).collect(),
+            None => everyone::members(client),
         };
         let options = global.options();
         let asked = everyone::ask(&nodes, |node| {
