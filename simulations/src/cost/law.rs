@@ -58,7 +58,9 @@ pub fn law(points: &[(f64, f64)]) -> String {
         1.8..2.2 => "quadratic",
         _ => "fast",
     };
-    format!("n^{power:.2}, {words}")
+    // Rounding leaves a sign before zero.
+    let shown = format!("n^{power:.2}, {words}");
+    shown.replacen("n^-0.00", "n^0.00", 1)
 }
 
 /// The picture, as a whole SVG document: one panel below the other, both axes by orders of magnitude, each line with its law.
