@@ -31,6 +31,10 @@ pub const SCANS_MAX: usize = 2;
 /// Pause between two pages, so that a large partition does not hold up clients.
 const PAGE_PAUSE: Duration = Duration::from_millis(2);
 
+/// A page counts as at most so long. One that took longer says that the process or its disk stood still, not how much there is
+/// to look through, and the partition must not rest for it.
+const PAGE_TAKES_MAX: Duration = Duration::from_secs(1);
+
 /// What a partition is looked through for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -55,7 +59,7 @@ pub struct Found {
     pub purpose: Purpose,
     /// Every row was read, and every task done.
     pub is_whole: bool,
-    /// From its first page to its end.
+    /// From its first page to its end, without the time that the process stood still.
     pub took: Duration,
     /// What the rows held.
     pub count: Count,
@@ -90,7 +94,10 @@ struct Scan {
     rest: Range,
     count: Count,
     is_whole: bool,
-    began_at: Timestamp,
+    /// For the pages so far.
+    took: Duration,
+    /// Since when it is at the present page.
+    page_at: Timestamp,
     sweeping: Option<Sweeping>,
     /// The main row that was read last, and the tick up to which its sum holds what its sessions did.
     summed: Option<(RowKey, Tick)>,
@@ -154,7 +161,8 @@ impl Scans {
                 rest: keyspace::partition_range(partition, env.ring.layout().partitions),
                 count: Count::default(),
                 is_whole: true,
-                began_at: env.now.mono,
+                took: Duration::ZERO,
+                page_at: env.now.mono,
                 sweeping: None,
                 summed: None,
             };
@@ -225,14 +233,16 @@ impl Scans {
             return self.end(env, op);
         }
         scan.sweeping = None;
+        scan.turn_page(env.now.mono);
         let pause = PAGE_PAUSE + Duration::from_millis(u64::from(env.delivery_pause_ms));
         turn.out.set_timer(TimerKey::ScanPage(op), env.now.mono.after(pause));
         None
     }
 
     fn end(&mut self, env: &Env<'_>, op: OpId) -> Option<Found> {
-        let Scan { partition, purpose, count, is_whole, began_at, .. } = self.open.remove(&op)?;
-        let took = env.now.mono.since(began_at);
+        let mut scan = self.open.remove(&op)?;
+        scan.turn_page(env.now.mono);
+        let Scan { partition, purpose, count, is_whole, took, .. } = scan;
         Some(Found { op, partition, purpose, is_whole, took, count })
     }
 }
@@ -244,6 +254,12 @@ struct Due {
 }
 
 impl Scan {
+    /// A page is done.
+    fn turn_page(&mut self, now: Timestamp) {
+        self.took += now.since(self.page_at).min(PAGE_TAKES_MAX);
+        self.page_at = now;
+    }
+
     fn read(&self, turn: &mut Turn, op: OpId) {
         let limit = PageLimit { rows: limits::PAGE_ROWS_MAX, bytes: limits::PAGE_BYTES_MAX };
         turn.out.start_job(Job::ScanRows { op, range: self.rest.clone(), limit });

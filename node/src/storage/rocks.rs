@@ -124,10 +124,11 @@ impl RocksStore {
         Checkpoint::new(&self.db).and_then(|checkpoint| checkpoint.create_checkpoint(dir)).map_err(failed)
     }
 
-    /// What the rows take, about: files as far as nothing has replaced it, and memory that is still to be written to one.
+    /// What the rows take, about: the files in use, and memory that is still to be written to one. What was replaced or deleted
+    /// counts until it is compacted away; the estimate of live data leaves out whole levels while little is on disk.
     pub fn rows_bytes(&self) -> u64 {
         let property = |name: &str| self.db.property_int_value_cf(self.family(Space::Rows).ok()?, name).ok().flatten();
-        let parts = ["rocksdb.estimate-live-data-size", "rocksdb.cur-size-all-mem-tables"].map(property);
+        let parts = ["rocksdb.live-sst-files-size", "rocksdb.cur-size-all-mem-tables"].map(property);
         parts.into_iter().flatten().sum()
     }
 

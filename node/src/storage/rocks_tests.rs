@@ -231,6 +231,35 @@ fn other_reasons_not_to_open_say_what_to_do() {
 }
 
 #[test]
+fn what_rows_take_is_told_also_while_their_files_overlap() {
+    let (dir, copies) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = open(dir.path());
+    let (files, rows, row_bytes) = (4u64, 500u64, 300u64);
+    for file in 0..files {
+        let mut batch = Batch::default();
+        for row in 0..rows {
+            // Nothing that compresses.
+            let mut state = row * files + file + 1;
+            let bytes: Vec<u8> = (0..row_bytes).map(|_| noise(&mut state)).collect();
+            batch.put(Space::Rows, Bytes::copy_from_slice(&(row * files + file).to_be_bytes()), Bytes::from(bytes));
+        }
+        store.write(&batch).unwrap();
+        // Writes what is in memory to a file that spans the keys of the others.
+        store.checkpoint(&copies.path().join(file.to_string())).unwrap();
+    }
+    let (told, written) = (store.rows_bytes(), files * rows * row_bytes);
+    assert!(told >= written && told < 2 * written + (1 << 20), "{told} of {written} bytes");
+}
+
+/// The next byte of a sequence without a pattern (xorshift).
+fn noise(state: &mut u64) -> u8 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    (*state >> 32) as u8
+}
+
+#[test]
 fn a_new_directory_belongs_to_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let above = TempDir::new().unwrap();

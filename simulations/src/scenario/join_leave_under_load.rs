@@ -49,7 +49,7 @@ fn play(setting: Setting) -> Stage {
     crowd.run_until_all_are(Phase::Steady);
     let took = crowd.stage.world.now().since(began);
     crowd.run_ms(8_000);
-    let mut stage = crowd.go(30);
+    let mut stage = crowd.go(4);
     for node in GO {
         let rows = stage.world.entries_of(WorldOptions::id(node), starling::storage::Space::Rows).len();
         stage.must(rows == 0 && !stage.world.node(node).is_up(), || format!("node {node} has left with {rows} rows"));

@@ -52,7 +52,7 @@ fn play(setting: Setting) -> Stage {
     let short = crowd.stage.world.layouts().iter().find(|it| is_short(&it.ring)).map(|it| it.ring.epoch().number);
     crowd.stage.must(short.is_none(), || format!("by layout {short:?} some partition has an owner less"));
     crowd.run_ms(3_000);
-    crowd.go(60)
+    crowd.go(19)
 }
 
 /// A call of the operator, which must be answered so.

@@ -43,7 +43,7 @@ fn play(setting: Setting) -> Stage {
     crowd.stage.world.start(DEAD);
     crowd.stage.must(!crowd.stage.world.node(DEAD).is_up(), || "a node that was declared lost runs again".into());
     crowd.run_ms(6_000);
-    crowd.go(60)
+    crowd.go(3)
 }
 
 fn owned(world: &World, node: usize) -> BTreeSet<PartitionId> {

@@ -51,7 +51,7 @@ fn play(setting: Setting) -> Stage {
     crowd.run_until_all_are(Phase::Steady);
     let left = debts(&crowd.stage.world);
     crowd.stage.must(left == 0, || format!("the owner has left, and {left} hints for it still wait"));
-    let mut stage = crowd.go(60);
+    let mut stage = crowd.go(11);
     let owners = stage.accept_set(&key);
     for node in owners.iter().take(3) {
         stage.must_show(*node, &key, &integer(111), "the leaver is gone");

@@ -42,5 +42,5 @@ fn play(setting: Setting) -> Stage {
     crowd.stage.must(amid >= 3, || format!("only {amid} nodes were restarted while the members changed"));
     crowd.run_until_all_are(Phase::Steady);
     crowd.run_ms(4_000);
-    crowd.go(30)
+    crowd.go(8)
 }

@@ -46,7 +46,7 @@ fn play(setting: Setting) -> Stage {
         crowd.run_until_all_are(Phase::Steady);
         crowd.run_ms(2_000);
     }
-    crowd.go(200)
+    crowd.go(21)
 }
 
 /// Three members against all others; each side must serve as soon as it has noticed. Of no partition more than one member of

@@ -80,7 +80,7 @@ fn play(setting: Setting) -> Stage {
     let rivals = crowd.stage.world.rival_layouts().to_vec();
     crowd.stage.must(rivals.is_empty(), || format!("layouts of a number that was decided already: {rivals:?}"));
     crowd.stage.note(format!("{won} changes were committed in 5 rounds"));
-    crowd.go(40)
+    crowd.go(2)
 }
 
 /// What the voters but one have written down of their votes.

@@ -51,5 +51,5 @@ fn play(setting: Setting) -> Stage {
         ring.partitions().all(|partition| ring.owners(partition).len() == usize::from(ring.layout().replicas));
     crowd.stage.must(is_whole, || "every partition must have all of its owners again".into());
     crowd.run_ms(6_000);
-    crowd.go(60)
+    crowd.go(7)
 }

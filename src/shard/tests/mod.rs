@@ -93,6 +93,9 @@ struct Bus {
     cluster_answers: BTreeMap<u64, ClusterAnswer>,
     /// Nodes whose view of another layout is never built.
     never_adopts: BTreeSet<NodeId>,
+    /// Nodes whose disks stand still for what is read in the background, and what waits there.
+    reads_nothing: BTreeSet<NodeId>,
+    waiting: Vec<(NodeId, Job)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -144,6 +147,8 @@ impl Bus {
             checks_proofs: false,
             cluster_answers: BTreeMap::new(),
             never_adopts: BTreeSet::new(),
+            reads_nothing: BTreeSet::new(),
+            waiting: Vec::new(),
         };
         for id in nodes {
             bus.start(id, Arc::new(MemoryStore::new(id.0)));
@@ -245,6 +250,7 @@ impl Bus {
                 Effect::Send { to, frame } => self.frames.push_back((id, to, frame)),
                 // Here a member is one process, which is the start that is meant or has taken its place.
                 Effect::SendBack { to, frame, .. } => self.frames.push_back((id, to, frame)),
+                Effect::StartJob(job) if self.reads_nothing.contains(&id) => self.waiting.push((id, job)),
                 Effect::StartJob(job) => {
                     let result = job.run(node.store.as_ref());
                     node.shard.handle(now, Input::JobDone(result));
@@ -277,6 +283,18 @@ impl Bus {
             progressed = true;
         }
         progressed
+    }
+
+    /// Disks that stood still go on.
+    fn read_on(&mut self) {
+        self.reads_nothing.clear();
+        for (id, job) in std::mem::take(&mut self.waiting) {
+            let now = self.now_at(id);
+            if let Some(node) = self.nodes.get_mut(&id) {
+                let result = job.run(node.store.as_ref());
+                node.shard.handle(now, Input::JobDone(result));
+            }
+        }
     }
 
     fn run(&mut self, span: Duration) {

@@ -183,6 +183,23 @@ fn settling_goes_on_after_every_node_has_restarted() {
     }
 }
 
+/// Found by the model of shards, "three owners and a fallback, collections", seed 354: a node stood still amid a survey, took
+/// the pause for the size of the partition, and rested eight times as long before it reported again.
+#[test]
+fn a_disk_that_stood_still_delays_what_settles_by_no_more_than_that() {
+    let mut bus = Bus::with(3, config());
+    written(&bus.increment(NodeId(1), "k", 1));
+    bus.reads_nothing.insert(NodeId(3));
+    bus.run(SETTLED);
+    assert!(bus.waiting.iter().any(|(_, job)| matches!(job, Job::ScanRows { .. })), "amid a survey");
+    assert_eq!(bus.actors(NodeId(1), "k"), 1, "nothing settles without its report");
+    bus.read_on();
+    bus.run(SETTLED);
+    for node in 1..=3 {
+        assert_eq!(bus.actors(NodeId(node), "k"), 0, "node {node}");
+    }
+}
+
 #[test]
 fn a_wiped_owner_takes_over_how_far_its_teacher_was_settled_and_goes_on_from_there() {
     let mut bus = Bus::with(3, config());
