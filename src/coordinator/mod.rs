@@ -5,9 +5,11 @@
 //!                                                │ yes
 //!                                   read.rs ←────┴────→ write.rs        each counts its answers with tally.rs
 //!
+//! arrive.rs             requests of clients, of other nodes, and those whose turn has come
 //! begin.rs, bounds.rs   who may coordinate, and what is refused at the door
 //! spread.rs             who holds a write, and who is sent it next
-//! quorum_read.rs        the part that a read and a covering write share; observes.rs says which writes cover
+//! quorum_read.rs        the part that a read and a covering write share
+//! observes.rs           which writes cover; observing.rs: what these look at first
 //! clear.rs              removing the elements of a key before the key itself
 //! answers.rs            what a reader is shown
 //! session.rs            what a token has seen
@@ -21,6 +23,7 @@
 //! messages. Every request is answered by its deadline. Source: Dynamo 2007 §4.5 and §4.6.
 
 mod answers;
+mod arrive;
 mod begin;
 mod bounds;
 mod candidates;
@@ -28,6 +31,7 @@ mod clear;
 mod forward;
 mod lost;
 mod observes;
+mod observing;
 mod order;
 mod origin;
 mod quorum_read;
@@ -43,7 +47,6 @@ use std::collections::BTreeMap;
 
 pub use origin::{NOBODY, Origin};
 
-use self::begin::{locate, may_coordinate};
 use self::candidates::Candidates;
 use self::clear::ClearOp;
 use self::forward::ForwardOp;
@@ -52,14 +55,10 @@ use self::read::ReadOp;
 use self::read_repair::{Found, ReadRepairs};
 use self::replay::Replay;
 use self::write::{Progress, Stage, WriteOp};
-use crate::causality::Epoch;
-use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId, RequestId};
-use crate::message::client::{Command, Options, ReadRepairStatus, Reason, Request, Response, Upkeep};
-use crate::message::peer::{Forward, Forwarded, ReadAnswer, Replicated, Wanted};
-use crate::replica::Standing;
-use crate::shard::{
-    Asker, Env, Local, Minted, NotMinted, Outbox, ShardScope, Start, Task, TaskBody, TimerKey, not_applied, unknown,
-};
+use crate::ids::{ConnectionId, Key, NodeId, OpId, PartitionId};
+use crate::message::client::{Command, Options, ReadRepairStatus, Request, Response, Upkeep};
+use crate::message::peer::{Forwarded, ReadAnswer, Replicated};
+use crate::shard::{Env, Local, Minted, NotMinted, Outbox, ShardScope, TimerKey};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
 
@@ -100,78 +99,6 @@ impl Coordinator {
     /// What reads have found to be missing since the start.
     pub fn read_repairs(&self) -> ReadRepairStatus {
         self.repairs.status()
-    }
-
-    /// A client of this node asks.
-    pub fn on_client(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Outbox,
-        standing: Standing,
-        client: (ConnectionId, RequestId),
-        request: Request,
-    ) {
-        let (connection, request_id) = client;
-        match request.command {
-            Command::Locate => return out.reply(connection, request_id, locate(env, &request.key)),
-            Command::Inspect => {
-                let asker = Asker::Client { connection, request_id };
-                let body = TaskBody::Read { asker, beside: Wanted::Sessions };
-                return out.tell(Local::Task(Task { row: RowKey::main(&request.key), body }));
-            }
-            _ => {}
-        }
-        if let Err(error) = self.check(env, &request) {
-            return out.reply(connection, request_id, Response::Failed(error));
-        }
-        let deadline = env.deadline(request.options.deadline_ms);
-        match self.order.admit(Start { connection, request_id, request, deadline }) {
-            Some(start) => self.on_start(env, out, standing, start),
-            None => out.set_timer(TimerKey::Waiting(connection, request_id), deadline),
-        }
-    }
-
-    /// A command waited in its connection's order until its deadline.
-    pub fn on_waited(&mut self, out: &mut Outbox, connection: ConnectionId, request_id: RequestId) {
-        if self.order.give_up(connection, request_id).is_some() {
-            let reason = Reason::DeadlineExceeded { answered: 0, needed: 1 };
-            out.reply(connection, request_id, Response::Failed(not_applied(reason)));
-        }
-    }
-
-    /// A peer asks this node to coordinate. It is not forwarded again.
-    pub fn on_forward(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Outbox,
-        standing: Standing,
-        from: (NodeId, Epoch),
-        forward: Forward,
-    ) {
-        let (node, epoch) = from;
-        let from = Origin::Peer { node, epoch, op: forward.op };
-        let partition = env.ring.partition_of(&forward.request.key);
-        if forward.target != env.epoch {
-            let lost = unknown(Reason::CoordinatorLost { node: env.me });
-            return from.answer(out, partition, Response::Failed(lost));
-        }
-        if !self.replay.admit(node, epoch, forward.op) {
-            // The first copy is answered; a second answer could contradict it.
-            return;
-        }
-        let refusal = match standing {
-            Standing::Owner | Standing::Fallback => self.check(env, &forward.request).err(),
-            Standing::Newborn | Standing::Joining => Some(not_applied(Reason::NotEstablished)),
-            Standing::Leaving | Standing::Outside => {
-                Some(not_applied(Reason::StaleLayout { have: env.ring.epoch().number }))
-            }
-        };
-        if let Some(error) = refusal {
-            return from.answer(out, partition, Response::Failed(error));
-        }
-        let deadline = env.deadline(Some(forward.remaining_ms));
-        let op = self.next_op();
-        self.coordinate(env, out, op, from, forward.request, deadline);
     }
 
     /// A replica showed its row.
@@ -296,33 +223,6 @@ impl Coordinator {
                     self.follow(env, out, op, progress);
                 }
                 Some(Op::Forward(_) | Op::Clear(_)) | None => {}
-            }
-        }
-    }
-
-    /// A client's command may start.
-    pub fn on_start(&mut self, env: &Env<'_>, out: &mut Outbox, standing: Standing, start: Start) {
-        let Start { connection, request_id, request, deadline } = start;
-        let origin = Origin::Client { connection, request_id };
-        let op = self.next_op();
-        self.lanes.insert(op, (connection, request.key.clone()));
-        let partition = env.ring.partition_of(&request.key);
-        if !request.command.is_write() || may_coordinate(env, partition, standing) {
-            return self.coordinate(env, out, op, origin, request, deadline);
-        }
-        match ForwardOp::start(env, out, op, origin, request, partition, deadline) {
-            Some(forward) => {
-                self.ops.insert(op, Op::Forward(forward));
-                out.set_timer(TimerKey::OpDeadline(op), deadline);
-            }
-            None => {
-                let reason = match standing {
-                    Standing::Newborn | Standing::Joining => Reason::NotEstablished,
-                    Standing::Owner | Standing::Fallback | Standing::Leaving | Standing::Outside => {
-                        Reason::TooFewReachable { needed: 1, reachable: 0, strict: false }
-                    }
-                };
-                self.finish(out, op, partition, vec![(origin, Response::Failed(not_applied(reason)))]);
             }
         }
     }

@@ -8,6 +8,8 @@
 //!                                                                                              └─ no candidate left ─→ unknown
 //! ```
 //!
+//! What is observed is in `observing`.
+//!
 //! While the partition's owners change there are two lists of owners and stand-ins, and W must be met in each.
 //!
 //! Before the mint every failure is "not applied"; after it, "unknown": the delta stays and will reach every owner,
@@ -18,22 +20,20 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::candidates::Candidates;
-use super::clear::ClearOp;
-use super::observes;
 use super::origin::Origin;
-use super::quorum_read::{Merge, QuorumRead};
+use super::quorum_read::QuorumRead;
 use super::session;
 use super::tally::{Tally, Verdict};
 use crate::config::Durability;
 use crate::ids::{CollectionKind, NodeId, OpId, RowVersion};
-use crate::message::client::{Command, Options, Reason, Request, Response, Visible, WriteAck, WriteReply};
+use crate::message::client::{Command, Reason, Response, Visible, WriteAck, WriteReply};
 use crate::message::peer::{PeerMessage, Refusal};
 use crate::message::token::Token;
 use crate::mutation::{self, Mutation};
 use crate::shard::{Env, FreshWrite, Local, Mint, NotMinted, Observed, Outbox, Task, TaskBody, not_applied, unknown};
 use crate::storage::RowKey;
 use crate::time::Timestamp;
-use crate::value::{Beside, Row};
+use crate::value::Row;
 
 /// A write under way: of one client, or of all clients whose increments of the key joined in one turn.
 #[derive(Debug)]
@@ -95,19 +95,6 @@ pub(super) enum Progress {
 }
 
 impl WriteOp {
-    /// Observes first: min(R, reachable) replicas.
-    pub fn observe(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
-        let everyone = Candidates { strict: false, zones: 0, ..self.candidates };
-        let there = everyone.readable(env).iter().filter(|node| env.liveness.is_reachable(**node));
-        let reachable = there.count();
-        let needed = reachable.min(self.r);
-        let wanted = observes::wanted(&self.row, &self.command);
-        let token = self.waiters.first().and_then(|waiter| waiter.token.clone());
-        let quorum = QuorumRead::new(self.row.clone(), everyone, needed, wanted).of_session(token);
-        self.stage = Stage::Observing(quorum);
-        self.advance_observation(env, out, op)
-    }
-
     /// Whether increments of other clients may join.
     pub fn is_gathering(&self) -> bool {
         matches!(self.stage, Stage::Gathering(_))
@@ -119,83 +106,6 @@ impl WriteOp {
         let deadline = self.deadline();
         let body = TaskBody::Mint(Box::new(Mint { op, deadline, command: self.command.clone(), w: self.w, observed }));
         out.tell(Local::Task(Task { row: self.row.clone(), body }));
-    }
-
-    /// An answer, a loss or a widening changed what is observed.
-    pub fn advance_observation(&mut self, env: &Env<'_>, out: &mut Outbox, op: OpId) -> Progress {
-        let Stage::Observing(quorum) = &mut self.stage else { return Progress::Open };
-        quorum.ask(env, out, op);
-        match quorum.verdict(env) {
-            Verdict::NotYet => Progress::Open,
-            Verdict::Impossible => {
-                let reason = Reason::QuorumFailed {
-                    answered: quorum.counted(env) as u8,
-                    needed: quorum.needed as u8,
-                    last_refusal: quorum.last_refusal().to_owned(),
-                };
-                self.refuse(reason)
-            }
-            Verdict::Met => {
-                let merge = quorum.merge(env);
-                if !quorum.catch_up(env, out, op, &merge) {
-                    return Progress::Open;
-                }
-                let partial = merge.owners < self.r;
-                for waiter in &mut self.waiters {
-                    waiter.partial = partial;
-                    if let Some(token) = &mut waiter.token {
-                        quorum.add_read(token, &merge);
-                    }
-                }
-                if let Some(kinds) = self.to_clear(env, &merge) {
-                    return Progress::MustClear(kinds);
-                }
-                let is_live = merge.row.has_live_counter(&merge.beside);
-                let covered = observes::covered(&self.row, &self.command);
-                let is_counted = |row: &Row| row.has_live_counter(&Beside::NONE);
-                let covers_field = covered.iter().filter_map(|row| merge.elements.get(row)).any(is_counted);
-                if merge.owners == 0 && (is_live || covers_field) {
-                    return self.refuse(Reason::NoOwner);
-                }
-                let is_nothing = merge.row.visible(&merge.beside, env.now.wall) == Visible::Nothing && !is_live;
-                // A deadline that outlived its key would take away what is written next.
-                let is_nothing = is_nothing && merge.row.deadline().is_none();
-                if is_nothing && !partial && self.command == Command::Delete {
-                    // With a partial view there may be something on the other side, and an older put must not win.
-                    return self.nothing_to_delete(env);
-                }
-                let observed = Observed { row: merge.row, elements: merge.elements, beside: merge.beside };
-                self.mint(out, op, Some(observed));
-                Progress::Open
-            }
-        }
-    }
-
-    /// The collections that must be emptied before this write: all of them before a delete, and before a write to a key
-    /// whose deadline has passed.
-    fn to_clear(&self, env: &Env<'_>, merge: &Merge) -> Option<Vec<CollectionKind>> {
-        let clears = self.command == Command::Delete || merge.row.is_expired(env.now.wall);
-        let is_step = self.waiters.iter().any(|waiter| waiter.origin.is_step());
-        let kinds: Vec<CollectionKind> =
-            CollectionKind::ALL.into_iter().filter(|kind| merge.beside.elements(*kind).live > 0).collect();
-        (clears && !is_step && !kinds.is_empty()).then_some(kinds)
-    }
-
-    /// The same write, after those collections are emptied.
-    pub fn into_clear(self, env: &Env<'_>, kinds: Vec<CollectionKind>) -> Option<ClearOp> {
-        let token = self.waiters.first().and_then(|waiter| seal(env, waiter.token.as_ref()));
-        let options = Options {
-            r: u8::try_from(self.r).ok(),
-            w: u8::try_from(self.w).ok(),
-            strict: self.candidates.strict,
-            zones: Some(self.candidates.zones).filter(|zones| *zones > 0),
-            token,
-            ..Options::default()
-        };
-        let deadline = self.deadline();
-        let then = Request { key: self.row.key(), command: self.command, options };
-        let waiter = self.waiters.into_iter().next()?;
-        Some(ClearOp::new(waiter.origin, self.candidates.partition, then, deadline, kinds))
     }
 
     /// The replica minted, or refused.
@@ -417,31 +327,18 @@ impl WriteOp {
         })
     }
 
-    fn nothing_to_delete(&mut self, env: &Env<'_>) -> Progress {
-        self.end(|waiter| {
-            let token = seal(env, waiter.token.as_ref());
-            Response::Written(WriteReply {
-                value: Visible::Nothing,
-                acks: Vec::new(),
-                removed: 0,
-                partial: false,
-                token,
-            })
-        })
-    }
-
-    fn refuse(&mut self, reason: Reason) -> Progress {
+    pub(super) fn refuse(&mut self, reason: Reason) -> Progress {
         let error = not_applied(reason);
         self.end(|_| Response::Failed(error.clone()))
     }
 
-    fn end(&mut self, answer: impl Fn(&Waiter) -> Response) -> Progress {
+    pub(super) fn end(&mut self, answer: impl Fn(&Waiter) -> Response) -> Progress {
         let answers = self.waiters.iter().map(|waiter| (waiter.origin, answer(waiter))).collect();
         self.waiters.clear();
         Progress::Ended(answers)
     }
 }
 
-fn seal(env: &Env<'_>, token: Option<&Token>) -> Option<Bytes> {
+pub(super) fn seal(env: &Env<'_>, token: Option<&Token>) -> Option<Bytes> {
     token.map(|token| token.seal(&env.config.seal_key))
 }

@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use super::client::{
-    Answer, AnswerBody, ClusterAnswer, ClusterError, CollectionCommand, Command, ConflictStatus, ElementChange,
-    NodeAnswer, Request, Response, Upkeep,
+    Answer, AnswerBody, ClusterAnswer, ClusterCall, ClusterError, CollectionCommand, Command, ConflictStatus,
+    ElementChange, NodeAnswer, Request, Response, Upkeep,
 };
 use super::peer::{Frame, LayoutMessage, MoveState, PeerMessage, Shown, Wanted};
 use crate::membership::layout::paxos::Reply;
@@ -154,6 +154,22 @@ fn of_collection_command(command: &CollectionCommand) -> usize {
 
 fn of_items(items: &[Bytes]) -> usize {
     items.iter().map(|item| ITEM + item.len()).sum()
+}
+
+/// Estimated size of a call about the cluster.
+pub fn of_cluster_call(call: &ClusterCall) -> usize {
+    NODE_ITEM
+        + match call {
+            ClusterCall::Stage { change, .. } => of_changes(std::slice::from_ref(change)),
+            ClusterCall::Recover { survivors, cluster } => survivors.len() * ITEM + cluster.len(),
+            ClusterCall::Plan
+            | ClusterCall::DropPlan
+            | ClusterCall::Commit { .. }
+            | ClusterCall::Revert
+            | ClusterCall::Progress
+            | ClusterCall::PauseMoves(_)
+            | ClusterCall::Candidates => 0,
+        }
 }
 
 /// Estimated size of an answer to a client.

@@ -11,9 +11,9 @@ use crate::membership::{
     PartitionRun, Phase,
 };
 use crate::message::client::{
-    ClusterAnswer, ClusterError, ConflictStatus, Direction, FaultPlan, LinkFault, MemberProgress, MoveWait, Need,
-    NodeStatus, Options, PartitionRepair, PartitionStability, PeerStatus, PlanView, Progress, RivalLayout,
-    SessionTerms, ShardStatus, ValueReply, Waiting, WriteAck, WriteReply,
+    Call, CallBody, ClusterAnswer, ClusterError, ConflictStatus, Direction, FaultPlan, LinkFault, MemberProgress,
+    MoveWait, Need, NodeCall, NodeStatus, Options, PartitionRepair, PartitionStability, PeerStatus, PlanView, Progress,
+    RivalLayout, SessionTerms, ShardStatus, ValueReply, Waiting, WriteAck, WriteReply,
 };
 use crate::message::codec;
 use crate::message::peer::{
@@ -410,4 +410,28 @@ fn no_answer_about_the_cluster_is_heavier_than_its_estimate() {
             assert!(encoded.len() <= weight, "{} bytes as {weight} with {count}", encoded.len());
         }
     }
+}
+
+#[test]
+fn no_call_about_the_cluster_is_heavier_than_its_estimate() {
+    let late = NodeId(u64::MAX);
+    for change in [
+        Change::Join(far_member()),
+        Change::Replace { old: late, new: far_member(), is_dead: true },
+        Change::Zone { node: late, zone: "z".repeat(63) },
+        Change::ZoneLost("z".repeat(63)),
+    ] {
+        assert_call(&ClusterCall::Stage { change, accepts_loss: true });
+    }
+    for count in [0, 1, 1_000] {
+        assert_call(&ClusterCall::Recover { survivors: vec![late; count], cluster: "c".repeat(63) });
+    }
+}
+
+fn assert_call(call: &ClusterCall) {
+    let whole = Call { id: RequestId(u64::MAX), body: CallBody::Node(NodeCall::Cluster(call.clone())) };
+    let mut encoded = Vec::new();
+    codec::encode(&whole, &mut encoded).unwrap();
+    let weight = of_cluster_call(call);
+    assert!(encoded.len() <= weight && std::mem::size_of_val(call) <= weight, "{} bytes as {weight}", encoded.len());
 }

@@ -8,7 +8,7 @@
 //!          parked behind one fetch per row; resumed in arrival order
 //!
 //! family.rs                       which rows a task needs, and what the main row is told of the others
-//! writing.rs, writing_elements.rs what each command writes
+//! writing.rs, writing_*.rs          what each command writes
 //! normal.rs, settle.rs            rows in their normal form, and on disk
 //! partitions.rs, identity.rs      what this directory remembers of each partition, and of itself
 //! role.rs, standing.rs            what it is to a partition, and what it may take, show and mint therefore
@@ -37,6 +37,7 @@ mod stored_row;
 mod view;
 mod writing;
 mod writing_elements;
+mod writing_expiry;
 mod writing_sessions;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -17,6 +17,7 @@ pub mod connections;
 pub mod counters;
 pub mod disk;
 pub mod jobs;
+mod links;
 pub mod mailbox;
 pub mod node;
 pub mod observer;
@@ -26,5 +27,6 @@ pub mod router;
 pub mod shard_thread;
 mod start_error;
 pub mod sync_thread;
+mod threads;
 
 pub use router::{PeerLinks, Router};

@@ -9,7 +9,6 @@
 //! burnt epoch. The order of the stop makes every acknowledgement true: nothing is answered after the last turn.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,9 +18,7 @@ use rand::rngs::SysRng;
 use starling::config::Candidate;
 use starling::config::ShardConfig;
 use starling::council::stored_layout;
-use starling::ids::NodeId;
 use starling::membership::{Layout, Member};
-use starling::message::peer::Frame;
 use starling::replica::{OpenError, begin_candidate, begin_start};
 use starling::ring::RingView;
 use starling::shard::{Input, SealedTurn, Shard, ShardScope};
@@ -36,6 +33,7 @@ use super::connections::Connections;
 use super::counters::{self, Counters};
 use super::disk::{self, DiskGauge};
 use super::jobs::Jobs;
+use super::links::Links;
 use super::mailbox::{Control, Mailbox};
 use super::present::PresentRing;
 use super::restart;
@@ -43,17 +41,16 @@ use super::router::{PeerLinks, Router};
 use super::shard_thread::{Machine, Outlets, ShardThread};
 pub use super::start_error::StartError;
 use super::sync_thread::Syncs;
+use super::threads::{join, start_adopter, start_shard, start_syncs};
 use crate::backup::Backups;
 use crate::bundle::{Bundle, BundleError};
 use crate::config::{MetricsAt, Settings};
-use crate::exit::{self, Exit};
 use crate::metrics;
 use crate::status::{self, NodeFacts, StatusSource, SyncGauge};
 use crate::storage::{Tuning, heal};
-use crate::transport::inbound::Inbound;
+use crate::transport::Transport;
 use crate::transport::settings::Settings as DoorSettings;
 use crate::transport::tls::Credentials;
-use crate::transport::{NotSent, Transport};
 
 /// How long answers that were given may take to leave, at most, once no request is open any more.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -297,31 +294,6 @@ impl Machine for Shard {
     }
 }
 
-/// The transport, and the short way to the other shards of this node.
-struct Links {
-    transport: Transport,
-    router: Router,
-}
-
-impl PeerLinks for Links {
-    fn send(&self, to: NodeId, frame: Frame) -> Result<(), NotSent> {
-        if to == self.transport.node() {
-            self.router.peer_frame(to, frame);
-            return Ok(());
-        }
-        self.transport.send(to, frame)
-    }
-    fn send_back(&self, to: NodeId, start: starling::causality::Epoch, frame: Frame) {
-        self.transport.send_back(to, start, frame);
-    }
-    fn faults(&self) -> starling::message::client::FaultPlan {
-        self.transport.faults()
-    }
-    fn set_layout(&self, layout: &Arc<Layout>) {
-        self.transport.set_layout(layout);
-    }
-}
-
 /// The layout that this directory has taken up, unless the bundle has a newer one.
 fn newer(stored: Option<Layout>, bundled: Layout) -> Layout {
     match stored {
@@ -329,13 +301,6 @@ fn newer(stored: Option<Layout>, bundled: Layout) -> Layout {
         // Of another cluster: the directory's record says so when the start begins.
         Some(_) | None => bundled,
     }
-}
-
-fn start_adopter(adopter: &Arc<Adopter>, told: Told) -> std::io::Result<JoinHandle<()>> {
-    let adopter = adopter.clone();
-    std::thread::Builder::new().name("layout".into()).spawn(move || {
-        exit::guarded("layout", || adopter.run(&told));
-    })
 }
 
 /// Serves metrics where they are wanted. On the port that nobody chose, another program may be: that stops no node.
@@ -368,43 +333,6 @@ fn resolve(address: &str) -> Result<SocketAddr, StartError> {
 
 fn random() -> Result<u64, StartError> {
     SysRng.try_next_u64().map_err(|_| StartError::NoEntropy)
-}
-
-/// `heals`: the data directory, if other members can bring back what is damaged in it.
-fn start_shard(index: usize, thread: ShardThread<Shard>, heals: Option<PathBuf>) -> std::io::Result<JoinHandle<()>> {
-    let name = format!("shard-{index}");
-    std::thread::Builder::new().name(name.clone()).spawn(move || {
-        if let Err(error) = exit::guarded(&name, || thread.run()) {
-            if let Some(data) = heals.filter(|_| error.is_corrupt()) {
-                restart::begin_anew(&data, &error.to_string());
-            }
-            exit::stop_now(Exit::Storage, format_args!("{name}: {error}; what was not written was not acknowledged"));
-        }
-    })
-}
-
-fn start_syncs(
-    syncs: &Arc<Syncs>,
-    store: &Arc<dyn Store>,
-    mailboxes: &[Arc<Mailbox>],
-    gauge: &Arc<SyncGauge>,
-    counters: &Arc<Counters>,
-) -> std::io::Result<JoinHandle<()>> {
-    let (syncs, store, gauge, counters) = (syncs.clone(), store.clone(), gauge.clone(), counters.clone());
-    let mailboxes = mailboxes.to_vec();
-    std::thread::Builder::new().name("sync".into()).spawn(move || {
-        let done = exit::guarded("sync", || syncs.run(store.as_ref(), &mailboxes, &gauge, &counters));
-        if let Err(error) = done {
-            exit::stop_now(Exit::Storage, format_args!("sync: {error}; what was not synced was not acknowledged"));
-        }
-    })
-}
-
-fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
-    for thread in threads {
-        // A panic in it would have stopped the process: every body is guarded.
-        let _ended_well = thread.join().is_ok();
-    }
 }
 
 /// Waits until the shards have nothing under way, or for the deadline; whether they have nothing.

@@ -157,7 +157,7 @@ impl Router {
             }
             NodeCall::Cluster(call) => {
                 let mailbox = self.shared.mailboxes.first()?;
-                let bytes = std::mem::size_of_val(&call);
+                let bytes = weight::of_cluster_call(&call);
                 let asked = mailbox.client(Input::Admin { connection, request_id: id, call }, bytes);
                 asked.err().map(|Full| {
                     let reason = Reason::Busy { queue: "the queue of client requests".into() };

@@ -20,7 +20,8 @@ use crate::cli::output;
 #[command(after_long_help = "\
 Examples:
   starling cluster replace c g                   c hands over to g, and goes
-  starling cluster replace c g --dead            c never comes back: g takes over from the other owners
+  starling cluster replace c g --dead            says what would be lost if c never comes back
+  starling cluster replace c g --dead --declare-lost     stages it: g takes over from the other owners
 
 With --dead, writes that only c had acknowledged are lost: none of those that two nodes hold.")]
 pub(crate) struct Replace {
@@ -31,9 +32,8 @@ pub(crate) struct Replace {
     /// The old one never comes back under this id; what only it has is lost
     #[arg(long)]
     dead: bool,
-    /// Go on although partitions lose their last owner, or a quorum, by it
-    #[arg(long)]
-    accept_loss: bool,
+    #[command(flatten)]
+    declaration: Declaration,
 }
 
 /// How far a declaration of loss is meant.
@@ -99,9 +99,13 @@ impl Replace {
         let new = Newcomers::Waiting(candidates::all(client, global).await?).named(&self.new)?;
         let change = Change::Replace { old, new, is_dead: self.dead };
         if self.dead {
-            output::remark(&statement(&ring, std::slice::from_ref(&change), self.accept_loss)?);
+            return declare(client, global, &ring, change, self.declaration).await;
         }
-        stage::stage(client, global, vec![change], self.accept_loss).await
+        if self.declaration.declare_lost {
+            let why = "who is declared lost does not hand over: say --dead too";
+            return Err(Failure::Usage(format!("{why}; nothing was staged")));
+        }
+        stage::stage(client, global, vec![change], self.declaration.accept_loss).await
     }
 }
 

@@ -39,7 +39,7 @@ Examples:
   starling cluster join f                   stage it; f runs and waits (starling-node issue-member made its bundle)
   starling cluster commit                   decide on what is staged; data begins to move
   starling cluster progress --watch         until it is through
-  starling cluster replace c g --dead       g takes what c had, which never comes back
+  starling cluster replace c g --dead       what would be lost if c never comes back; --declare-lost: g takes what it had
 
 A change is staged, looked at, and committed; nothing moves before. One change at a time. Staging and
 committing need an admin bundle, looking does not.")]
