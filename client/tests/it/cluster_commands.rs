@@ -212,7 +212,12 @@ async fn declaring_members_lost_says_what_is_lost_and_wants_to_be_confirmed() {
     let mut cluster = TestCluster::new(4);
     let node = keeper(&mut cluster);
     let bundle = cluster.bundle();
-    for arguments in [&["cluster", "fence", "d"][..], &["cluster", "recover", "--survivors", "a,b"]] {
+    let name = candidate().name;
+    for arguments in [
+        &["cluster", "fence", "d"][..],
+        &["cluster", "replace", "d", &name, "--dead"],
+        &["cluster", "recover", "--survivors", "a,b"],
+    ] {
         let refused = starling(&bundle, arguments).await;
         assert_eq!(refused.status.code(), Some(2), "{refused:?}");
         let text = stderr(&refused);
@@ -220,6 +225,9 @@ async fn declaring_members_lost_says_what_is_lost_and_wants_to_be_confirmed() {
     }
     let staged = |call: &CallBody| matches!(call, CallBody::Node(NodeCall::Cluster(ClusterCall::Stage { .. })));
     assert!(!node.calls().iter().any(staged), "nothing is staged before it is confirmed");
+    let contradicts = starling(&bundle, &["cluster", "replace", "d", &name, "--declare-lost"]).await;
+    assert!(contradicts.status.code() == Some(2) && stderr(&contradicts).contains("--dead"), "{contradicts:?}");
+    assert!(!node.calls().iter().any(staged), "nor by who means to hand over");
     let confirmed = starling(&bundle, &["cluster", "fence", "d", "--declare-lost"]).await;
     assert_eq!(confirmed.status.code(), Some(0), "{confirmed:?}");
     assert!(node.calls().iter().any(staged) && stdout(&confirmed).contains("is given up"), "{confirmed:?}");
