@@ -46,6 +46,6 @@ pub use newborn::{Finding, Newborns};
 pub use pace::{Haste, Pace};
 pub use plan::{Aim, Outcome, Plan};
 pub use respond::Responders;
-pub use schedule::Schedule;
+pub use schedule::{Kind, Schedule};
 pub use trees::{Built, Trees};
 pub use walk::{WALKS_MAX, Walked, Walks, answer as answer_tree};

@@ -4,7 +4,7 @@
 //! One question decides of every pair of a partition and a node which way rows go between them now, if at all: `aim`.
 
 use super::*;
-use crate::antientropy::Aim;
+use crate::antientropy::{Aim, Kind};
 use crate::causality::Tick;
 use crate::membership::Phase;
 use crate::message::peer::MoveState;
@@ -61,6 +61,7 @@ impl Shard {
             }
             Some(Looked::Gives(partition)) => {
                 env.ring.owners(partition).iter().for_each(|owner| schedule.add(&env, partition, *owner));
+                schedule.wake(&env, partition);
             }
             None => {}
         }
@@ -75,69 +76,42 @@ impl Shard {
     }
 
     /// Begins the comparisons that are due, as many as may run at once: first the exchanges of partitions whose data was lost here,
-    /// then those of what was found to differ. Whoever has its data, and no tree of it yet, waits for that, unless something is known
-    /// to lack: with trees a comparison is a message, without them all rows.
+    /// then those of what was found to differ.
     pub(super) fn begin_exchanges(&mut self, now: Now) {
         let env = self.site.env(now);
         let Shard { turn, exchanges, walks, schedule, stability, transfer, next_exchange, tree_walks, .. } = self;
-        let is_lost = |turn: &Turn, partition| {
-            !turn.memory(partition).is_established && env.ring.readers(partition).contains(&env.me)
-        };
-        let room = env.config.exchanges_max.saturating_sub(exchanges.len());
-        let may_begin = |partition, peer| {
-            is_lost(turn, partition) && aim(&env, turn, stability, transfer, (partition, peer)).is_some()
-        };
-        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
-            let aim = aim(&env, turn, stability, transfer, (partition, peer)).unwrap_or(Aim::TakeOver);
-            if exchanges.has_partition(partition) {
-                // Who is newborn learns from one owner at a time, whose rows are of one moment.
-                schedule.on_end(&env, partition, peer, false);
-                continue;
-            }
-            exchanges.start(&env, turn, routes::next_op(next_exchange), Plan::whole(&env, peer, partition, aim));
+        let aim_of = |turn: &Turn, pair| aim(&env, turn, stability, transfer, pair);
+        let kind_of = |turn: &Turn, exchanges: &Exchanges, pair| kind(&env, turn, exchanges, pair, aim_of(turn, pair)?);
+        schedule.sort(&env, |pair| kind_of(turn, exchanges, pair));
+        while exchanges.len() < env.config.exchanges_max
+            && let Some(pair) = schedule.take(&env, &[Kind::Lost], |pair| kind_of(turn, exchanges, pair))
+        {
+            let aim = aim_of(turn, pair).unwrap_or(Aim::TakeOver);
+            exchanges.start(&env, turn, routes::next_op(next_exchange), whole(&env, pair, aim));
         }
         while exchanges.len() < env.config.exchanges_max
             && let Some(plan) = exchanges.next_waiting()
         {
-            if aim(&env, turn, stability, transfer, (plan.partition, plan.peer)) != Some(Aim::Both) {
+            if aim_of(turn, (plan.partition, plan.peer)) == Some(Aim::Both) {
+                exchanges.start(&env, turn, routes::next_op(next_exchange), plan);
+            } else {
                 // Meanwhile it is to be of another kind.
                 schedule.on_end(&env, plan.partition, plan.peer, false);
-                continue;
             }
-            exchanges.start(&env, turn, routes::next_op(next_exchange), plan);
         }
-        let awaits_tree = |turn: &Turn, partition, peer| {
-            turn.trees.is_awaited(&env, partition) && !turn.needs_repair(partition, peer)
-        };
-        let walks_with = |turn: &Turn, partition, aim| aim == Aim::Both && Walks::may_begin(&env, turn, partition);
-        let room = env.config.exchanges_max.saturating_sub(exchanges.len());
-        let may_begin = |partition, peer| {
-            let aim = aim(&env, turn, stability, transfer, (partition, peer));
-            aim.is_some_and(|aim| {
-                let waits = aim == Aim::Both && awaits_tree(turn, partition, peer);
-                !waits && !walks_with(turn, partition, aim)
-            })
-        };
-        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
-            let aim = aim(&env, turn, stability, transfer, (partition, peer)).unwrap_or(Aim::Both);
-            let takes = matches!(aim, Aim::Take | Aim::TakeOver) && !turn.memory(partition).is_established;
-            // Who is newborn learns from one owner at a time, whose rows are of one moment.
-            let is_too_early = takes && exchanges.has_partition(partition)
-                || Standing::is_loading(&env, turn, partition) && !Incoming::has_room(partition, &exchanges.loading());
-            if is_too_early {
-                schedule.on_end(&env, partition, peer, false);
-                continue;
-            }
-            let plan = Plan::whole(&env, peer, partition, aim);
-            exchanges.start(&env, turn, routes::next_op(next_exchange), plan);
+        while exchanges.len() < env.config.exchanges_max {
+            let kinds =
+                if Incoming::has_room(&exchanges.loading()) { &[Kind::Load, Kind::Rows][..] } else { &[Kind::Rows] };
+            let pair = schedule.take(&env, kinds, |pair| kind_of(turn, exchanges, pair));
+            let Some(pair) = pair else { break };
+            let aim = aim_of(turn, pair).unwrap_or(Aim::Both);
+            exchanges.start(&env, turn, routes::next_op(next_exchange), whole(&env, pair, aim));
         }
-        let room = WALKS_MAX.saturating_sub(walks.len());
-        let may_begin = |partition, peer| {
-            let aim = aim(&env, turn, stability, transfer, (partition, peer));
-            aim.is_some_and(|aim| walks_with(turn, partition, aim))
-        };
-        for (partition, peer) in schedule.take_due(&env, room, may_begin) {
+        while walks.len() < WALKS_MAX
+            && let Some(pair) = schedule.take(&env, &[Kind::Walk], |pair| kind_of(turn, exchanges, pair))
+        {
             *tree_walks += 1;
+            let (partition, peer) = pair;
             let op = routes::next_op(next_exchange);
             if let Some(Walked::SaysNothing(plan)) = walks.start(&env, turn, op, (peer, partition)) {
                 exchanges.wish(plan);
@@ -175,10 +149,13 @@ impl Shard {
     fn on_exchange_end(&mut self, now: Now, outcome: &Outcome) {
         let Outcome { partition, peer, aim, is_complete, has_taken, is_current, began, marks, received, sent, .. } =
             *outcome;
-        self.schedule.on_end(&self.site.env(now), partition, peer, is_complete);
+        let env = self.site.env(now);
+        self.schedule.on_end(&env, partition, peer, is_complete);
         match aim {
             Aim::Both => {}
             Aim::Take | Aim::TakeOver => {
+                // It is the turn of the others, of whom it learns one after the other.
+                self.schedule.wake(&env, partition);
                 let came = Came { rows: received, bytes: outcome.bytes };
                 self.transfer.incoming.note(partition, peer, came, outcome.rows_there);
             }
@@ -271,4 +248,29 @@ fn aim(
     }
     let is_ours = env.me < peer || transfer.incoming.lacks(env, turn, partition, peer);
     (env.config.exchange && is_ours).then_some(Aim::Both)
+}
+
+/// What such an exchange waits for; `None`: for something else than room. Who is newborn learns from one owner at a time, whose rows
+/// are of one moment. Whoever has its data, and no tree of it yet, waits for that, unless something is known to lack: with trees a
+/// comparison is a message, without them all rows.
+fn kind(
+    env: &Env<'_>,
+    turn: &Turn,
+    exchanges: &Exchanges,
+    (partition, peer): (PartitionId, NodeId),
+    aim: Aim,
+) -> Option<Kind> {
+    if matches!(aim, Aim::Take | Aim::TakeOver) && !turn.memory(partition).is_established {
+        let kind = if Standing::is_loading(env, turn, partition) { Kind::Load } else { Kind::Lost };
+        return (!exchanges.has_partition(partition)).then_some(kind);
+    }
+    if aim == Aim::Both && Walks::may_begin(env, turn, partition) {
+        return Some(Kind::Walk);
+    }
+    let awaits_tree = aim == Aim::Both && turn.trees.is_awaited(env, partition);
+    (!awaits_tree || turn.needs_repair(partition, peer)).then_some(Kind::Rows)
+}
+
+fn whole(env: &Env<'_>, (partition, peer): (PartitionId, NodeId), aim: Aim) -> Plan {
+    Plan::whole(env, peer, partition, aim)
 }

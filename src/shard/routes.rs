@@ -288,7 +288,7 @@ impl Shard {
                 self.on_outgoing_page(now, op, outcome);
             }
             JobResult::Rows { op, outcome } if self.turn.trees.has(op) => {
-                let Shard { turn, next_exchange, .. } = self;
+                let Shard { turn, schedule, next_exchange, .. } = self;
                 let built = turn.trees.on_page(&env, &mut turn.out, op, outcome);
                 if let Some(Built { partition, differs }) = built {
                     turn.out.observe(Observation::TreeBuilt { partition, differs });
@@ -296,6 +296,7 @@ impl Shard {
                         turn.doubt_loaded(partition);
                     }
                     turn.trees.begin(&env, &mut turn.out, || next_op(next_exchange));
+                    schedule.wake(&env, partition);
                 }
             }
             JobResult::Rows { op, outcome } => self.responders.on_page(&env, &mut self.turn, op, outcome),
@@ -340,7 +341,10 @@ impl Shard {
     /// Exchanges that are needed at once.
     fn on_hurries(&mut self, now: Now, hurries: Vec<Hurry>) {
         for Hurry { partition, node } in &hurries {
-            self.schedule.hurry(&self.site.env(now), *partition, *node);
+            let env = self.site.env(now);
+            self.schedule.hurry(&env, *partition, *node);
+            // Who is first to be learned from may be another one, now that this one has told of itself.
+            self.schedule.wake(&env, *partition);
         }
         if !hurries.is_empty() {
             self.begin_exchanges(now);

@@ -104,8 +104,8 @@ impl Incoming {
     }
 
     /// Whether one partition more may be loaded, beside these.
-    pub fn has_room(partition: PartitionId, loading: &BTreeSet<PartitionId>) -> bool {
-        loading.contains(&partition) || loading.len() < limits::TRANSFERS_MAX
+    pub fn has_room(loading: &BTreeSet<PartitionId>) -> bool {
+        loading.len() < limits::TRANSFERS_MAX
     }
 
     /// So much came from an owner of before, which has about so many rows of the partition.

@@ -21,6 +21,8 @@ fn play(setting: Setting) -> Stage {
         short_leases(options);
         options.partitions = 32;
         options.spares = 1;
+        // As much to be moved for this pace as takes longer than the restarts of several nodes.
+        options.config.repair_rows_per_second = 20;
     });
     let mut crowd = Crowd::on(stage, 40);
     crowd.run_ms(4_000);

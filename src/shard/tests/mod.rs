@@ -19,6 +19,7 @@ mod newer_fields;
 mod proofs;
 mod public_bugs;
 mod read_repair;
+mod schedule;
 mod stability;
 mod staleness;
 mod stories;
