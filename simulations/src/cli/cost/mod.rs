@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1_000_000)]
     largest: usize,
     /// Rows of the largest partition that owners compare
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 1_000_000)]
     compared: usize,
     /// Sizes of the clusters that grow
     #[arg(long, value_delimiter = ',', default_values_t = [5, 10, 25, 50, 100])]
@@ -101,10 +101,24 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn print_comparisons(comparisons: &[Comparison]) {
     let mut table = Table::new();
-    let header = ["rows of the partition", "that differ", "messages", "bytes", "of these sums and hashes"];
+    let header = [
+        "n rows of the partition",
+        "k that differ",
+        "messages",
+        "bytes",
+        "of these sums and hashes",
+        "messages / k·log₂ n",
+        "sums and hashes, bytes / k·log₂ n",
+    ];
     table.load_style(UTF8_FULL_CONDENSED).set_header(header);
-    for Comparison { rows, differences, messages, bytes, compared_bytes } in comparisons {
-        table.add_row([rows, differences, messages, bytes, compared_bytes].map(usize::to_string));
+    for comparison in comparisons {
+        let Comparison { rows, differences, messages, bytes, compared_bytes } = *comparison;
+        let law = |cost: usize| match comparison.k_log_n() {
+            0.0 => "–".to_owned(),
+            law => format!("{:.1}", cost as f64 / law),
+        };
+        let plain = [rows, differences, messages, bytes, compared_bytes].map(|figure| figure.to_string());
+        table.add_row(plain.into_iter().chain([law(messages), law(compared_bytes)]));
     }
     println!("{table}");
 }
