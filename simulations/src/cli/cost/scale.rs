@@ -1,6 +1,7 @@
 //! `starling-sim cost placement`, `layout` and `growth`: figures by the size of the cluster, with the law by which each grows.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -78,16 +79,26 @@ fn kib(bytes: f64) -> f64 {
     bytes / 1024.0
 }
 
+fn millis(span: Option<Duration>) -> Option<f64> {
+    span.map(|span| span.as_secs_f64() * 1e3)
+}
+
 /// Liveness and the spreading of a layout.
 pub(super) fn layout() -> Measured {
-    let spreads = cost::layout(&cost::NODES);
-    let columns: [Column<Spread>; 7] = [
-        Column { name: "gossip, messages/s", panel: "per node and second", read: |it| Some(it.messages) },
+    let mut spreads = Vec::new();
+    for nodes in cost::NODES {
+        let began = Instant::now();
+        spreads.push(cost::layout(nodes));
+        eprintln!("{nodes} members: {:.0} s", began.elapsed().as_secs_f64());
+    }
+    let columns: [Column<Spread>; 8] = [
+        Column { name: "gossip, frames/s", panel: "per node and second", read: |it| Some(it.frames) },
         Column { name: "gossip, B/s", panel: "per node and second", read: |it| Some(it.bytes) },
-        Column { name: "a death known to all, ms", panel: "ms", read: |it| Some(it.death.as_secs_f64() * 1e3) },
-        Column { name: "a layout known to all, ms", panel: "ms", read: |it| Some(it.layout.as_secs_f64() * 1e3) },
+        Column { name: "a death known to all, ms", panel: "ms", read: |it| millis(it.death) },
+        Column { name: "a layout known to all, ms", panel: "ms", read: |it| millis(it.layout) },
+        Column { name: "one has joined, ms", panel: "ms", read: |it| millis(it.joined) },
         Column { name: "size of the layout, B", panel: "bytes", read: |it| Some(it.layout_bytes as f64) },
-        Column { name: "sent for it, B", panel: "bytes", read: |it| Some(it.spread_bytes) },
+        Column { name: "sent while one joins, B", panel: "bytes", read: |it| Some(it.spread_bytes) },
         Column { name: "memory of the ring, B", panel: "bytes", read: |it| Some(it.ring_bytes as f64) },
     ];
     let sizes: Vec<(f64, String)> = spreads.iter().map(|it| (it.nodes as f64, it.nodes.to_string())).collect();
