@@ -92,11 +92,8 @@ fn what_nobody_is_left_of_is_founded_by_the_survivors_with_the_hints_that_they_h
 #[cfg(feature = "mutations")]
 #[test]
 fn without_its_protection_a_change_waits_for_those_who_are_lost() {
-    use crate::mutation::{Mutation, switch_off};
-    switch_off(Some(Mutation::LostPlacementCounts));
-    let is_well = std::panic::catch_unwind(do_survivors_found_what_nobody_is_left_of).unwrap_or(false);
-    switch_off(None);
-    assert!(!is_well);
+    use crate::mutation::Mutation;
+    assert!(goes_wrong_without(Mutation::LostPlacementCounts, do_survivors_found_what_nobody_is_left_of));
 }
 
 #[test]

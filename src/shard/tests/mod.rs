@@ -107,6 +107,29 @@ struct Compared {
 
 const EVERYTHING: PageLimit = PageLimit { rows: usize::MAX, bytes: usize::MAX };
 
+/// Whether a story tells that a protection is gone. A panic is none of its words: it fails the test.
+#[cfg(feature = "mutations")]
+fn goes_wrong_without(protection: crate::mutation::Mutation, story: impl FnOnce() -> bool) -> bool {
+    crate::mutation::switch_off(Some(protection));
+    let is_well = story();
+    crate::mutation::switch_off(None);
+    !is_well
+}
+
+/// The same of a story that tells by an assertion: only one that says this counts.
+#[cfg(feature = "mutations")]
+fn fails_without(protection: crate::mutation::Mutation, says: &str, story: fn()) -> bool {
+    crate::mutation::switch_off(Some(protection));
+    let outcome = std::panic::catch_unwind(story);
+    crate::mutation::switch_off(None);
+    let Err(panic) = outcome else { return false };
+    let said =
+        panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|it| it.to_string()));
+    let is_meant = said.as_ref().is_some_and(|said| said.contains(says));
+    assert!(is_meant, "it must fail because of {says:?}, not of {said:?}");
+    true
+}
+
 impl Bus {
     fn new(nodes: u64) -> Bus {
         Bus::with(nodes, ShardConfig::default())

@@ -342,16 +342,13 @@ fn who_has_no_room_for_what_it_is_to_own_says_so_and_the_move_waits_for_it() {
 #[cfg(feature = "mutations")]
 #[test]
 fn without_its_protection_each_of_them_goes_wrong() {
-    use crate::mutation::{Mutation, switch_off};
+    use crate::mutation::Mutation;
     let stories: [(Mutation, fn() -> bool); 2] = [
         (Mutation::SyncWithOneTeacher, does_an_owner_to_come_learn_from_every_owner_of_before),
         (Mutation::TransferDropsBeforeProof, does_who_hands_over_wait_until_all_have_what_it_had),
     ];
     for (protection, story) in stories {
-        switch_off(Some(protection));
-        let is_well = std::panic::catch_unwind(story).unwrap_or(false);
-        switch_off(None);
-        assert!(!is_well, "{protection:?}");
+        assert!(goes_wrong_without(protection, story), "{protection:?}");
     }
 }
 

@@ -132,7 +132,7 @@ pub(super) fn are_trees_right(bus: &Bus) {
                     scanned.replace(&key, None, tree::contribution(&key, &value));
                 }
             }
-            assert!(kept.means(&scanned), "{partition}");
+            assert!(kept.means(&scanned), "the tree of {partition} is not what its rows are");
         }
         assert_eq!(node.shard.trees().waiting(), 0);
     }
@@ -206,13 +206,9 @@ fn a_start_after_a_stop_in_good_order_looks_through_nothing_and_one_after_a_cras
 #[cfg(feature = "mutations")]
 #[test]
 fn without_its_protection_trees_are_trusted_that_are_not_true() {
-    use crate::mutation::{Mutation, switch_off};
-    switch_off(Some(Mutation::TreeTrustedAfterCrash));
-    let is_well = std::panic::catch_unwind(
-        a_start_after_a_stop_in_good_order_looks_through_nothing_and_one_after_a_crash_through_everything,
-    );
-    switch_off(None);
-    assert!(is_well.is_err());
+    use crate::mutation::Mutation;
+    let story = a_start_after_a_stop_in_good_order_looks_through_nothing_and_one_after_a_crash_through_everything;
+    assert!(fails_without(Mutation::TreeTrustedAfterCrash, "is not what its rows are", story));
 }
 
 #[test]
@@ -255,12 +251,13 @@ fn rows_that_vanish_beneath_a_shard_are_found_by_the_next_look_and_brought_back(
 #[cfg(feature = "mutations")]
 #[test]
 fn without_its_protection_what_vanished_stays_away_while_it_is_loaded() {
-    use crate::mutation::{Mutation, switch_off};
-    switch_off(Some(Mutation::LostRowsCached));
-    let is_well =
-        std::panic::catch_unwind(rows_that_vanish_beneath_a_shard_are_found_by_the_next_look_and_brought_back);
-    switch_off(None);
-    assert!(is_well.is_err());
+    use crate::mutation::Mutation;
+    let story = rows_that_vanish_beneath_a_shard_are_found_by_the_next_look_and_brought_back;
+    assert!(fails_without(
+        Mutation::LostRowsCached,
+        "it came back from the other owner, although it was loaded",
+        story
+    ));
 }
 
 /// An owner without data takes it over as fast as it comes, while what is compared waits for its turn.
