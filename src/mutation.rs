@@ -129,11 +129,13 @@ pub enum Mutation {
     LossTakenBack,
     /// A voter whose directory is new does not vote on what it may have voted on before.
     ForgottenVoteRepeated,
+    /// A change is not taken back when of some partition only those to come are left, who hold what was written since.
+    TakenOverTakenBack,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 61] = [
+    pub const ALL: [Mutation; 62] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -195,6 +197,7 @@ impl Mutation {
         Mutation::LostPlacementCounts,
         Mutation::LossTakenBack,
         Mutation::ForgottenVoteRepeated,
+        Mutation::TakenOverTakenBack,
     ];
 }
 

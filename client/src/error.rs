@@ -261,6 +261,7 @@ fn cluster_code(error: &ClusterError) -> &'static str {
         },
         ClusterError::Revert(RevertError::TooLate { .. }) => "revert_too_late",
         ClusterError::Revert(RevertError::OnlyLosses) => "only_losses",
+        ClusterError::Revert(RevertError::NobodyLeft { .. }) => "nobody_left",
         ClusterError::Revert(_) => "nothing_to_revert",
         ClusterError::Layout(_) => "impossible_layout",
         ClusterError::NoPlan => "no_plan",

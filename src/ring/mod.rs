@@ -176,6 +176,11 @@ impl RingView {
         self.transition(partition).is_some_and(|transition| transition.is_moved)
     }
 
+    /// Whether nobody is left of those who owned the partition before the change, so that only those to come count already.
+    pub fn is_taken_over(&self, partition: PartitionId) -> bool {
+        self.transition(partition).is_some_and(|transition| transition.is_taken_over)
+    }
+
     /// Whether the partition may settle: not while writes are counted among two sets of owners.
     pub fn may_settle(&self, partition: PartitionId) -> bool {
         !(self.layout.phase.writes_to_both() && self.is_moved(partition))

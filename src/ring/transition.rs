@@ -21,6 +21,8 @@ pub(super) struct Transition {
     pub(super) leavers: Vec<NodeId>,
     /// The owners differ, not only who stands in, and both placements count.
     pub(super) is_moved: bool,
+    /// Nobody is left of the owners of before: only those to come count, in every phase.
+    pub(super) is_taken_over: bool,
 }
 
 impl Transition {
@@ -32,6 +34,7 @@ impl Transition {
         }
         let counts_both = !is_lost(before) && !is_lost(after);
         let is_moved = differs && counts_both;
+        let is_taken_over = is_lost(before) && !is_lost(after);
         let (read, other) = if reads_before(before, after, phase) { (before, after) } else { (after, before) };
         let (owners, write_sets) = match phase.writes_to_both() && counts_both {
             true => (union([read.owners(), other.owners()]), vec![before.clone(), after.clone()]),
@@ -40,7 +43,7 @@ impl Transition {
         let accept_set = union([&owners, other.owners(), read.fallbacks(), other.fallbacks()]);
         let is_leaver = |node: &&NodeId| phase == Phase::Closing && !owners.contains(node);
         let leavers = before.owners().iter().filter(is_leaver).copied().collect();
-        Some(Transition { owners, accept_set, write_sets, leavers, is_moved })
+        Some(Transition { owners, accept_set, write_sets, leavers, is_moved, is_taken_over })
     }
 }
 

@@ -2,7 +2,8 @@
 //! taken back without them.
 //!
 //! ```text
-//! Moving(A→B, x lost) ──revert──→ Moving(A→A without x)    others take over what x owned; Steady(A) if too few are left
+//! Moving(A→B, x lost) ──revert──→ Moving(A→A without x)    others take over what x owned; Steady(A) if too few are left,
+//!                                                          refused if nobody of A is left of some partition
 //! Closing(A→B, x lost in it) ──→ Steady(B), x's places empty ──→ Moving(B→B without x), of the members' own accord
 //! Steady, x's places empty for want of members ──join──→ Moving(… without x)
 //! ```
@@ -21,10 +22,15 @@ use crate::ring::RingView;
 use crate::time::WallTime;
 
 /// The change that is under way taken back: the members of before again, but those who were declared lost; what they owned
-/// moves to the others then. If too few would be left for all replicas, their places stay, and are empty.
+/// moves to the others then. If too few would be left for all replicas, their places stay, and are empty. Refused if all owners of
+/// before of a partition are lost: what was written since stands with those to come alone.
 pub(crate) fn reverted(ring: &RingView) -> Result<Layout, RevertError> {
     let present = ring.layout();
     let plain = present.reverted()?;
+    let taken_over = ring.partitions().find(|partition| ring.is_taken_over(*partition));
+    if let Some(partition) = taken_over.filter(|_| !mutation::is_off(Mutation::TakenOverTakenBack)) {
+        return Err(RevertError::NobodyLeft { partition });
+    }
     let mut draft = Draft::new(present);
     draft.members.clone_from(&plain.members);
     if !draft.empty_places() || mutation::is_off(Mutation::LossTakenBack) {

@@ -75,6 +75,38 @@ fn where_too_few_are_left_a_place_stays_empty_until_another_one_joins() {
     assert!(end.layout().member(NodeId(3)).is_none() && has_all_owners(&end));
 }
 
+/// Two survive, one of whom is joining: of some partitions they are the only owners, and have taken writes since.
+fn alone_with_a_joiner() -> RingView {
+    let mut layout = founded(5, 64);
+    layout.replicas = 2;
+    (layout.read_quorum, layout.write_quorum) = (2, 2);
+    let steady = view(layout.seal().unwrap());
+    let replacing = after(&steady, vec![Change::Replace { old: NodeId(3), new: member(6), is_dead: false }]);
+    let survivors = [NodeId(4), NodeId(6)];
+    let alone = view(recovered(&replacing, &survivors, replacing.epoch().number + 1, WallTime(0)).unwrap());
+    assert_eq!(alone.layout().phase, Phase::Moving);
+    let take_over = |partition| survivors.iter().all(|node| alone.owners(partition).contains(node));
+    assert!(alone.partitions().all(take_over), "both take over everything");
+    alone
+}
+
+#[test]
+fn a_change_whose_new_owners_alone_are_left_of_a_partition_is_not_taken_back() {
+    let refused = reverted(&alone_with_a_joiner());
+    assert!(matches!(refused, Err(RevertError::NobodyLeft { .. })), "{refused:?}");
+}
+
+#[cfg(feature = "mutations")]
+#[test]
+fn without_its_protection_what_was_written_since_would_be_nobodys() {
+    let alone = alone_with_a_joiner();
+    mutation::switch_off(Some(Mutation::TakenOverTakenBack));
+    let back = reverted(&alone).map(view);
+    mutation::switch_off(None);
+    let back = back.unwrap();
+    assert!(back.partitions().any(|partition| alone.is_taken_over(partition) && back.owners(partition).is_empty()));
+}
+
 #[test]
 fn places_that_were_lost_too_late_are_filled_when_the_change_is_through() {
     for phases in [1, 2] {

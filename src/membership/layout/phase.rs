@@ -114,6 +114,15 @@ pub enum RevertError {
     /// The result is no layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// All owners of before are lost: what was written since stands with those to come alone.
+    #[error(
+        "of partition {partition} nobody is left who owned it before the change, and those to come hold what is written; let the \
+         change go on, and stage the opposite one when it is through"
+    )]
+    NobodyLeft {
+        /// One of them.
+        partition: crate::ids::PartitionId,
+    },
 }
 
 impl Phase {
