@@ -1,6 +1,7 @@
 //! What was deleted, reset or has expired is forgotten, and nothing with it that counts.
 
 use super::*;
+use crate::membership::Fallbacks;
 
 #[test]
 fn a_counter_that_was_deleted_before_it_settled_is_forgotten_too() {
@@ -11,6 +12,34 @@ fn a_counter_that_was_deleted_before_it_settled_is_forgotten_too() {
     bus.run(2 * SETTLED);
     for node in 1..=3 {
         assert_eq!(bus.row_keys(NodeId(node)), [], "node {node}");
+    }
+}
+
+/// Who is the whole accept set gets no answers: once it waited for one, and never settled anything.
+#[test]
+fn an_owner_for_whom_nobody_stands_in_forgets_too() {
+    for members in [1, 3] {
+        let members = (1..=members).map(|id| Member::new(NodeId(id), format!("n{id}"), format!("n{id}:1"))).collect();
+        let mut layout = Layout::founding(ClusterId([7; 16]), "test", members);
+        layout.partitions = 8;
+        layout.replicas = 1;
+        (layout.read_quorum, layout.write_quorum) = (1, 1);
+        layout.fallbacks = Fallbacks::Next(0);
+        let mut bus = Bus::founded(layout, config());
+        let owner = bus.list("k").0[0];
+        let actor = bus.session(77);
+        written(&bus.increment_as(owner, "k", actor, 1, 5));
+        written(&bus.increment(owner, "deleted", 6));
+        written(&bus.ask(owner, "deleted", Command::Delete));
+        bus.run(2 * SETTLED);
+        let left: Vec<RowKey> = bus.nodes.keys().flat_map(|node| bus.row_keys(*node)).collect();
+        assert_eq!(
+            left,
+            [RowKey::main(&Key::new("k").unwrap())],
+            "the session's row is summed up, the deleted key gone"
+        );
+        let Response::Value(reply) = bus.ask(owner, "k", Command::Get) else { panic!("it must be served") };
+        assert_eq!(reply.value, number(5));
     }
 }
 
