@@ -5,7 +5,7 @@
 //!
 //! What may be lost: a write that only one node had acknowledged (`--w 1`) when a disk was damaged later, or a member
 //! declared lost; or two nodes, if that happened to two. Such writes count as "may or may not be there"
-//! ([`Evidence::certainty`]).
+//! ([`Evidence::certainty`]). What a member that joins had alone, before its change was taken back, counts for nobody.
 
 pub mod actors_bounded;
 pub mod begun_anew;
@@ -43,6 +43,7 @@ use std::time::Duration;
 pub use finals::Finals;
 use starling::ids::{Key, NodeId};
 use starling::message::client::{Response, WriteReply};
+use starling::ring::PreferenceList;
 use starling::storage::RowKey;
 use starling::time::Timestamp;
 
@@ -91,7 +92,7 @@ impl Judged {
 }
 
 /// What the checkers judge, by these names; the swarm test asks for more than none of each.
-pub const JUDGED: [&str; 27] = [
+pub const JUDGED: [&str; 28] = [
     "actors_bounded",
     "begun_anew: gone",
     "begun_anew: written anew",
@@ -111,6 +112,7 @@ pub const JUDGED: [&str; 27] = [
     "no_lost_ack",
     "one_layout",
     "quorums_met",
+    "quorums_met: zones",
     "reads_see_acks",
     "rivals_refuse",
     "sets",
@@ -167,18 +169,23 @@ impl<'a> Evidence<'a> {
             Known::Applied => match written(op) {
                 // A delete of nothing writes nothing.
                 Some((_, reply)) if reply.acks.is_empty() => Certainty::May,
-                Some((at, reply)) if self.may_be_lost(at, reply) => Certainty::May,
+                Some((at, reply)) if self.may_be_lost(op, at, reply) => Certainty::May,
                 _ => Certainty::Must,
             },
         }
     }
 
     /// Whether a write that was acknowledged then may be lost: only one node had it, and some disk has lost something since,
-    /// or as many as had it, and no owner among those is well.
-    fn may_be_lost(&self, at: Timestamp, reply: &WriteReply) -> bool {
+    /// or as many as had it, and no owner among those is well. While owners change, who had it is counted in each of the two
+    /// placements: the change may be taken back, and those to come go.
+    fn may_be_lost(&self, op: &Op, at: Timestamp, reply: &WriteReply) -> bool {
         let is_kept = || reply.acks.iter().any(|ack| ack.is_owner && self.keeps_since(ack.node, at));
-        let damaged = self.damaged_since(at);
-        reply.acks.len() <= damaged && (reply.acks.len() < 2 || !is_kept())
+        let partition = self.world.ring().partition_of(&op.request.key);
+        let acks_in =
+            |set: &PreferenceList| reply.acks.iter().filter(|ack| set.accept_set().contains(&ack.node)).count();
+        let by_placement = self.rings_of(op).flat_map(|ring| ring.write_sets(partition)).map(acks_in);
+        let (holders, damaged) = (by_placement.min().unwrap_or(reply.acks.len()), self.damaged_since(at));
+        damaged > 0 && holders <= damaged && (holders < 2 || !is_kept())
     }
 
     /// Nodes whose disks lost something later, or which were declared lost later.

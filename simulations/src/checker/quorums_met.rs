@@ -1,5 +1,5 @@
 //! What an answer says about its quorum is true: so many distinct nodes of the accept set as were asked for, owners where
-//! owners were asked for, each called what it is.
+//! owners were asked for, each called what it is, and from so many zones as the request named.
 //!
 //! While the members change, W nodes of each list to which writes go, and only readers and those who stand in for them are
 //! read. An answer is judged by the layouts that may have been in force while it was worked on: one must have asked for it.
@@ -21,11 +21,11 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
     let wrong = ops.filter_map(|(number, op)| {
         let what = match &op.answer {
             Some((_, Response::Written(reply))) => {
-                evidence.judges("quorums_met");
+                judges(evidence, op);
                 wrong_write(evidence, op, reply)
             }
             Some((_, Response::Value(reply))) => {
-                evidence.judges("quorums_met");
+                judges(evidence, op);
                 wrong_read(evidence, op, reply)
             }
             _ => None,
@@ -34,6 +34,19 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
         Some(Violation { checker: "quorums_met", text })
     });
     wrong.take(3).collect()
+}
+
+fn judges(evidence: &Evidence<'_>, op: &Op) {
+    evidence.judges("quorums_met");
+    if op.request.options.zones.is_some() {
+        evidence.judges("quorums_met: zones");
+    }
+}
+
+/// Whether these stand in as many zones as the request asked for.
+fn are_of_zones<'a>(ring: &RingView, op: &Op, nodes: impl Iterator<Item = &'a NodeId>) -> bool {
+    let zones: BTreeSet<_> = nodes.filter_map(|node| ring.zone_of(*node)).collect();
+    zones.len() >= usize::from(op.request.options.zones.unwrap_or(0))
 }
 
 fn wrong_write(evidence: &Evidence<'_>, op: &Op, reply: &WriteReply) -> Option<&'static str> {
@@ -64,6 +77,10 @@ fn wrong_acks(ring: &RingView, op: &Op, reply: &WriteReply, is_strict: bool) -> 
     if !ring.write_sets(partition).iter().all(is_met) {
         return Some("was acknowledged by fewer than W nodes");
     }
+    let spreads = |set: &PreferenceList| are_of_zones(ring, op, distinct.iter().filter(|node| counts_in(set, node)));
+    if !ring.write_sets(partition).iter().all(spreads) {
+        return Some("was acknowledged in fewer zones than were asked for");
+    }
     if reply.acks.iter().any(|ack| ack.is_owner != ring.is_owner(partition, ack.node)) {
         return Some("calls a fallback an owner, or the reverse");
     }
@@ -91,6 +108,9 @@ fn wrong_answers(ring: &RingView, op: &Op, reply: &ValueReply) -> Option<&'stati
     }
     if distinct.len() < needed {
         return Some("merged fewer than R nodes");
+    }
+    if !are_of_zones(ring, op, distinct.iter()) {
+        return Some("merged answers of fewer zones than were asked for");
     }
     (readers < needed && !reply.partial).then_some("merged fewer than R owners and does not say so")
 }

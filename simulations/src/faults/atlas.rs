@@ -3,11 +3,13 @@
 //! ```text
 //! any node      stopped, killed, power cut, paused, slow, cut off, clock off, disk full, disk failing (stops)
 //! one node      wiped, synced tail lost, directory restored, declared lost        (the same one for the whole run)
-//! members       join, leave, weigh otherwise, replace each other
+//! members       join, leave, weigh otherwise, replace each other, move to other zones and addresses
+//! several       a zone, or a majority, lost for ever and declared lost            (once in a run, if at all)
 //! ```
 //!
-//! Only one node of a run ever loses what it had synced, so every write that two nodes acknowledged has a holder that
-//! keeps it; writes acknowledged with W = 1 by that node alone are the checkers' exemption. Under durability `wal`
+//! But for the losses of several, only one node of a run ever loses what it had synced, so every write that two nodes
+//! acknowledged has a holder that keeps it; writes of which all who acknowledged them have lost something since are the
+//! checkers' exemption. Under durability `wal`
 //! nobody loses power: there an acknowledgement promises no more than to survive a killed process.
 
 use std::time::Duration;
@@ -16,7 +18,7 @@ use starling::config::Durability;
 use starling::storage::memory::MemoryFaults;
 use starling::time::{Timestamp, micros};
 
-use super::{Action, Schedule, between, members};
+use super::{Action, Schedule, between, members, operator};
 use crate::world::chance::{Chance, Use};
 use crate::world::network::Cut;
 use crate::world::node::{CrashPoint, Damage};
@@ -39,6 +41,8 @@ pub struct FaultMix {
     pub disks: bool,
     /// Members that come, go and are declared lost.
     pub members: bool,
+    /// Where members change: other zones and addresses, several drained at once, zones and majorities lost.
+    pub operator: bool,
     /// Mean time between two faults.
     pub gap: Duration,
 }
@@ -53,6 +57,7 @@ impl FaultMix {
         clocks: true,
         disks: true,
         members: true,
+        operator: true,
         gap: Duration::from_secs(4),
     };
 
@@ -71,6 +76,7 @@ impl FaultMix {
             clocks: chance.happens(400),
             disks: chance.happens(400),
             members: false,
+            operator: false,
             gap: chance.span(Duration::from_secs(2), Duration::from_secs(12)),
         }
     }
@@ -84,6 +90,9 @@ pub fn draw(options: &WorldOptions, mix: FaultMix, end: Timestamp) -> Schedule {
     let mut atlas = Atlas { options, mix, chance, fragile, jumps, schedule: Schedule::default() };
     if mix.members {
         members::draw(options, fragile, end, &mut atlas.schedule);
+        if mix.operator {
+            operator::draw(options, end, &mut atlas.schedule);
+        }
     }
     let mut at = Timestamp(0).after(Duration::from_secs(1));
     loop {

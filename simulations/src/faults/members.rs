@@ -1,8 +1,9 @@
-//! Changes of the members, drawn: joins, leaves, other weights, replacements, reverts, and one member declared lost.
+//! Changes of the members, drawn: joins, leaves, other weights, replacements, reverts, and one member declared lost. What
+//! operators do beside that is drawn in [`super::operator`].
 //!
 //! What is drawn is a wish; whom it concerns is chosen from those who are there when its moment has come, and a wish that
-//! the layout of that moment does not allow is not granted. Only the one fragile node is ever declared lost: then every
-//! write that two nodes acknowledged still has a holder that keeps it.
+//! the layout of that moment does not allow is not granted. Only the one fragile node is declared lost here: then every
+//! write that two nodes acknowledged still has a holder that keeps it. Losses of several are those of [`super::losses`].
 
 use starling::membership::Change;
 use starling::message::client::ClusterCall;
@@ -26,6 +27,14 @@ pub enum Wish {
     },
     /// A member gets another weight.
     Weigh(u32),
+    /// So many members are drained in one change; later they carry their share again.
+    Drain(usize),
+    /// Every member that is drained carries its share again.
+    Fill,
+    /// A member moves into the zone of this number, or into one of its own.
+    Zone(Option<usize>),
+    /// A member gets another address, with this port.
+    Address(u16),
     /// A spare takes the place of a member.
     Replace,
     /// The change that is under way is taken back.
@@ -95,6 +104,23 @@ impl Wish {
             }
             Wish::Weigh(weight) => {
                 changes.extend(take(&mut members).map(|node| Change::Weight { node: id(node), weight }));
+            }
+            Wish::Drain(count) => {
+                let drained = (0..count).filter_map(|_| take(&mut members));
+                changes.extend(drained.map(|node| Change::Weight { node: id(node), weight: 0 }));
+            }
+            Wish::Fill => {
+                let drained = world.ring().layout().members.iter().filter(|member| member.weight == 0);
+                changes.extend(drained.map(|member| Change::Weight { node: member.id, weight: 1 }));
+            }
+            Wish::Zone(zone) => {
+                let zone = zone.map_or_else(String::new, WorldOptions::zone);
+                changes.extend(take(&mut members).map(|node| Change::Zone { node: id(node), zone }));
+            }
+            Wish::Address(port) => {
+                let address = |node| format!("node-{}:{port}", node + 1);
+                changes
+                    .extend(take(&mut members).map(|node| Change::Address { node: id(node), address: address(node) }));
             }
             Wish::Replace => {
                 let pair = take(&mut members).zip(take(&mut spares));

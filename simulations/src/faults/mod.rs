@@ -4,7 +4,9 @@
 //! promises to survive, so that every finding is a bug and none an excuse.
 
 pub mod atlas;
+pub mod losses;
 pub mod members;
+pub mod operator;
 
 use std::time::Duration;
 
@@ -48,6 +50,8 @@ pub enum Action {
     FailDisk(usize, bool),
     /// The members change, as the number that was drawn says.
     Members(members::Wish, u64),
+    /// Several machines are lost for ever, or are declared so, as the number that was drawn says.
+    Loss(losses::Loss, u64),
 }
 
 /// What is done, and when.
@@ -95,6 +99,7 @@ impl Action {
             Action::Reserve(node, is_below) => world.disk_reserve(*node, *is_below),
             Action::Jump(node, ms) => world.jump_clock(*node, ms.saturating_mul(1000)),
             Action::Members(wish, drawn) => wish.grant(world, *drawn),
+            Action::Loss(loss, drawn) => loss.happen(world, *drawn),
             Action::Disks(faults) => world.set_disk_faults(*faults),
             Action::FailDisk(node, is_write) => {
                 let store = &world.node(*node).store;

@@ -5,6 +5,11 @@
 //!                                          └─ --minutes ──┘  └───── within a stated bound ─────┘  served?            checkers
 //! ```
 //!
+//! A seed draws N of 1 to 5, R and W, zones and quorums of zones too; where members change, operators drain several, move members
+//! to other zones and addresses, halt the moving of data, and declare a zone lost or recover from the loss of a majority
+//! ([`crate::faults::operator`]). Not drawn: two live processes of one member, restores from backups, and recoveries while the rest
+//! of the cluster lives; those are scenarios.
+//!
 //! A seed decides everything, so a failed one replays exactly (`starling-sim replay SEED`).
 
 pub mod changes;

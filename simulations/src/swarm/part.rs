@@ -31,6 +31,10 @@ pub enum Part {
     Bounds,
     /// Members that come and go.
     Members,
+    /// Another N than 3, quorums that are no majorities, zones, and requests that ask for several of them.
+    Placement,
+    /// What operators do beside letting members come and go.
+    Operator,
 }
 
 /// Parts that are left out.
@@ -94,6 +98,12 @@ fn take_out(part: Part, shape: &mut Shape) {
             shape.faults.members = false;
             world.spares = 0;
         }
+        Part::Placement => {
+            world.replicas = 3;
+            world.quorums = None;
+            world.zones = 0;
+        }
+        Part::Operator => shape.faults.operator = false,
         Part::Shards => world.shards = 1,
         Part::Bounds => {
             let usual = starling::config::ShardConfig::default();

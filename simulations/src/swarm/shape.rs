@@ -16,11 +16,14 @@ use crate::world::chance::{Chance, Use};
 use crate::world::network::{Delays, NetworkOptions};
 use crate::world::options::WorldOptions;
 
-/// The kinds of trouble that seeds draw from: members that come and go, cuts, processes that end, the one fragile disk, nodes
+/// The kinds of trouble that seeds draw from: members that come and go, what else operators do, another N than 3, zones, cuts, processes that end, the one fragile disk, nodes
 /// that stand still, clocks that jump, disks that are full or fail, frames that are lost, that come twice, links that break, clocks
 /// that are off from the start, rows that have left memory, more than one shard.
-pub const TROUBLES: [&str; 13] = [
+pub const TROUBLES: [&str; 16] = [
     "members",
+    "operator",
+    "another N",
+    "zones",
     "splits",
     "crashes",
     "damage",
@@ -67,6 +70,7 @@ impl Shape {
             zones: 0,
             partitions: *chance.pick(&[8, 8, 16, 32]).unwrap_or(&8),
             replicas: 3,
+            quorums: None,
             fallbacks,
             config: config(&mut chance),
             network: network(&mut chance),
@@ -84,7 +88,9 @@ impl Shape {
         if chance.happens(500) {
             shape.faults.members = true;
             shape.world.spares = chance.between(1, 3) as usize;
+            shape.faults.operator = Chance::new(seed, Use::Operator).happens(500);
         }
+        place(&mut shape.world);
         shape
     }
 
@@ -99,6 +105,9 @@ impl Shape {
         let (faults, network, world) = (&self.faults, &self.world.network, &self.world);
         let is_on = [
             faults.members,
+            faults.operator,
+            world.replicas != 3,
+            world.zones > 0,
             faults.splits,
             faults.crashes,
             faults.damage,
@@ -121,6 +130,23 @@ impl Shape {
     pub fn settles_within(&self) -> Duration {
         let change = if self.faults.members { Duration::from_secs(120) } else { Duration::ZERO };
         Duration::from_secs(60) + self.world.config.exchange_interval * 3 + change
+    }
+}
+
+/// N, R, W and the zones. Drawn from a stream of their own: all else is the same without them.
+fn place(world: &mut WorldOptions) {
+    let mut chance = Chance::new(world.seed, Use::Placement);
+    let replicas = *chance.pick(&[3, 3, 3, 3, 3, 1, 2, 2, 4, 5]).unwrap_or(&3);
+    world.replicas = u8::try_from(world.nodes).unwrap_or(replicas).min(replicas);
+    let n = u64::from(world.replicas);
+    if chance.happens(300) {
+        let r = chance.between(1, n) as u8;
+        // Mostly every read meets every write.
+        let least = if chance.happens(700) { n + 1 - u64::from(r) } else { 1 };
+        world.quorums = Some((r, chance.between(least, n) as u8));
+    }
+    if chance.happens(400) {
+        world.zones = chance.between(2, 4) as usize;
     }
 }
 
@@ -178,11 +204,14 @@ impl fmt::Display for Shape {
         let (world, config) = (&self.world, &self.world.config);
         write!(
             f,
-            "{} nodes and {} spares × {} shards, Q {}, F {:?}, {:?}, {:?}, lease {} s, exchange every {:?}, {:?}, \
+            "{} nodes and {} spares × {} shards, N {}, R and W {:?}, {} zones, Q {}, F {:?}, {:?}, {:?}, lease {} s, exchange every {:?}, {:?}, \
              not in memory {}‰, skew {:?}, topics {}, faults {:?}",
             world.nodes,
             world.spares,
             world.shards,
+            world.replicas,
+            world.quorums,
+            world.zones,
             world.partitions,
             world.fallbacks,
             config.durability,

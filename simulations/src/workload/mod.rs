@@ -35,6 +35,7 @@ pub use topic::{Topic, Topics};
 use crate::world::World;
 use crate::world::chance::{Chance, Use};
 use crate::world::clock::WORLD_START;
+use crate::world::options::WorldOptions;
 
 /// Connections of one node's clients.
 const CONNECTIONS: u64 = 8;
@@ -72,6 +73,7 @@ pub struct Workload {
     options: WorkloadOptions,
     topics: Vec<Topic>,
     chance: Chance,
+    zones: Chance,
     texts: u64,
     sessions: sessions::SessionClients,
     two_steps: two_steps::TwoSteps,
@@ -87,6 +89,7 @@ impl Workload {
             options,
             topics: options.topics.list(),
             chance: Chance::new(seed, Use::Workload),
+            zones: Chance::new(seed, Use::Zones),
             texts: 0,
             sessions: sessions::SessionClients::default(),
             two_steps: two_steps::TwoSteps::default(),
@@ -189,7 +192,7 @@ impl Workload {
     }
 
     fn send(&mut self, world: &mut World, key: Key, command: Command) -> crate::world::history::OpNumber {
-        let options = if self.options.varies_options { self.options() } else { Options::default() };
+        let options = if self.options.varies_options { self.options(&world.options) } else { Options::default() };
         self.send_plain(world, Request { key, command, options })
     }
 
@@ -301,11 +304,12 @@ impl Workload {
         Bytes::from(format!("text {}{:padding$}", self.texts, ""))
     }
 
-    fn options(&mut self) -> Options {
+    fn options(&mut self, world: &WorldOptions) -> Options {
+        let n = world.replicas;
         let quorum = |chance: &mut Chance| match chance.below(10) {
             0 => Some(1),
-            1 => Some(2),
-            2 => Some(3),
+            1 => Some(2.min(n)),
+            2 => Some(n),
             _ => None,
         };
         Options {
@@ -315,8 +319,14 @@ impl Workload {
             deadline_ms: self.chance.happens(200).then(|| self.chance.between(20, 4_000) as u32),
             observe: if self.chance.happens(200) { Observe::Local } else { Observe::Quorum },
             token: None,
-            zones: None,
+            zones: self.zone_quorum(world.zones),
         }
+    }
+
+    /// Where there are zones, some requests ask for answers from several of them, or from all.
+    fn zone_quorum(&mut self, zones: usize) -> Option<u8> {
+        let asks = zones > 0 && self.zones.happens(150);
+        asks.then(|| self.zones.between(2, zones as u64) as u8)
     }
 }
 

@@ -24,6 +24,12 @@ pub enum Use {
     Workload,
     /// Who joins and who leaves, and when.
     Members,
+    /// How many replicas, in how many zones, and which quorums.
+    Placement,
+    /// What operators do beyond letting members come and go.
+    Operator,
+    /// Which requests ask for answers from several zones.
+    Zones,
 }
 
 /// A seeded generator with the draws that the world needs.

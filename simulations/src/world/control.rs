@@ -16,9 +16,9 @@ use super::node::{CrashPoint, Damage, Process, ShardSlot};
 use super::{Event, World};
 
 impl World {
-    /// Starts a node's process, unless it runs, or no layout names it and nobody let it in.
+    /// Starts a node's process, unless it runs, its machine is away, or no layout names it and nobody let it in.
     pub fn start(&mut self, node: usize) {
-        if self.node(node).is_up() || !self.may_start(node) {
+        if self.node(node).is_up() || self.node(node).is_away || !self.may_start(node) {
             return;
         }
         let (base, entropy) = (self.entropy.below(3_600_000_000), self.entropy.number());
@@ -108,6 +108,12 @@ impl World {
         if was_up && self.is_dialled(node) {
             self.tell_peers_down(node);
         }
+    }
+
+    /// A node dies, and nobody starts it again before all is made well.
+    pub fn take_away(&mut self, node: usize) {
+        self.crash(node, Damage::None);
+        self.node_mut(node).is_away = true;
     }
 
     /// Ends a process in good order: its shards write what they keep for the next start.
@@ -273,6 +279,7 @@ impl World {
         for node in 0..self.options.places() {
             let place = self.node_mut(node);
             place.armed = None;
+            place.is_away = false;
             place.sync_factor = 1;
             self.disk_reserve(node, false);
             self.start(node);

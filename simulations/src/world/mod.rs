@@ -137,6 +137,7 @@ impl World {
                     store: directories.next().unwrap_or_else(|| MemoryStore::new(seed)),
                     ring: ring.clone(),
                     is_candidate: false,
+                    is_away: false,
                     clock: NodeClock::new(off, 0),
                     life: 0,
                     process: None,

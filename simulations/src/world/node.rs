@@ -72,6 +72,8 @@ pub struct Node {
     pub is_candidate: bool,
     /// Its clocks.
     pub clock: NodeClock,
+    /// Nobody starts it again before all is made well: its machine is lost.
+    pub is_away: bool,
     /// How often it was started.
     pub life: u32,
     /// The process, while it runs.

@@ -31,6 +31,8 @@ pub struct WorldOptions {
     pub partitions: u16,
     /// N.
     pub replicas: u8,
+    /// R and W; `None`: majorities of N.
+    pub quorums: Option<(u8, u8)>,
     /// F.
     pub fallbacks: Fallbacks,
     /// Knobs of every shard.
@@ -60,6 +62,7 @@ impl WorldOptions {
             zones: 0,
             partitions: 64,
             replicas: 3,
+            quorums: None,
             fallbacks: Fallbacks::Next(2),
             config: ShardConfig { exchange_interval: Duration::from_secs(10), ..ShardConfig::default() },
             network: NetworkOptions::CALM,
@@ -105,8 +108,8 @@ impl WorldOptions {
         let members = (0..self.nodes).map(|node| self.member(node)).collect();
         let mut layout = Layout::founding(self.cluster, "world", members);
         layout.replicas = self.replicas;
-        layout.read_quorum = self.replicas / 2 + 1;
-        layout.write_quorum = self.replicas / 2 + 1;
+        let majority = self.replicas / 2 + 1;
+        (layout.read_quorum, layout.write_quorum) = self.quorums.unwrap_or((majority, majority));
         layout.partitions = self.partitions;
         layout.fallbacks = self.fallbacks;
         layout.seal()

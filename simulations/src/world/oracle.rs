@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use starling::antientropy::tree::{self, MerkleTree};
+use starling::council::stored_layout;
 use starling::ids::{NodeId, PartitionId};
-use starling::membership::Phase;
+use starling::membership::{LayoutEpoch, Phase};
 use starling::replica::StoredRow;
 use starling::storage::memory::MemoryFaults;
 use starling::storage::{PageLimit, Range, RowKey, RowKind, Space, Store};
@@ -53,6 +54,17 @@ impl World {
     pub fn counts(&self, node: NodeId) -> bool {
         let ring = self.ring();
         ring.layout().members.iter().any(|member| member.id == node) && !ring.is_fenced(node)
+    }
+
+    /// The newest layout that stands on a node's disk, or in its bundle.
+    pub fn layout_on_disk(&self, node: usize) -> Option<LayoutEpoch> {
+        let bundle = self.layouts().first().map(|founding| founding.ring.epoch());
+        let store = &self.node(node).store;
+        let faults = store.faults();
+        store.set_faults(MemoryFaults::default());
+        let stored = stored_layout(store).ok().flatten().map(|layout| layout.epoch);
+        store.set_faults(faults);
+        bundle.into_iter().chain(stored).max_by_key(|epoch| epoch.number)
     }
 
     fn kept_nodes(&self) -> impl Iterator<Item = &Node> {
