@@ -22,6 +22,8 @@ fn play(setting: Setting) -> Stage {
     stage.wait_until("every tree is whole", |world| {
         (0..world.nodes().len()).all(|node| world.status(node).iter().all(|status| status.trees_waiting == 0))
     });
+    // And has been compared: the next time is an interval later.
+    stage.run_ms(2_000);
     stage.world.cut(0, 2, Cut::Loses);
     stage.add(0, &key, 7, 2);
     stage.write(0, &key, Command::Delete);
