@@ -193,7 +193,7 @@ impl<'a> Draft<'a> {
         if next.phase == Phase::Moving && !is_placed_alike && next.placement >= 2 {
             next.owners = Some(Box::new(ring.owners_after(&next)));
         }
-        add_fenced(&mut next, self.lost, &PartitionRun::of(lost_partitions));
+        add_fenced(&mut next, self.lost, PartitionRun::of(lost_partitions));
         replace_voters(&mut next);
         Ok(next.seal()?)
     }
@@ -203,11 +203,15 @@ fn carriers(members: &[Member]) -> impl Iterator<Item = &Member> {
     members.iter().filter(|member| member.carries())
 }
 
+/// The first of those that are lost together names the partitions that are lost with them: for each of them once more, the record of
+/// a cluster of many members and partitions would be larger than a frame.
+///
 /// Of more than the bound, those are forgotten that were fenced longest ago and are no members: nobody who is no member is
 /// let in, so nothing rests on it.
-fn add_fenced(layout: &mut Layout, lost: BTreeSet<NodeId>, declared_lost: &[PartitionRun]) {
+fn add_fenced(layout: &mut Layout, lost: BTreeSet<NodeId>, mut declared_lost: Vec<PartitionRun>) {
     let since = layout.epoch.number;
-    layout.fenced.extend(lost.into_iter().map(|node| Fenced { node, since, declared_lost: declared_lost.to_vec() }));
+    let fenced = lost.into_iter().map(|node| Fenced { node, since, declared_lost: std::mem::take(&mut declared_lost) });
+    layout.fenced.extend(fenced);
     let is_gone = |fenced: &Fenced| layout.members.iter().all(|member| member.id != fenced.node);
     while layout.fenced.len() > limits::MEMBERS_MAX {
         let gone = layout.fenced.iter().enumerate().filter(|(_, fenced)| is_gone(fenced));
@@ -230,4 +234,38 @@ fn replace_voters(layout: &mut Layout) {
         }
     }
     layout.voters.sort_unstable();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::PartitionId;
+    use crate::membership::layout::{Committed, samples::founded};
+    use crate::message::codec;
+    use crate::message::peer::{Addressed, Frame, LayoutMessage, PeerMessage};
+
+    #[test]
+    fn the_loss_of_most_of_a_large_cluster_makes_a_record_far_below_a_frame() {
+        let mut layout = founded(limits::MEMBERS_MAX as u64, limits::SLOTS);
+        layout.epoch.number = 2;
+        // As many runs as there can be.
+        let lost_partitions = (0..layout.partitions).step_by(2).map(PartitionId);
+        let runs = PartitionRun::of(lost_partitions);
+        assert_eq!(runs.len(), usize::from(limits::SLOTS) / 2);
+        add_fenced(&mut layout, (300..900).map(NodeId).collect(), runs.clone());
+        let layout = layout.seal().unwrap();
+        assert_eq!(layout.fenced.len(), 600);
+        let named: Vec<NodeId> =
+            layout.fenced.iter().filter(|fenced| !fenced.declared_lost.is_empty()).map(|fenced| fenced.node).collect();
+        assert_eq!((named, &layout.fenced[0].declared_lost), (vec![NodeId(300)], &runs), "by the first of them");
+        let lineage = (0..limits::LINEAGE_MAX as u64).map(|number| (number, u64::MAX)).collect();
+        let epoch = layout.epoch;
+        let push = LayoutMessage::Push(Committed { layout, lineage });
+        let message = PeerMessage::Layout(Box::new(push));
+        let messages = vec![Addressed { partition: PartitionId(0), layout: 1, message }];
+        let mut bytes = Vec::new();
+        let frame = Frame { layout: epoch, epoch: crate::causality::Epoch(1), clock: Default::default(), messages };
+        codec::encode(&frame, &mut bytes).unwrap();
+        assert!(bytes.len() * 16 < limits::FRAME_BYTES_MAX, "{} bytes", bytes.len());
+    }
 }

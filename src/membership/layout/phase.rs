@@ -68,7 +68,8 @@ pub struct Fenced {
     pub node: NodeId,
     /// Number of the layout that fenced it.
     pub since: u64,
-    /// Partitions of which no owner was left by it, so that what only they had is gone.
+    /// Partitions of which no owner was left, so that what only they had is gone: of all that were lost together, named by the first of
+    /// them. Earlier programs named them by each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub declared_lost: Vec<PartitionRun>,
 }
