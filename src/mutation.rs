@@ -131,11 +131,13 @@ pub enum Mutation {
     ForgottenVoteRepeated,
     /// A change is not taken back when of some partition only those to come are left, who hold what was written since.
     TakenOverTakenBack,
+    /// Rows behind the page that was read count as equal to none.
+    UnreadRowsSummed,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Mutation; 62] = [
+    pub const ALL: [Mutation; 63] = [
         Mutation::AckBeforeW,
         Mutation::AckUnchangedMergeEarly,
         Mutation::StrikeDespiteGrowth,
@@ -198,6 +200,7 @@ impl Mutation {
         Mutation::LossTakenBack,
         Mutation::ForgottenVoteRepeated,
         Mutation::TakenOverTakenBack,
+        Mutation::UnreadRowsSummed,
     ];
 }
 

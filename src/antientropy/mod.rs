@@ -3,8 +3,10 @@
 //! ```text
 //! schedule.rs  which partition with whom: at start, at reconnect, on a timer; a newborn owner's first
 //! plan.rs      what is exchanged with whom, and how it ended
-//! exchange.rs  the initiator's dialogue, page by page
+//! exchange.rs  the exchanges that this node has begun
+//! dialogue.rs  one of them, page by page
 //! page.rs      what of a page travels
+//! sums.rs      a page by sums of its parts: only those that differ are named row by row
 //! exchanged.rs up to when this replica knows what its co-owners have
 //! compared.rs  which of its partitions were equal to the co-owners' copies
 //! respond.rs   the other side
@@ -19,13 +21,14 @@
 //! Two established owners compare trees first, and exchange rows only of the ranges that differ. Where trees say nothing (one
 //! side is newborn, has not swept, is settled less far, or is still building its tree) all rows are compared.
 //!
-//! The exchange ships (row, hash of its state) for every row of a range; differing rows travel whole, in both
-//! directions, and are merged. It finds what no debt knows of: a coordinator that died between the W-th and the last
+//! The exchange ships (row, hash of its state) for every row of a range, or, of a whole partition that should be equal, a sum for some
+//! together first; differing rows travel whole, in both directions, and are merged. It finds what no debt knows of: a coordinator that died between the W-th and the last
 //! acknowledgement, a lost replica message, a wiped directory. Costs one sum
-//! per partition, co-owner and interval while all is equal; else one hash per row of a range.
+//! per partition, co-owner and interval while all is equal; else one hash per row of a range, or a sum for every 32 rows.
 //! Called by the shard. Source: Dynamo 2007 §4.7.
 
 mod compared;
+mod dialogue;
 mod exchange;
 mod exchanged;
 pub(crate) mod kept;
@@ -35,6 +38,7 @@ mod page;
 mod plan;
 mod respond;
 mod schedule;
+mod sums;
 pub mod tree;
 mod trees;
 mod walk;

@@ -28,6 +28,25 @@ impl Aim {
     }
 }
 
+/// How the rows of a range are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Some together, by their sum; where that differs, by their hashes.
+    Sums,
+    /// Each by its hash.
+    Hashes,
+}
+
+impl By {
+    /// Where all of a partition is compared, most is equal, unless this node is only just being loaded.
+    fn of(aim: Aim) -> By {
+        match aim {
+            Aim::Both | Aim::Give => By::Sums,
+            Aim::Take | Aim::TakeOver => By::Hashes,
+        }
+    }
+}
+
 /// What is to be exchanged, with whom.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -39,6 +58,8 @@ pub struct Plan {
     pub aim: Aim,
     /// Ranges of the partition, at least one; all else is known to be equal since `began`.
     pub ranges: VecDeque<Range>,
+    /// How they are compared at first.
+    pub by: By,
     /// When the comparison began.
     pub began: Began,
     /// What the other side said of itself meanwhile, first and last.
@@ -51,13 +72,14 @@ impl Plan {
     /// All of a partition.
     pub fn whole(env: &Env<'_>, peer: NodeId, partition: PartitionId, aim: Aim) -> Plan {
         let ranges = [keyspace::partition_range(partition, env.ring.layout().partitions)].into();
-        Plan { peer, partition, aim, ranges, began: Began::now(env, peer, aim.pushes()), marks: None, is_current: true }
+        let (by, began) = (By::of(aim), Began::now(env, peer, aim.pushes()));
+        Plan { peer, partition, aim, ranges, by, began, marks: None, is_current: true }
     }
 
     /// It was not carried out.
     pub(super) fn fail(self) -> Outcome {
         let Plan { peer, partition, aim, began, marks, .. } = self;
-        let (is_complete, has_taken, is_current) = (false, false, false);
+        let (is_complete, has_taken, is_current, is_full) = (false, false, false, false);
         let (received, sent, bytes, rows_there) = (0, 0, 0, None);
         Outcome {
             partition,
@@ -65,6 +87,7 @@ impl Plan {
             aim,
             is_complete,
             has_taken,
+            is_full,
             is_current,
             began,
             marks,
@@ -89,6 +112,8 @@ pub struct Outcome {
     pub is_complete: bool,
     /// All that the other side had is durable here, whatever it took.
     pub has_taken: bool,
+    /// The other side had no room for what was to go there.
+    pub is_full: bool,
     /// Both sides began it under the layout that this node acts by.
     pub is_current: bool,
     /// When it began.

@@ -10,13 +10,12 @@
 //! Bounded: [`OPEN_MAX`] dialogues, each of a page at most, and [`limits::TRANSFERS_MAX`] partitions that owners to come are loaded with;
 //! a further one is answered `Busy` and tried again by its initiator.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
 use super::exchange::SILENCE_MAX;
 use super::pace::Haste;
-use super::page::{bytes_of, readable};
+use super::page::{bytes_of, compare, compare_sums, is_page, readable};
+use super::sums;
 use super::tree::MerkleTree;
 use crate::causality::{Epoch, Tick};
 use crate::ids::{NodeId, OpId, PartitionId};
@@ -28,7 +27,6 @@ use crate::replica::{PartitionMemory, Standing, marks, normal};
 use crate::shard::{Env, Job, Local, MergeSource, Outbox, Task, TaskBody, TimerKey, Turn};
 use crate::storage::{Page, PageLimit, Range, RowKey, StoreError, keyspace};
 use crate::time::Timestamp;
-use crate::value::Row;
 
 /// Offers and pushes under way at once, together. Each holds one page in memory.
 pub const OPEN_MAX: usize = 64;
@@ -84,8 +82,13 @@ impl Responders {
             None if !is_within || offer.start >= offer.end => {
                 Some(Refusal::Failed("a range that is not of the partition".into()))
             }
-            None if !is_page(offer.hashes.len(), offer.hashes.iter().map(|(row, _)| row)) => {
+            None if !is_page(offer.hashes.len(), offer.hashes.iter().map(|(row, _)| row.as_bytes()))
+                || !is_page(offer.sums.len(), offer.sums.iter().map(|part| &part.end)) =>
+            {
                 Some(Refusal::Failed("more rows than a page has".into()))
+            }
+            None if !offer.sums.is_empty() && !sums::divide(&offer.sums, &offer.start, &offer.end) => {
+                Some(Refusal::Failed("parts that are not the range".into()))
             }
             None if self.is_busy() || !self.may_teach(env, (node, partition)) => Some(Refusal::Busy),
             None => None,
@@ -126,7 +129,11 @@ impl Responders {
                 _ => offer.end.clone(),
             };
             let (own, leaves_out) = readable(env, &memory, page);
-            ExchangeFindings { leaves_out, rows_here, ..compare(offer, end, own.into_iter(), marks) }
+            let found = match offer.sums.is_empty() {
+                true => compare(offer, end, own.into_iter(), marks),
+                false => compare_sums(&offer, &own, &end, marks),
+            };
+            ExchangeFindings { leaves_out, rows_here, ..found }
         };
         let outcome = match outcome {
             // A row that is left out would count as forgotten.
@@ -172,7 +179,7 @@ impl Responders {
         if self.is_busy() {
             return asker.answer_push(out, Err(Refusal::Busy));
         }
-        if !is_page(push.rows.len(), push.rows.iter().map(|(row, _)| row)) {
+        if !is_page(push.rows.len(), push.rows.iter().map(|(row, _)| row.as_bytes())) {
             return asker.answer_push(out, Err(Refusal::Failed("more rows than a page has".into())));
         }
         if push.rows.is_empty() {
@@ -262,12 +269,6 @@ fn haste(offer: &ExchangeOffer) -> Haste {
     if offer.takes_over { Haste::TakingOver } else { Haste::Comparing }
 }
 
-/// Whether these can be the rows of one page: it ends with the row with which it reaches its bounds.
-fn is_page<'a>(count: usize, rows: impl Iterator<Item = &'a RowKey>) -> bool {
-    let bytes: usize = rows.map(|row| row.as_bytes().len()).sum();
-    count <= limits::PAGE_ROWS_MAX && bytes <= limits::PAGE_BYTES_MAX + limits::ROW_KEY_BYTES_MAX
-}
-
 /// Why an asker may not learn from this node, if it may not.
 pub(super) fn refusal(
     env: &Env<'_>,
@@ -317,113 +318,4 @@ pub(super) fn is_readable(
         normal::shipped(&row, stored, memory, env.config).map_err(|error| turn.malformed(&row, &error))?;
     }
     Ok(())
-}
-
-/// What differs between the offered hashes and the own rows, which are whole up to `covered`, as far as the bounds of an
-/// answer reach.
-fn compare(
-    offer: ExchangeOffer,
-    mut covered: Bytes,
-    own: impl Iterator<Item = (RowKey, Bytes)>,
-    marks: Marks,
-) -> ExchangeFindings {
-    let shows = !offer.gives;
-    let theirs: BTreeMap<RowKey, u128> = offer.hashes.into_iter().collect();
-    let mut equal = BTreeSet::new();
-    let mut rows = Vec::new();
-    let mut wanted = Vec::new();
-    let mut bytes = 0;
-    for (row, state) in own {
-        if bytes >= limits::PAGE_BYTES_MAX {
-            covered = row.as_bytes().clone();
-            break;
-        }
-        match theirs.get(&row) {
-            Some(hash) if *hash == Row::state_hash_of(&state) => {
-                equal.insert(row);
-            }
-            Some(_) | None if !shows => {}
-            Some(_) | None => {
-                bytes += state.len() + row.as_bytes().len();
-                rows.push((row, state));
-            }
-        }
-    }
-    for (row, _) in theirs {
-        if *row.as_bytes() < covered && !equal.contains(&row) {
-            wanted.push(row);
-        }
-    }
-    ExchangeFindings { covered, rows, wanted, leaves_out: false, rows_here: None, marks }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::causality::{ActorId, Dot, Epoch, Tenure, Tick};
-    use crate::ids::Key;
-    use crate::replica::StoredRow;
-    use crate::time::Hlc;
-    use crate::value::Beside;
-
-    fn stored(event: u64) -> StoredRow {
-        let actor = ActorId { expires: Tick(9), epoch: Epoch(1), tenure: Tenure(0) };
-        let mut stored = StoredRow::default();
-        for event in 1..=event {
-            stored.row.increment(Dot { actor, event }, Hlc { wall: event, logical: 0 }, 1, &Beside::NONE).unwrap();
-        }
-        stored
-    }
-
-    fn rows(rows: &[(&str, u64)]) -> impl Iterator<Item = (RowKey, Bytes)> {
-        let mut entries: Vec<_> = rows
-            .iter()
-            .map(|(key, events)| (RowKey::main(&Key::new(key.to_string()).unwrap()), stored(*events).row.encode()))
-            .collect();
-        entries.sort();
-        entries.into_iter()
-    }
-
-    fn offer(rows: &[(&str, u64)]) -> ExchangeOffer {
-        let hashes = self::rows(rows).map(|(row, state)| (row, Row::state_hash_of(&state))).collect();
-        ExchangeOffer {
-            op: OpId(1),
-            step: 1,
-            start: Bytes::new(),
-            end: Bytes::from_static(&[0xff; 4]),
-            hashes,
-            takes_over: false,
-            marks: Marks::default(),
-            gives: false,
-        }
-    }
-
-    fn keys(rows: impl IntoIterator<Item = RowKey>) -> BTreeSet<String> {
-        rows.into_iter().map(|row| row.key().to_string()).collect()
-    }
-
-    #[test]
-    fn only_rows_that_differ_travel() {
-        let findings = compare(
-            offer(&[("same", 1), ("mine", 2), ("both", 1)]),
-            Bytes::from_static(&[0xff; 4]),
-            rows(&[("same", 1), ("both", 2), ("theirs", 1)]),
-            Marks::default(),
-        );
-        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<BTreeSet<_>>();
-        assert_eq!(keys(findings.rows.into_iter().map(|(row, _)| row)), names(&["both", "theirs"]));
-        assert_eq!(keys(findings.wanted), names(&["both", "mine"]));
-        assert_eq!(findings.covered, Bytes::from_static(&[0xff; 4]));
-    }
-
-    #[test]
-    fn a_page_that_is_cut_covers_only_what_was_compared() {
-        let mut offered = offer(&[("a", 1), ("b", 1), ("c", 1)]);
-        offered.hashes.sort();
-        let own: Vec<_> = rows(&[("a", 1), ("b", 1), ("c", 1)]).take(2).collect();
-        let cut = keyspace::after(own[1].0.as_bytes());
-        let findings = compare(offered, cut.clone(), own.into_iter(), Marks::default());
-        assert_eq!(findings.covered, cut);
-        assert!(findings.rows.is_empty() && findings.wanted.is_empty());
-    }
 }

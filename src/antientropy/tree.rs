@@ -101,10 +101,15 @@ pub fn contribution(row: &[u8], stored: &Bytes) -> Option<u128> {
     if state.is_empty() || (mutation::is_off(Mutation::TreeIgnoresTombstones) && is_tombstone(stored)) {
         return None;
     }
+    Some(of_state(row, &state))
+}
+
+/// What a row in this state adds to a sum.
+pub(super) fn of_state(row: &[u8], state: &[u8]) -> u128 {
     let mut bytes = Vec::with_capacity(row.len() + size_of::<u128>());
     bytes.extend_from_slice(row);
-    bytes.extend_from_slice(&Row::state_hash_of(&state).to_be_bytes());
-    Some(xxhash_rust::xxh3::xxh3_128(&bytes))
+    bytes.extend_from_slice(&Row::state_hash_of(state).to_be_bytes());
+    xxhash_rust::xxh3::xxh3_128(&bytes)
 }
 
 fn is_tombstone(stored: &Bytes) -> bool {

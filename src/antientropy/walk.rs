@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::exchange::SILENCE_MAX;
 use super::exchanged::Began;
-use super::plan::{Aim, Outcome, Plan};
+use super::plan::{Aim, By, Outcome, Plan};
 use super::respond;
 use super::tree::Node;
 use crate::causality::Epoch;
@@ -234,8 +234,8 @@ impl Walks {
         }
         turn.out.cancel_timer(&TimerKey::Walk(op));
         let Walk { peer, partition, began, marks, is_current, .. } = self.open.remove(&op)?;
-        let (aim, ranges) = (Aim::Both, ranges.into());
-        Some(Walked::Differs(Plan { peer, partition, aim, ranges, began, marks, is_current }))
+        let (aim, by, ranges) = (Aim::Both, By::Hashes, ranges.into());
+        Some(Walked::Differs(Plan { peer, partition, aim, ranges, by, began, marks, is_current }))
     }
 
     /// Trees do not help: all rows are exchanged.
@@ -248,7 +248,7 @@ impl Walks {
     fn end(&mut self, out: &mut Outbox, op: OpId, is_complete: bool) -> Option<Walked> {
         out.cancel_timer(&TimerKey::Walk(op));
         let Walk { partition, peer, began, marks, is_current, .. } = self.open.remove(&op)?;
-        let has_taken = is_complete;
+        let (has_taken, is_full) = (is_complete, false);
         let (aim, received, sent, bytes, rows_there) = (Aim::Both, 0, 0, 0, None);
         Some(Walked::Ended(Outcome {
             partition,
@@ -256,6 +256,7 @@ impl Walks {
             aim,
             is_complete,
             has_taken,
+            is_full,
             is_current,
             began,
             marks,

@@ -74,9 +74,12 @@ pub fn of_message(message: &PeerMessage) -> usize {
                     + offer.start.len()
                     + offer.end.len()
                     + offer.hashes.iter().map(|(row, _)| of_key(row)).sum::<usize>()
+                    + offer.sums.iter().map(|part| 2 * ITEM + part.end.len()).sum::<usize>()
             }
             PeerMessage::ExchangeAnswer(answer) => answer.outcome.as_ref().map_or(ITEM, |found| {
-                MARKS + found.covered.len() + of_rows(&found.rows) + found.wanted.iter().map(of_key).sum::<usize>()
+                let differing = found.differing.as_ref().map_or(0, |parts| ITEM + parts.len() * size_of::<u32>());
+                let wanted = found.wanted.iter().map(of_key).sum::<usize>();
+                MARKS + found.covered.len() + of_rows(&found.rows) + wanted + differing
             }),
             PeerMessage::ExchangePush(push) => MARKS + of_rows(&push.rows),
             PeerMessage::Repair(repair) => of_rows(&repair.rows),

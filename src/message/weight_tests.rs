@@ -18,9 +18,9 @@ use crate::message::client::{
 use crate::message::codec;
 use crate::message::peer::{
     Addressed, Deliver, Delivered, ExchangeAnswer, ExchangeFindings, ExchangeOffer, ExchangePush, Forward, Forwarded,
-    LayoutMessage, Lifetimes, Marks, MoveAnswer, MoveQuery, MoveState, MoveStep, OwedRow, Part, PartitionMove, Passed,
-    Paused, Read, ReadAnswer, RecoverAnswer, RecoverQuery, Refusal, Replicate, Replicated, Report, StabilityAnswer,
-    StabilityQuery, StabilityStanding, StabilityState, TreeAnswer, TreeFindings, TreeNode, TreeOffer,
+    LayoutMessage, Lifetimes, Marks, MoveAnswer, MoveQuery, MoveState, MoveStep, OwedRow, Part, PartSum, PartitionMove,
+    Passed, Paused, Read, ReadAnswer, RecoverAnswer, RecoverQuery, Refusal, Replicate, Replicated, Report,
+    StabilityAnswer, StabilityQuery, StabilityStanding, StabilityState, TreeAnswer, TreeFindings, TreeNode, TreeOffer,
 };
 use crate::time::Hlc;
 
@@ -96,7 +96,15 @@ fn far_member() -> Member {
 fn move_state(count: usize) -> MoveState {
     let step = MoveStep::WaitsFor(NodeId(u64::MAX));
     let (node, partition, late) = (NodeId(u64::MAX), PartitionId(u16::MAX), u64::MAX);
-    let waiting = PartitionMove { partition, step, peer: Some(node), rows: late, bytes: late, rows_of: Some(late) };
+    let waiting = PartitionMove {
+        partition,
+        step,
+        peer: Some(node),
+        rows: late,
+        bytes: late,
+        rows_of: Some(late),
+        full: Some(node),
+    };
     let passed = Passed { node, rows: late, bytes: late };
     MoveState {
         moved: u32::MAX,
@@ -170,6 +178,7 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
         covered: bytes(count),
         rows: vec![(row(), bytes(count)); 3],
         wanted: vec![row(); items],
+        differing: Some(vec![u16::MAX; items]),
         marks: MARKS,
     };
     let report = Some(Report { tick: LATE, digest: u128::MAX });
@@ -227,6 +236,7 @@ pub fn messages(count: usize) -> Vec<PeerMessage> {
             start: bytes(count),
             end: bytes(count),
             hashes: vec![(row(), u128::MAX); items],
+            sums: vec![PartSum { end: bytes(9), rows: u32::MAX, hash: u128::MAX }; items],
             takes_over: true,
             marks: MARKS,
             gives: true,

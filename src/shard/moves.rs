@@ -159,7 +159,10 @@ impl Shard {
                 let came = Came { rows: received, bytes: outcome.bytes };
                 self.transfer.incoming.note(partition, peer, came, outcome.rows_there);
             }
-            Aim::Give => self.transfer.outgoing.note(partition, peer, Came { rows: sent, bytes: outcome.bytes }),
+            Aim::Give => {
+                let gave = Came { rows: sent, bytes: outcome.bytes };
+                self.transfer.outgoing.note(partition, peer, gave, outcome.is_full);
+            }
         }
         if !is_complete {
             if has_taken && is_current && aim == Aim::Both {

@@ -47,6 +47,8 @@ pub(super) struct Leaving {
     pub(super) stage: Stage,
     /// Owners that have taken everything.
     pub(super) taken: BTreeSet<NodeId>,
+    /// Those that had no room when rows were given to them last.
+    pub(super) full: BTreeSet<NodeId>,
     /// Rows seen by the last look that was not a drop, at least.
     pub(super) rows_left: u64,
     pub(super) gave: Came,
@@ -118,7 +120,8 @@ impl Outgoing {
             let gave = before.get(&partition).map_or(Came::default(), |leaving| leaving.gave);
             let stage = Stage::Looking(whole(env, partition));
             let at = Timestamp(0);
-            let leaving = Leaving { kind, stage, taken: BTreeSet::new(), rows_left: 0, gave, at };
+            let (taken, full) = (BTreeSet::new(), BTreeSet::new());
+            let leaving = Leaving { kind, stage, taken, full, rows_left: 0, gave, at };
             self.by_id.insert(partition, leaving);
         }
     }
@@ -224,10 +227,14 @@ impl Outgoing {
         leaving.end_page(env, partition);
     }
 
-    /// So much was given to an owner.
-    pub fn note(&mut self, partition: PartitionId, peer: NodeId, gave: Came) {
+    /// So much was given to an owner, which had no room for more, or had.
+    pub fn note(&mut self, partition: PartitionId, peer: NodeId, gave: Came, is_full: bool) {
         if let Some(leaving) = self.by_id.get_mut(&partition) {
             leaving.gave.add(gave);
+            match is_full {
+                true => leaving.full.insert(peer),
+                false => leaving.full.remove(&peer),
+            };
         }
         self.gave.entry(peer).or_default().add(gave);
     }

@@ -95,7 +95,8 @@ impl Transfer {
             let (rows, bytes) = now.map_or((0, 0), |running| (running.rows, running.bytes));
             let (rows, bytes) = (leaving.gave.rows + rows, leaving.gave.bytes + bytes);
             let peer = now.map(|running| running.peer);
-            shown.push(PartitionMove { partition, step, peer, rows, bytes, rows_of: None });
+            let full = leaving.full.first().copied();
+            shown.push(PartitionMove { partition, step, peer, rows, bytes, rows_of: None, full });
         }
         self.sum_up(&mut state, env, running);
         if state.unsynced > 0 {
@@ -173,7 +174,8 @@ impl Transfer {
             _ => MoveStep::Loading { done: count(done), of: count(teachers().count()) },
         };
         let peer = now.map(|running| running.peer);
-        PartitionMove { partition, step, peer, rows: came.rows, bytes: came.bytes, rows_of }
+        let full = (step == MoveStep::WaitsForDisk).then_some(env.me);
+        PartitionMove { partition, step, peer, rows: came.rows, bytes: came.bytes, rows_of, full }
     }
 }
 
@@ -182,6 +184,7 @@ fn rank(shown: &PartitionMove) -> u8 {
     match shown.step {
         _ if shown.peer.is_some() => 0,
         MoveStep::WaitsFor(_) | MoveStep::WaitsForDisk => 1,
+        _ if shown.full.is_some() => 1,
         MoveStep::Loading { .. } | MoveStep::Clearing => 2,
         MoveStep::Sealing => 3,
         MoveStep::Queued => 4,

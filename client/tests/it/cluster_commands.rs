@@ -143,6 +143,7 @@ async fn progress_is_asked_of_the_member_that_drives_and_says_whom_the_change_wa
         rows: 30,
         bytes: 1024,
         rows_of: Some(40),
+        full: None,
     };
     let mut taker = member(2, 6, Some(MoveWait::Takes));
     (taker.state.rows_to_come, taker.state.bytes_to_come) = (Some(9), Some(6144));

@@ -27,7 +27,7 @@ pub struct NewbornAnswer {
     pub is_newborn: bool,
 }
 
-/// One page of a plain exchange: the initiator's rows of a range, by hash.
+/// One page of a plain exchange: the initiator's rows of a range, each by its hash, or some together by their sum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeOffer {
     /// The initiator's dialogue.
@@ -41,6 +41,9 @@ pub struct ExchangeOffer {
     pub end: Bytes,
     /// The initiator's rows in the range with the hash of their state.
     pub hashes: Vec<(RowKey, u128)>,
+    /// In their place: the range in parts, one behind the other, and what the rows of each add up to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sums: Vec<PartSum>,
     /// The initiator is an owner that has lost what it had, or never had it, and takes it over.
     #[serde(default)]
     pub takes_over: bool,
@@ -49,6 +52,17 @@ pub struct ExchangeOffer {
     /// The initiator only gives, for it is no owner any more: it is shown nothing.
     #[serde(default)]
     pub gives: bool,
+}
+
+/// What the rows of a part of a range add up to, in the form in which they would travel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartSum {
+    /// End of the part (excluded): where the next one begins.
+    pub end: Bytes,
+    /// Rows.
+    pub rows: u32,
+    /// Σ mod 2^128 of a hash of (row key, state) over them.
+    pub hash: u128,
 }
 
 /// Answer to [`ExchangeOffer`].
@@ -74,6 +88,10 @@ pub struct ExchangeFindings {
     pub rows: Vec<(RowKey, Bytes)>,
     /// Rows that the responder lacks or has otherwise.
     pub wanted: Vec<RowKey>,
+    /// To an offer by sums: which of the parts that are covered add up to something else, in their order; no rows then. `None`:
+    /// hashes were compared, or the responder knows of no sums and has compared nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differing: Option<Vec<u16>>,
     /// The responder has rows in the range that it cannot read: it has shown less than it holds.
     #[serde(default)]
     pub leaves_out: bool,

@@ -155,6 +155,9 @@ pub struct PartitionMove {
     /// Of about so many rows, if an owner of before has told.
     #[serde(default)]
     pub rows_of: Option<u64>,
+    /// An owner that does not take what it lacks, for its disk is below its reserve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<NodeId>,
 }
 
 /// Where a partition is on its way.

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use deliver::{Deliver, Delivered, OwedRow};
 pub use exchange::{
     ExchangeAnswer, ExchangeDone, ExchangeFindings, ExchangeOffer, ExchangePush, ExchangePushed, NewbornAnswer,
-    NewbornQuery,
+    NewbornQuery, PartSum,
 };
 pub use forward::{Forward, Forwarded};
 pub use frame::{Addressed, Frame};

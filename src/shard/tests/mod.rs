@@ -28,6 +28,7 @@ mod transfer;
 mod trees;
 mod troubles;
 mod types;
+mod wiped;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -339,6 +339,28 @@ fn who_has_no_room_for_what_it_is_to_own_says_so_and_the_move_waits_for_it() {
     }
 }
 
+#[test]
+fn an_owner_that_has_no_room_for_what_is_handed_over_is_named_by_who_hands_over() {
+    let mut bus = Bus::with(5, only_moves());
+    let change = Move::of(&bus);
+    bus.go_through(&change, 0..2);
+    let full = change.stayers[1];
+    bus.has_no_room(full, true);
+    written(&bus.increment(change.stayers[0], &change.key, 7));
+    assert_eq!(bus.shows(full, &change.key), None);
+    bus.go_through(&change, 2..3);
+    let shown = |bus: &Bus| {
+        let state = bus.move_state(change.leaver);
+        state.waiting.into_iter().find(|waiting| waiting.partition == change.partition)
+    };
+    let waiting = shown(&bus).expect("it cannot hand over");
+    assert_eq!((waiting.step, waiting.full), (MoveStep::Clearing, Some(full)));
+    bus.has_no_room(full, false);
+    bus.run(Duration::from_secs(8));
+    assert_eq!(shown(&bus), None, "all is handed over");
+    assert_eq!(bus.shows(full, &change.key), Some(number(7)));
+}
+
 #[cfg(feature = "mutations")]
 #[test]
 fn without_its_protection_each_of_them_goes_wrong() {

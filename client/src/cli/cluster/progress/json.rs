@@ -77,6 +77,7 @@ fn of_partition(client: &Client, waiting: &PartitionMove) -> Value {
         "peer": waiting.peer.map(|peer| client.name_of(peer)),
         "rows": waiting.rows,
         "rows_of": waiting.rows_of,
+        "full": waiting.full.map(|node| client.name_of(node)),
         "bytes": waiting.bytes,
     })
 }

@@ -213,6 +213,14 @@ pub(super) fn wait_line(client: &Client, member: &MemberProgress, wait: MoveWait
         let names: Vec<String> = silent.into_iter().map(|node| client.name_of(node)).collect();
         text.push_str(&format!("; no answer to it from {}", names.join(", ")));
     }
+    let mut full: Vec<NodeId> = state.waiting.iter().filter_map(|waiting| waiting.full).collect();
+    full.sort_unstable();
+    full.dedup();
+    full.retain(|node| *node != member.node);
+    if !full.is_empty() {
+        let names: Vec<String> = full.into_iter().map(|node| client.name_of(node)).collect();
+        text.push_str(&format!("; no room on the disk of {}: make room there", names.join(", ")));
+    }
     text
 }
 
