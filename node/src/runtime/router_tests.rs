@@ -199,6 +199,7 @@ async fn requests_that_find_no_room_are_dropped_and_counted() {
             start: range.clone(),
             end: range,
             hashes: Vec::new(),
+            sums: Vec::new(),
             takes_over: false,
             marks: Default::default(),
             gives: false,
