@@ -1,4 +1,4 @@
-//! Rows that a newer program has written: what this one does not know, it does not forget.
+//! What programs of other versions write and say: a row keeps what this one does not know, and an older one is asked as it understands.
 
 use bytes::Bytes;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::causality::{ActorId, Epoch, Tenure, Tick};
 use crate::ids::OpId;
 use crate::message::client::SessionWrite;
-use crate::message::peer::{Part, Replicate};
+use crate::message::peer::{ExchangeOffer, Part, Replicate};
 
 /// A row with one field under a tag that this program does not know, which merges to the larger bytes.
 const NEWER: &[u8] = &[1, 40, 1, 1, 7];
@@ -49,5 +49,39 @@ fn a_sessions_row_with_a_field_of_a_newer_program_is_not_settled_away() {
         let stored = StoredRow::decode(&bytes.expect("it stays until a newer program settles it")).unwrap();
         assert!(stored.row.has_newer_fields());
         assert_eq!(bus.value(NodeId(node), "k"), number(4));
+    }
+}
+
+/// It skips the sums of an offer, takes it for one of no rows, and shows all that it has.
+#[test]
+fn a_program_that_knows_of_no_sums_is_asked_by_hashes_and_nothing_is_taken_for_equal() {
+    use super::trees::{NODES, owners, row, stored};
+    let mut bus = owners(200, &[3, 50, 120]);
+    bus.checks_proofs = true;
+    for id in NODES {
+        let config = &mut bus.nodes.get_mut(&id).unwrap().shard.site.config;
+        (config.exchange, config.trees) = (true, false);
+    }
+    let mut skipped = 0;
+    for _ in 0..800 {
+        bus.now.mono = bus.now.mono.after(Duration::from_millis(5));
+        for id in NODES {
+            bus.turn(id);
+        }
+        for (from, to, mut frame) in std::mem::take(&mut bus.frames) {
+            for addressed in &mut frame.messages {
+                if let PeerMessage::ExchangeOffer(ExchangeOffer { sums, .. }) = &mut addressed.message {
+                    skipped += usize::from(!std::mem::take(sums).is_empty());
+                }
+            }
+            bus.nodes.get_mut(&to).unwrap().shard.handle(bus.now, Input::Peer { from, frame });
+        }
+    }
+    assert!(skipped > 0);
+    let partitions = u64::from(bus.ring.layout().partitions);
+    assert_eq!(bus.status(NODES[0]).exchanges, partitions, "each is complete");
+    for number in [3, 50, 120] {
+        let there = bus.nodes[&NODES[1]].store.fetch(Space::Rows, row(number).as_bytes()).unwrap().unwrap();
+        assert_eq!(StoredRow::state_bytes(&there), StoredRow::state_bytes(&stored(2)), "{number}");
     }
 }

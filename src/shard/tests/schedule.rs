@@ -78,6 +78,22 @@ fn a_pair_that_waits_for_room_is_not_looked_at_before_there_is_some() {
     assert_eq!(take(&mut bus, &[Kind::Load, Kind::Rows], kind_of), Some((own[0], NodeId(2))));
 }
 
+/// A newborn owner hurries its only teacher in each round. It once put it behind those that were tried in vain meanwhile.
+#[test]
+fn a_pair_that_is_hurried_again_and_again_keeps_its_place() {
+    let mut bus = Bus::with(3, ShardConfig::default());
+    let (looks, own) = Looks::new(&mut bus);
+    let kind_of = |_: Pair| Some(Kind::Lost);
+    looks.look(&mut bus, kind_of);
+    for _ in 0..10 {
+        bus.now.mono = bus.now.mono.after(Duration::from_millis(250));
+        let Shard { site, schedule, .. } = &mut bus.nodes.get_mut(&NodeId(1)).unwrap().shard;
+        schedule.hurry(&site.env(bus.now), own[0], NodeId(2));
+        looks.look(&mut bus, kind_of);
+    }
+    assert_eq!(take(&mut bus, &[Kind::Lost], kind_of), Some((own[0], NodeId(2))));
+}
+
 #[test]
 fn the_other_owners_of_before_teach_as_soon_as_the_first_has_given_all() {
     let mut bus = Bus::with(5, ShardConfig { exchange: false, handoff: false, ..ShardConfig::default() });
