@@ -5,7 +5,8 @@
 //! 5 s: do the voters and all survivors answer?   a majority that can vote → refused; a silent survivor → refused
 //! every survivor: vote on this number no more (durable), and say what you have decided and promised
 //!    a newer layout → taken up first         all answered → number 1 or 2 above, everyone else fenced, adopted at once
-//!    one of them fell silent → refused: those who answered do not vote on this number any more; recover again
+//!    one of them fell silent → refused: those who answered do not vote on this number any more; recover again,
+//!                                    perhaps with all as survivors: then nothing but the number changes
 //! ```
 //!
 //! What only the others had is declared lost, whatever they had decided among themselves is not known here. Should they come

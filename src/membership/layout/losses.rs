@@ -60,7 +60,7 @@ pub(crate) fn filled(ring: &RingView) -> Option<Layout> {
 
 /// The layout after a loss of most: all but the survivors are declared lost. Those who are left take over what the others owned,
 /// if they are enough for all replicas, and found what nobody is left of; else the places of the lost stay, and are empty until
-/// enough others have joined.
+/// enough others have joined. With all as survivors everything stays but the number.
 pub(crate) fn recovered(
     ring: &RingView,
     survivors: &[NodeId],
@@ -79,7 +79,9 @@ pub(crate) fn recovered(
         }
     }
     let lost = draft.lost.clone();
-    let mut next = draft.into_layout(ring, lost_partitions(ring, &lost))?;
+    // Nobody is lost, but too many vote no more: the same layout under another number, on which all vote again.
+    let is_same = lost.is_empty();
+    let mut next = if is_same { present.successor() } else { draft.into_layout(ring, lost_partitions(ring, &lost))? };
     next.epoch.number = number;
     next.forced = Some(Forced { survivors: survivors.to_vec(), fenced: lost.into_iter().collect(), at });
     Ok(next.seal()?)

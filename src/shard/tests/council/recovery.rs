@@ -75,6 +75,34 @@ fn a_recovery_that_was_given_up_after_the_votes_were_taken_can_be_made_again() {
     assert!(matches!(answer, ClusterAnswer::Committed(_)), "{answer:?}");
 }
 
+/// Two of four vote no more, and nobody is lost: once no recovery could be made but one that fences somebody who is well.
+#[test]
+fn where_too_many_vote_no_more_and_all_are_back_a_recovery_with_all_of_them_opens_the_votes_again() {
+    let mut bus = Bus::new(4);
+    bus.run(Duration::from_secs(2));
+    for (node, from) in [(1, 2), (2, 1)] {
+        let epoch = bus.nodes[&NodeId(from)].shard.site.identity.epoch;
+        let query = RecoverQuery { round: 7, epoch, closes: true, have: 1 };
+        bus.hear(NodeId(node), NodeId(from), "any", layout(LayoutMessage::RecoverQuery(query)));
+    }
+    let view = bus.stage(3, moved(3, "c:1"));
+    let id = bus.call(3, Bus::commit_of(&view));
+    bus.run(Duration::from_secs(25));
+    let refused = error(bus.cluster_answers.remove(&id).unwrap());
+    assert_eq!(refused, ClusterError::NoMajority { answered: 2, voters: 4 });
+    let members = view.present.members.clone();
+    let survivors = members.iter().map(|member| member.id).collect();
+    let id = bus.call(3, ClusterCall::Recover { survivors, cluster: "test".into() });
+    bus.run(Duration::from_secs(7));
+    let answer = bus.cluster_answers.remove(&id).unwrap();
+    assert!(matches!(answer, ClusterAnswer::Committed(_)), "{answer:?}");
+    bus.run(Duration::from_secs(2));
+    let layout = bus.nodes[&NodeId(4)].shard.site.ring.layout().clone();
+    assert_eq!((&layout.members, layout.fenced.len()), (&members, 0), "nothing has changed");
+    let answer = bus.commit(1, [moved(1, "a:1")]);
+    assert!(is_committed(&answer, layout.epoch.number + 1), "{answer:?}");
+}
+
 /// A layout is decided by 1 and 2; then 1 is away, the disk of 2 is wiped, and 3 asks for another layout of that number. Whether
 /// there is but one in the end.
 fn is_one_layout_decided_though_a_voter_was_wiped() -> bool {
