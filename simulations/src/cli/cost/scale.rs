@@ -10,8 +10,8 @@ use starling::membership::Fallbacks;
 use crate::cost::law::{self, Panel, Points};
 use crate::cost::{self, Grown, Placed, Spread};
 
-/// Sizes above which everyone no longer asks everyone: laws are read off from there on.
-const SAMPLED_FROM: f64 = 33.0;
+/// The first size at which not everyone asks everyone: laws are read off from there on.
+const SAMPLED_FROM: f64 = 50.0;
 
 /// What was measured over sizes.
 pub(super) struct Measured {
