@@ -36,11 +36,10 @@ const SEEDS: u64 = 12;
 /// Protections whose absence only a rare order of events shows: hand-written stories of the core play it, one for each
 /// (`src/shard/tests/{stability,loss,faulty,clocks,read_repair,proofs,council,trees,transfer,moves,adoption,lost_owners}.rs`, `src/antientropy/sums.rs`, `src/stability/decide_tests.rs`, `src/restore/tests.rs`, `src/coordinator/spread.rs`), and are run with the switches in.
 /// What decides on layouts a search of every order of events plays (`src/membership/layout/paxos_tests.rs`).
-const BY_STORY: [Mutation; 30] = [
+const BY_STORY: [Mutation; 26] = [
     Mutation::UnreadRowsSummed,
     Mutation::StandInsCountTwice,
     Mutation::BackOffOutlivesLayout,
-    Mutation::LostPlacementCounts,
     Mutation::TransferDropsBeforeProof,
     Mutation::SyncWithOneTeacher,
     Mutation::AnyAnswerTaken,
@@ -58,11 +57,8 @@ const BY_STORY: [Mutation; 30] = [
     Mutation::LayoutByMinority,
     Mutation::PromiseNotDurable,
     Mutation::RepairToFallback,
-    Mutation::QuorumInNewOnly,
     Mutation::StaleWriterTaken,
-    Mutation::JoinerCountsAsReader,
     Mutation::RoleKeepsEstablished,
-    Mutation::HintNotRetargeted,
     Mutation::FencedSpeaks,
     Mutation::PhaseWithoutBarrier,
     Mutation::ForgottenVoteRepeated,
