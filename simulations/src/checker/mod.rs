@@ -42,12 +42,14 @@ use std::time::Duration;
 
 pub use finals::Finals;
 use starling::ids::{Key, NodeId};
+use starling::membership::Fenced;
 use starling::message::client::{Response, WriteReply};
 use starling::ring::PreferenceList;
 use starling::storage::RowKey;
 use starling::time::Timestamp;
 
 use crate::world::history::{Known, Op, OpNumber};
+use crate::world::membership::Decided;
 use crate::world::{StoredRows, World};
 
 /// Something that must not be.
@@ -191,6 +193,19 @@ impl<'a> Evidence<'a> {
     /// Nodes whose disks lost something later, or which were declared lost later.
     fn damaged_since(&self, at: Timestamp) -> usize {
         self.world.places().iter().filter(|node| node.damaged_at.is_some_and(|damaged| damaged >= at)).count()
+    }
+
+    /// Whether a key's partition was declared lost, with the last of its owners, between two moments.
+    pub fn is_declared_lost(&self, key: &Key, from: Timestamp, until: Timestamp) -> bool {
+        let partition = self.world.ring().partition_of(key);
+        let layouts = self.world.layouts();
+        let declares = |(before, after): (&Decided, &Decided)| {
+            let is_new = |fenced: &&Fenced| !before.ring.is_fenced(fenced.node);
+            let is_named =
+                |fenced: &Fenced| fenced.declared_lost.iter().any(|run| (run.first..=run.last).contains(&partition));
+            (from..=until).contains(&after.at) && after.ring.layout().fenced.iter().filter(is_new).any(is_named)
+        };
+        layouts.iter().zip(layouts.iter().skip(1)).any(declares)
     }
 
     /// Whether a node kept all that it held durably at `at` or later.

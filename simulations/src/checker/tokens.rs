@@ -7,12 +7,15 @@
 //! set     (the client's own)      a member that was acknowledged or shown is there
 //! flag    (the client's own)      up, once that was acknowledged or shown
 //! ```
+//!
+//! When the partition is declared lost, with the last of its owners, a client begins anew: what it knew may be there or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use starling::ids::Key;
 use starling::message::client::{CollectionCommand, Command, Response, Visible};
+use starling::time::Timestamp;
 
 use super::{Evidence, Violation, shown, written};
 use crate::workload::readers::FIRST_CONNECTION;
@@ -29,6 +32,10 @@ struct Seen<'a> {
     text: Option<Bytes>,
     /// Texts that may come to be there at any time.
     unknown: BTreeSet<&'a Bytes>,
+    /// Every text that it wrote.
+    written: BTreeSet<&'a Bytes>,
+    /// Up to when losses are taken into account.
+    until: Timestamp,
     members: BTreeSet<&'a Bytes>,
     is_raised: bool,
 }
@@ -52,6 +59,11 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
             evidence.judges("tokens");
         }
         let seen = known.entry((op.connection.0, &op.request.key)).or_default();
+        let until = op.ended_at().unwrap_or(op.invoked_at);
+        if until > seen.until && evidence.is_declared_lost(&op.request.key, seen.until, until) {
+            seen.begin_anew();
+        }
+        seen.until = seen.until.max(until);
         let wrong =
             if brought { seen.after(op) } else { Some("was answered without the token that came with it".into()) };
         if let Some(wrong) = wrong {
@@ -64,12 +76,23 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<Violation> {
 }
 
 impl<'a> Seen<'a> {
+    /// What it knew may be gone.
+    fn begin_anew(&mut self) {
+        let mut unknown = std::mem::take(&mut self.unknown);
+        unknown.extend(&self.written);
+        let written = std::mem::take(&mut self.written);
+        *self = Seen { unknown, written, ..Seen::default() };
+    }
+
     /// Takes an answer into account; says what is wrong about it.
     fn after(&mut self, op: &'a Op) -> Option<String> {
         let is_acknowledged = written(op).is_some();
         match (&op.request.command, &op.answer) {
             (Command::Increment { by }, _) if is_acknowledged => self.own += i128::from(*by),
-            (Command::Put { value }, _) if is_acknowledged => self.text = Some(value.clone()),
+            (Command::Put { value }, _) if is_acknowledged => {
+                self.text = Some(value.clone());
+                self.written.insert(value);
+            }
             (Command::Put { value }, _) if op.known() == Known::Unknown => {
                 self.unknown.insert(value);
             }

@@ -19,6 +19,7 @@ pub fn settle(world: &mut World, within: Duration) -> (Vec<String>, Duration) {
     let began = world.now();
     loop {
         world.let_data_move();
+        world.recover_again();
         world.run_for(STEP);
         let passed = world.now().since(began);
         let differences = world.unrest(5);

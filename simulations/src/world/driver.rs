@@ -255,6 +255,7 @@ impl World {
         for (shard, mut frame) in self.decoded(frame) {
             if !self.let_in(to, sender, &mut frame) {
                 self.tell_layout(from, to);
+                self.tell_layout(to, from);
             }
             if let Some(slot) = self.slot(to, shard) {
                 slot.on_frame(sender, frame);

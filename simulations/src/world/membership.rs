@@ -177,7 +177,7 @@ impl World {
         frame.messages.len() == messages
     }
 
-    /// A node hears by which layout the one acts that does not let it in: what both say when they connect.
+    /// A node hears by which layout another acts of which only one of the two knows: what both say when they connect.
     pub(super) fn tell_layout(&mut self, node: usize, peer: usize) {
         let (from, layout) = (self.node(peer).id, self.node(peer).ring.epoch());
         let is_newer = layout.number > self.node(node).ring.epoch().number;

@@ -15,6 +15,7 @@ use starling::message::client::{ClusterAnswer, ClusterCall};
 use starling::shard::Input;
 use starling::time::Timestamp;
 
+use super::options::WorldOptions;
 use super::{Event, World};
 
 /// The connection of the operator; clients have other ones.
@@ -94,6 +95,23 @@ impl World {
         let halted = self.doors().iter().find(is_halted).copied();
         if let Some(node) = halted {
             self.call(node, ClusterCall::PauseMoves(false));
+        }
+    }
+
+    /// If the last recovery that was asked for came to nothing, it may have taken votes: it is made again, with all members as
+    /// survivors, as long as too few can vote. Not more often than answers may take.
+    pub fn recover_again(&mut self) {
+        let recoveries = self.calls.iter().rev().filter(|call| matches!(call.call, ClusterCall::Recover { .. }));
+        let last = recoveries.into_iter().next().map(|call| (call.at, call.answer.clone()));
+        let Some((at, answer)) = last else { return };
+        let is_decided = self.ring().layout().phase.is_steady() || self.layouts().last().is_some_and(|it| it.at > at);
+        if is_decided || self.now.since(at) < PATIENCE || matches!(answer, Some(ClusterAnswer::Committed(_))) {
+            return;
+        }
+        let (doors, cluster) = (self.doors().to_vec(), self.ring().layout().name.clone());
+        let survivors = doors.iter().map(|node| WorldOptions::id(*node)).collect();
+        if let Some(node) = doors.first() {
+            self.call(*node, ClusterCall::Recover { survivors, cluster });
         }
     }
 
