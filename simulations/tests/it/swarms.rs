@@ -135,9 +135,13 @@ const ONCE_FAILED_WITH_MEMBERS: [(u64, &str); 5] = [
 ];
 
 /// Seeds of half a minute that once failed with all that is drawn, and what they showed.
-const ONCE_FAILED_WITH_ALL: [(u64, &str); 3] = [
+const ONCE_FAILED_WITH_ALL: [(u64, &str); 4] = [
     (60, "nothing was ever forgotten where one node is the whole accept set: it waited for an answer of nobody"),
     (124, "partitions were nobody's: a change was taken back by which the survivors of a lost majority had taken over"),
+    (
+        241,
+        "a change never ended: a recovery that came to nothing had taken votes, and none with all members could be made",
+    ),
     (235, "nobody was ever loaded: the one teacher was put behind newborns that were asked again and again"),
 ];
 
